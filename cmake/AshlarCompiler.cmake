@@ -1,0 +1,37 @@
+# One language level and one set of warnings for the whole tree.
+set(CMAKE_CXX_STANDARD 23)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang" OR CMAKE_CXX_COMPILER_VERSION VERSION_LESS 19)
+  message(FATAL_ERROR
+    "Ashlar is built and tested with Clang 19; this is ${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}.\n"
+    "Install clang-19 and configure with a preset (cmake --preset dev) or -DCMAKE_CXX_COMPILER=clang++-19.")
+endif()
+
+set(ASHLAR_SANITIZE "" CACHE STRING "Sanitizers for -fsanitize=, for example address,undefined")
+option(ASHLAR_COVERAGE "Instrument for llvm-cov" OFF)
+
+add_library(ashlar_options INTERFACE)
+target_compile_options(ashlar_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough
+  -Wno-missing-field-initializers -Wno-missing-designated-field-initializers)
+if(ASHLAR_SANITIZE)
+  add_compile_options(-fsanitize=${ASHLAR_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${ASHLAR_SANITIZE})
+endif()
+if(ASHLAR_COVERAGE)
+  add_compile_options(-fprofile-instr-generate -fcoverage-mapping)
+  add_link_options(-fprofile-instr-generate)
+endif()
+
+find_program(ASHLAR_LLD ld.lld-19)
+if(ASHLAR_LLD)
+  add_link_options(-fuse-ld=${ASHLAR_LLD})
+endif()
+find_program(ASHLAR_CCACHE ccache)
+if(ASHLAR_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${ASHLAR_CCACHE}")
+endif()
