@@ -1,0 +1,60 @@
+// One request and its answer under way: what a server gives to its handler.
+#pragma once
+
+#include <cstdint>
+
+#include <ashlar/async/context.hpp>
+#include <ashlar/http/request.hpp>
+#include <ashlar/http/response.hpp>
+#include <ashlar/http/scratch.hpp>
+
+namespace ashlar::http {
+
+/// The server makes it and keeps it until finish(); the base class of the server's and of the in-process test client's.
+/// Everything happens on the loop that called Handler::handle.
+class Exchange {
+ public:
+  Request request;
+  Response response;
+  /// Deadline, cancel scope (&scope), trace. Run the handler's tasks under it; it outlives them when they end before
+  /// finish(), or in the response's stream.
+  async::Context context;
+  /// Cancelled when the client leaves, when the deadline passes, or when a drain loses patience.
+  async::CancelScope scope;
+  /// Memory for this request; gone after finish().
+  Scratch scratch;
+  async::TimePoint started{};  ///< when the head was complete
+
+  Exchange() = default;
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+
+  /// The answer is complete: send it. Exactly once, on the loop of handle(), inside handle() or later. Touch neither
+  /// the exchange nor anything that its request's views point to afterwards.
+  void finish() noexcept { on_finish(); }
+
+ protected:
+  ~Exchange() = default;
+
+ private:
+  virtual void on_finish() noexcept = 0;
+};
+
+/// What answers requests. One object serves all loops at the same time: its state must be immutable or per loop.
+class Handler {
+ public:
+  /// Fills in exchange.response and calls exchange.finish(), at once or later on the same loop.
+  virtual void handle(Exchange& exchange) noexcept = 0;
+
+  /// The largest body, in bytes, to take for a request of which only the head is there (no body, nothing else set);
+  /// a larger one is answered with 413. `standard` is ServerOptions::max_body.
+  virtual std::uint64_t body_limit(const Request& head, std::uint64_t standard) noexcept {
+    static_cast<void>(head);
+    return standard;
+  }
+
+ protected:
+  ~Handler() = default;
+};
+
+}  // namespace ashlar::http

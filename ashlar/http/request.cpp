@@ -1,0 +1,68 @@
+#include <ashlar/http/request.hpp>
+
+#include <array>
+
+namespace ashlar::http {
+namespace {
+
+constexpr std::array<std::string_view, 10> kMethods = {"GET",     "HEAD",    "POST",  "PUT",   "DELETE",
+                                                       "CONNECT", "OPTIONS", "TRACE", "PATCH", ""};
+
+}  // namespace
+
+Method parse_method(std::string_view text) noexcept {
+  const auto check = [&](Method candidate) { return text == to_string(candidate) ? candidate : Method::other; };
+  if (text.size() < 3) return Method::other;
+  switch (text[0]) {
+    case 'G':
+      return check(Method::get);
+    case 'H':
+      return check(Method::head);
+    case 'P':
+      return text[1] == 'O' ? check(Method::post) : text[1] == 'U' ? check(Method::put) : check(Method::patch);
+    case 'D':
+      return check(Method::del);
+    case 'C':
+      return check(Method::connect);
+    case 'O':
+      return check(Method::options);
+    case 'T':
+      return check(Method::trace);
+    default:
+      return Method::other;
+  }
+}
+
+std::string_view to_string(Method method) noexcept { return kMethods[static_cast<std::size_t>(method)]; }
+
+std::optional<std::string_view> Request::header(std::string_view name) const noexcept {
+  if (const KnownHeader known = find_known_header(name); known != KnownHeader::other) return header(known);
+  for (const Header& candidate : headers()) {
+    if (equal_ignoring_case(candidate.name, name)) return candidate.value;
+  }
+  return std::nullopt;
+}
+
+void Request::clear() noexcept {
+  method = Method::get;
+  version = Version::http11;
+  keep_alive = true;
+  expects_continue = false;
+  upgrade = false;
+  method_text = target = path = query = authority = body = {};
+  count_ = 0;
+  first_.fill(0);
+}
+
+void Request::rebase(std::ptrdiff_t distance) noexcept {
+  const auto move = [distance](std::string_view& view) {
+    if (view.data() != nullptr) view = {view.data() + distance, view.size()};
+  };
+  for (std::string_view* view : {&method_text, &target, &path, &query, &authority, &body}) move(*view);
+  for (std::uint32_t i = 0; i < count_; ++i) {
+    move(headers_[i].name);
+    move(headers_[i].value);
+  }
+}
+
+}  // namespace ashlar::http

@@ -1,0 +1,99 @@
+// One HTTP request as a handler sees it: views into the bytes that arrived, nothing copied.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include <ashlar/http/known_header.hpp>
+
+namespace ashlar::net {
+class Address;
+}
+
+namespace ashlar::http {
+
+enum class Method : std::uint8_t { get, head, post, put, del, connect, options, trace, patch, other };
+
+/// `other` for a method that is not in the list; methods are case-sensitive (RFC 9110 §9.1).
+[[nodiscard]] Method parse_method(std::string_view text) noexcept;
+/// "GET"; empty for `other`.
+[[nodiscard]] std::string_view to_string(Method method) noexcept;
+
+enum class Version : std::uint8_t { http10, http11 };
+
+struct Header {
+  std::string_view name;   ///< as sent
+  std::string_view value;  ///< without the white space around it
+};
+
+/// Every view lives until the exchange is finished. Not copyable: a request is looked at where it is.
+class Request {
+ public:
+  static constexpr std::size_t kMaxHeaders = 128;
+
+  Method method = Method::get;
+  Version version = Version::http11;
+  bool keep_alive = true;         ///< the client lets the connection live after the answer (RFC 9112 §9.3)
+  bool expects_continue = false;  ///< Expect: 100-continue; the server has dealt with it
+  bool upgrade = false;           ///< Connection: upgrade, with an Upgrade header
+  std::string_view method_text;   ///< "GET"
+  std::string_view target;        ///< the request-target as sent
+  std::string_view path;          ///< starts with '/', still percent-encoded; "*" for OPTIONS *
+  std::string_view query;         ///< after the '?', still encoded; empty when there is none
+  std::string_view authority;     ///< Host, or the authority of an absolute-form target, which wins (RFC 9112 §3.2.2)
+  std::string_view body;          ///< complete, chunks already joined
+  const net::Address* peer = nullptr;  ///< the other end of the connection; null in a test without a socket
+  bool secure = false;                 ///< came over TLS
+
+  Request() noexcept = default;
+  Request(const Request&) = delete;
+  Request& operator=(const Request&) = delete;
+
+  /// The first header with this name. O(1).
+  [[nodiscard]] std::optional<std::string_view> header(KnownHeader known) const noexcept {
+    const std::uint8_t at = first_[static_cast<std::size_t>(known)];
+    if (at == 0) return std::nullopt;
+    return headers_[at - 1].value;
+  }
+  /// The first header with this name, in any case. Linear in the number of headers when the name is not a known one.
+  [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const noexcept;
+  [[nodiscard]] bool has(KnownHeader known) const noexcept { return first_[static_cast<std::size_t>(known)] != 0; }
+
+  /// All headers in the order sent; repeated names appear as often as they came.
+  [[nodiscard]] std::span<const Header> headers() const noexcept { return {headers_.data(), count_}; }
+
+  /// Calls f(name, value) for each.
+  template <class F>
+  void for_each_header(F&& f) const {
+    for (const Header& header : headers()) f(header.name, header.value);
+  }
+
+  /// For those who make requests: the parser and the in-process test client.
+  void clear() noexcept;
+  /// Appends one; false when there is no room. `name` and `value` must outlive the request.
+  bool add_header(std::string_view name, std::string_view value) noexcept {
+    return add_header(name, value, find_known_header(name));
+  }
+  bool add_header(std::string_view name, std::string_view value, KnownHeader known) noexcept {
+    if (count_ == kMaxHeaders) return false;
+    headers_[count_++] = {name, value};
+    std::uint8_t& first = first_[static_cast<std::size_t>(known)];
+    if (first == 0 && known != KnownHeader::other) first = static_cast<std::uint8_t>(count_);
+    return true;
+  }
+  /// The bytes that the views point into moved by this many bytes.
+  void rebase(std::ptrdiff_t distance) noexcept;
+
+ private:
+  std::uint32_t count_ = 0;
+  std::array<std::uint8_t, 64> first_{};  ///< 1 + index into headers_ by KnownHeader; 0: absent
+  union {                                 // left uninitialised: only the first count_ are read
+    std::array<Header, kMaxHeaders> headers_;
+  };
+};
+
+}  // namespace ashlar::http
