@@ -1,0 +1,31 @@
+# ashlar::ashlar, everything a program runs on, and what `cmake --install` copies: libraries, headers, CMake package.
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
+get_property(modules GLOBAL PROPERTY ASHLAR_MODULES)
+
+add_library(ashlar INTERFACE)
+add_library(ashlar::ashlar ALIAS ashlar)
+set(targets ashlar ashlar_web_assets)
+foreach(module ${modules})
+  list(APPEND targets ashlar_${module})
+  if(NOT module STREQUAL "testing")  # for test programs only: they name it
+    target_link_libraries(ashlar INTERFACE ashlar_${module})
+  endif()
+endforeach()
+
+install(TARGETS ${targets} EXPORT ashlarTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/ashlar" DESTINATION include
+        FILES_MATCHING PATTERN "*.hpp" PATTERN "*_test.hpp" EXCLUDE PATTERN "*_benchmark.hpp" EXCLUDE)
+
+set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/ashlar")
+install(EXPORT ashlarTargets NAMESPACE ashlar:: DESTINATION ${package_dir})
+get_property(dependencies GLOBAL PROPERTY ASHLAR_DEPENDENCIES)
+list(REMOVE_DUPLICATES dependencies)
+list(JOIN dependencies "\n" ASHLAR_FIND_DEPENDENCIES)
+configure_package_config_file("${CMAKE_CURRENT_LIST_DIR}/ashlarConfig.cmake.in" "${PROJECT_BINARY_DIR}/ashlarConfig.cmake"
+                              INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file("${PROJECT_BINARY_DIR}/ashlarConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
+install(FILES "${PROJECT_BINARY_DIR}/ashlarConfig.cmake" "${PROJECT_BINARY_DIR}/ashlarConfigVersion.cmake"
+        DESTINATION ${package_dir})
+install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION ${CMAKE_INSTALL_DOCDIR})
