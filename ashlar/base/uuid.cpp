@@ -1,0 +1,100 @@
+#include <ashlar/base/uuid.hpp>
+
+#include <chrono>
+
+#include <ashlar/base/bytes.hpp>
+
+namespace ashlar {
+namespace {
+
+// One system call for 64 identifiers.
+void take_random(std::uint8_t* out, std::size_t size) {
+  thread_local struct {
+    std::array<std::uint8_t, 1024> bytes;
+    std::size_t used = 1024;
+  } pool;
+  if (pool.used + size > pool.bytes.size()) {
+    random_bytes(pool.bytes.data(), pool.bytes.size());
+    pool.used = 0;
+  }
+  __builtin_memcpy(out, pool.bytes.data() + pool.used, size);
+  __builtin_memset(pool.bytes.data() + pool.used, 0, size);
+  pool.used += size;
+}
+
+void mark(Uuid& id, int version) {
+  id.bytes[6] = static_cast<std::uint8_t>((id.bytes[6] & 0x0F) | (version << 4));
+  id.bytes[8] = static_cast<std::uint8_t>((id.bytes[8] & 0x3F) | 0x80);
+}
+
+int hex_value(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+}  // namespace
+
+Uuid Uuid::v4() {
+  Uuid id;
+  take_random(id.bytes.data(), 16);
+  mark(id, 4);
+  return id;
+}
+
+Uuid Uuid::v7() {
+  // 48 bits of milliseconds and, in place of rand_a, 12 bits of the millisecond's fraction (RFC 9562, 6.2, method 3).
+  thread_local std::uint64_t last = 0;
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto micros = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
+  std::uint64_t stamp = (micros / 1000) << 12 | (micros % 1000) * 4096 / 1000;
+  if (stamp <= last) stamp = last + 1;
+  last = stamp;
+  Uuid id;
+  for (int i = 0; i < 6; ++i) id.bytes[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(stamp >> (52 - 8 * i));
+  id.bytes[6] = static_cast<std::uint8_t>(stamp >> 8 & 0x0F);
+  id.bytes[7] = static_cast<std::uint8_t>(stamp);
+  take_random(id.bytes.data() + 8, 8);
+  mark(id, 7);
+  return id;
+}
+
+std::optional<Uuid> Uuid::parse(std::string_view text) noexcept {
+  if (text.starts_with("urn:uuid:")) text.remove_prefix(9);
+  if (text.size() == 38 && text.front() == '{' && text.back() == '}') text = text.substr(1, 36);
+  const bool hyphens = text.size() == 36;
+  if (!hyphens && text.size() != 32) return std::nullopt;
+  Uuid id;
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < 16; ++i) {
+    if (hyphens && (i == 4 || i == 6 || i == 8 || i == 10)) {
+      if (text[at++] != '-') return std::nullopt;
+    }
+    const int high = hex_value(text[at]), low = hex_value(text[at + 1]);
+    if (high < 0 || low < 0) return std::nullopt;
+    id.bytes[i] = static_cast<std::uint8_t>(high * 16 + low);
+    at += 2;
+  }
+  return id;
+}
+
+void Uuid::append_to(std::string& out) const {
+  static constexpr char kHex[] = "0123456789abcdef";
+  char text[36];
+  char* p = text;
+  for (std::size_t i = 0; i < 16; ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) *p++ = '-';
+    *p++ = kHex[bytes[i] >> 4];
+    *p++ = kHex[bytes[i] & 15];
+  }
+  out.append(text, sizeof text);
+}
+
+std::string Uuid::to_string() const {
+  std::string out;
+  append_to(out);
+  return out;
+}
+
+}  // namespace ashlar
