@@ -247,6 +247,7 @@ TEST(Log, SurvivesAReaderThatWentAway) {
 }
 
 TEST(Log, WritesWhatWaitsWhenTheProgramExits) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(
       {
         configure({.format = Format::json, .fd = 2});

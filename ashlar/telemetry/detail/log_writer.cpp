@@ -2,6 +2,7 @@
 
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,7 +10,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <new>
-#include <thread>
 
 namespace ashlar::log::detail {
 namespace {
@@ -44,11 +44,10 @@ void Writer::push(std::string_view line) {
       dropped_ += 1 - written;
       return;
     }
-    if (phase_ == Phase::stuck || pending_.size() + line.size() > limit_) {
+    if (phase_ == Phase::stuck || pending_.size() + line.size() > limit_ || !start()) {
       ++dropped_;
       return;
     }
-    if (!started_) start();
     pending_ += line;
     notify = waiting_;
     waiting_ = false;
@@ -83,19 +82,26 @@ void Writer::after_fork_in_child() {
 }
 
 // Under mutex_.
-void Writer::start() {
-  started_ = true;
+bool Writer::start() {
+  if (started_) return true;
   // Signals are for the threads that expect them, and a reader that went away is an error code, not a SIGPIPE.
   sigset_t all, before;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   // Detached: at exit nobody may wait for an output that is stuck. The writer is never destroyed.
-  std::thread([this] { run(); }).detach();
+  pthread_t thread;
+  auto entry = [](void* writer) -> void* {
+    static_cast<Writer*>(writer)->run();
+    return nullptr;
+  };
+  started_ = ::pthread_create(&thread, nullptr, entry, this) == 0;
+  if (started_) ::pthread_detach(thread);
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return started_;
 }
 
 void Writer::run() {
-  std::string batch;
+  std::string& batch = writing_;
   std::unique_lock lock(mutex_);
   while (true) {
     while (pending_.empty()) {

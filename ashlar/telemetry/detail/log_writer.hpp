@@ -33,7 +33,7 @@ class Writer {
   void after_fork_in_child();
 
  private:
-  void start();
+  bool start();
   void run();
   // Whole lines a write(2), so that lines of several processes on one pipe do not mix. Gives the lines written.
   static std::uint64_t write_lines(int fd, std::string_view lines);
@@ -42,6 +42,7 @@ class Writer {
   std::condition_variable wake_;
   std::condition_variable idle_;
   std::string pending_;
+  std::string writing_;  // the writer thread's
   std::uint64_t written_ = 0;
   std::uint64_t dropped_ = 0;
   std::uint64_t reported_ = 0;
