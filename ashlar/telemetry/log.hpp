@@ -61,9 +61,10 @@ class Value {
   Value(const std::exception& error) noexcept : Value(error.what()) {}
   // Anything with to_string(): Uuid, DateTime, Decimal, ...
   template <class T>
-    requires(!std::convertible_to<const T&, std::string_view>) && requires(const T& value) {
-      { value.to_string() } -> std::convertible_to<std::string_view>;
-    }
+    requires(!std::convertible_to<const T&, std::string_view> && !requires(const T& value) { value.reveal(); }) &&
+                requires(const T& value) {
+                  { value.to_string() } -> std::convertible_to<std::string_view>;
+                }
   Value(const T& value) noexcept
       : kind_(Kind::object), object_{&value, [](const void* object, std::string& out) {
                                        out += static_cast<const T*>(object)->to_string();

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <mutex>
 
+#include <ashlar/base/secret.hpp>
 #include <ashlar/telemetry/log.hpp>
 
 namespace ashlar::log {
@@ -363,7 +364,7 @@ void Value::append_to(std::string& out) const {
       return;
     }
     case Kind::secret:
-      out += "***";
+      out += Secret<>::kMask;
       return;
   }
 }

@@ -9,6 +9,8 @@
 
 #include <ashlar/async/context.hpp>
 #include <ashlar/base/error.hpp>
+#include <ashlar/base/secret.hpp>
+#include <ashlar/base/uuid.hpp>
 #include <ashlar/telemetry/trace.hpp>
 
 namespace ashlar::log {
@@ -48,10 +50,6 @@ struct Output {
   }
 };
 
-struct FakeSecret {
-  std::string value;
-  const std::string& reveal() const { return value; }
-};
 struct Money {
   int cents;
   std::string to_string() const { return std::to_string(cents / 100) + "." + std::to_string(cents % 100); }
@@ -82,6 +80,7 @@ TEST(Log, TakesObjectsDurationsOptionalsAndErrors) {
   Capture capture;
   std::optional<int> none;
   info("x", {{"price", Money{1234}},
+             {"id", Uuid{}},
              {"took", std::chrono::milliseconds(250)},
              {"none", none},
              {"some", std::optional<int>(3)},
@@ -90,7 +89,7 @@ TEST(Log, TakesObjectsDurationsOptionalsAndErrors) {
   EXPECT_THAT(
       capture.lines().at(0).json,
       EndsWith(
-          R"("price":"12.34","took":0.25,"none":null,"some":3,"error":"no such article","max":18446744073709551615})"));
+          R"("price":"12.34","id":"00000000-0000-0000-0000-000000000000","took":0.25,"none":null,"some":3,"error":"no such article","max":18446744073709551615})"));
 }
 
 TEST(Log, FormatsNothingBelowItsLevel) {
@@ -128,7 +127,7 @@ TEST(Log, MasksSensitiveKeysAndSecretsInBothForms) {
                  {"X-Api-Key", "hunter2"},
                  {"accessToken", "hunter2"},
                  {"Set-Cookie", "hunter2"},
-                 {"value", FakeSecret{"hunter2"}},
+                 {"value", Secret<std::string>("hunter2")},
                  {"client_secret", 7},
                  {"has_password", true},
                  {"author", "Ada"}});
@@ -140,7 +139,7 @@ TEST(Log, MasksSensitiveKeysAndSecretsInBothForms) {
     } else if (key == "has_password") {
       EXPECT_EQ(value, "true");
     } else {
-      EXPECT_EQ(value, "***") << key;
+      EXPECT_EQ(value, Secret<>::kMask) << key;
     }
   }
 }
