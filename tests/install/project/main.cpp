@@ -8,6 +8,6 @@ struct Greeting {
 
 int main(int argc, char** argv) {
   App app{{.title = "Greetings", .version = "1.0.0"}};
-  app.get<"/greetings/{name}">([](Path<"name"> name) { return Greeting{"Hello, " + *name}; });
+  app.get<"/greetings/{name}">([](Path<"name"> name) { return Greeting{"Hello, " + name}; });
   return run(app, argc, argv);
 }

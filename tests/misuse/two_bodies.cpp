@@ -1,0 +1,26 @@
+// Two parameters that both want the body.
+// expect: route POST /articles: takes two bodies
+#include <ashlar/ashlar.hpp>
+
+using namespace ashlar;
+
+struct Article {
+  std::string title;
+};
+
+struct Author {
+  std::string name;
+};
+
+struct NewArticle {
+  Article article;
+  Author author;
+};
+
+void add_routes(App& app) {
+#ifdef ASHLAR_FIXED
+  app.post<"/articles">([](NewArticle in) { return in.article; });
+#else
+  app.post<"/articles">([](Article article, Author) { return article; });
+#endif
+}

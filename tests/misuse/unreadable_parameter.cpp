@@ -1,0 +1,17 @@
+// A parameter that says neither where it comes from nor how it is read.
+// expect: route GET /articles: cannot read a parameter of type int
+#include <ashlar/ashlar.hpp>
+
+using namespace ashlar;
+
+struct Page {
+  int limit = 20;
+};
+
+void add_routes(App& app) {
+#ifdef ASHLAR_FIXED
+  app.get<"/articles">([](Query<Page> page) { return Page{page.limit}; });
+#else
+  app.get<"/articles">([](int limit) { return Page{limit}; });
+#endif
+}
