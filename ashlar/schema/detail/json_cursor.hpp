@@ -17,6 +17,7 @@
 // Errors are sticky: after the first one every call gives nothing (false, empty, null) and kind() is `invalid`.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -60,35 +61,7 @@ class JsonCursor {
   JsonCursor& operator=(const JsonCursor&) = delete;
 
   /// The kind of the value that comes next, by its first character; `invalid` when no value can begin here.
-  [[nodiscard]] JsonKind kind() const noexcept {
-    switch (first()) {
-      case '{':
-        return JsonKind::object;
-      case '[':
-        return JsonKind::array;
-      case '"':
-        return JsonKind::string;
-      case 't':
-      case 'f':
-        return JsonKind::boolean;
-      case 'n':
-        return JsonKind::null;
-      case '-':
-      case '0':
-      case '1':
-      case '2':
-      case '3':
-      case '4':
-      case '5':
-      case '6':
-      case '7':
-      case '8':
-      case '9':
-        return JsonKind::number;
-      default:
-        return JsonKind::invalid;
-    }
-  }
+  [[nodiscard]] JsonKind kind() const noexcept { return kKinds[static_cast<unsigned char>(first())]; }
   /// Where the next token begins, in bytes.
   [[nodiscard]] std::size_t offset() const noexcept { return *token_; }
 
@@ -177,6 +150,18 @@ class JsonCursor {
  private:
   struct Index;
   struct Pool;
+
+  static constexpr std::array<JsonKind, 256> kKinds = [] {
+    std::array<JsonKind, 256> kinds{};
+    kinds['{'] = JsonKind::object;
+    kinds['['] = JsonKind::array;
+    kinds['"'] = JsonKind::string;
+    kinds['t'] = kinds['f'] = JsonKind::boolean;
+    kinds['n'] = JsonKind::null;
+    kinds['-'] = JsonKind::number;
+    for (char digit = '0'; digit <= '9'; ++digit) kinds[static_cast<unsigned char>(digit)] = JsonKind::number;
+    return kinds;
+  }();
 
   [[nodiscard]] char first() const noexcept { return *token_ < size_ ? bytes_[*token_] : '\0'; }
   // Where the token that starts at *token_ ends at the latest: white space may be before it.
