@@ -1,0 +1,59 @@
+// What a server listens on and every limit it keeps. All limits are on by default; docs/guide/http.md has the table.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <ashlar/async/context.hpp>
+#include <ashlar/http/request_parser.hpp>
+
+namespace ashlar::http {
+
+struct ServerOptions {
+  /// "127.0.0.1:8000", "[::]:8000", "unix:/run/app.sock". Port 0 takes a free one, see Server::addresses().
+  std::vector<std::string> listen = {"127.0.0.1:8000"};
+  int backlog = 4096;  ///< the kernel caps it at net.core.somaxconn
+
+  HeadLimits head;  ///< 431, 414
+  std::uint64_t max_body =
+      1024 * 1024;  ///< bytes; 413. A handler may set another limit for a request: Handler::body_limit
+
+  /// From a request's first byte to the end of its head, and from a connection's start to its first byte: 408, or a
+  /// silent close when nothing came.
+  async::Nanoseconds header_timeout = std::chrono::seconds{10};
+  /// For the body: this long, plus its size so far divided by min_body_rate: 408.
+  async::Nanoseconds body_timeout = std::chrono::seconds{10};
+  std::uint64_t min_body_rate = 1024;  ///< bytes a second
+  /// Between two requests of a connection: close.
+  async::Nanoseconds idle_timeout = std::chrono::seconds{75};
+  /// For the client to take an answer: this long, plus what it has taken divided by min_write_rate: close.
+  async::Nanoseconds write_timeout = std::chrono::seconds{30};
+  std::uint64_t min_write_rate = 1024;  ///< bytes a second
+  /// Deadline of Exchange::context: its scope is cancelled when it passes. A stream that has begun has none.
+  async::Nanoseconds request_timeout = std::chrono::seconds{30};
+
+  std::uint64_t max_requests_per_connection = 1'000'000;  ///< the last is answered with Connection: close
+  std::uint32_t max_connections_per_loop = 16'384;        ///< 503 and close
+  /// 503 and close. Over all loops. Peers on unix sockets and, unless told otherwise, on the loopback interface are not
+  /// limited: there sit proxies, which speak for everybody.
+  std::uint32_t max_connections_per_peer = 1'024;
+  bool limit_loopback_peers = false;
+
+  /// Above this many unsent bytes a connection is not read from, and a stream is not asked for more.
+  std::size_t output_high_water = 256 * 1024;
+
+  /// Drain: how long idle connections may still bring a request, which is answered with Connection: close.
+  async::Nanoseconds drain_grace = std::chrono::seconds{1};
+  /// Drain: requests still running after this are cancelled (CancelReason::shutdown), streams too.
+  async::Nanoseconds drain_timeout = std::chrono::seconds{30};
+  /// How long to read on, and drop, after the last answer, so that a reset does not destroy it on its way
+  /// (RFC 9112 §9.6).
+  async::Nanoseconds linger_timeout = std::chrono::seconds{2};
+
+  std::string server_header;  ///< Server header; empty: none, it tells attackers more than clients
+};
+
+}  // namespace ashlar::http

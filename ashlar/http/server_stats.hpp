@@ -1,0 +1,58 @@
+// What a server counts. One set a loop, written by its loop alone, read by anybody.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+namespace ashlar::http {
+
+/// A number with one writer: adding is a plain addition, not a locked one.
+class StatNumber {
+ public:
+  StatNumber() noexcept = default;
+  StatNumber(const StatNumber& other) noexcept : value_(other.get()) {}
+  StatNumber& operator=(const StatNumber& other) noexcept {
+    value_.store(other.get(), std::memory_order_relaxed);
+    return *this;
+  }
+  [[nodiscard]] std::uint64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }
+  void add(std::uint64_t more = 1) noexcept { value_.store(get() + more, std::memory_order_relaxed); }
+  void subtract(std::uint64_t less = 1) noexcept { value_.store(get() - less, std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+/// Counters, but for the four that say "now".
+struct ServerStats {
+  StatNumber connections;         ///< now
+  StatNumber requests_running;    ///< now: handed to the handler, not finished
+  StatNumber requests_suspended;  ///< now: those of them whose handler waits for something
+  StatNumber streams;             ///< now
+  StatNumber accepted;
+  StatNumber requests;
+  StatNumber bytes_received;
+  StatNumber bytes_sent;
+
+  // Limits, by what they did.
+  StatNumber refused_connections;       ///< 503: max_connections_per_loop
+  StatNumber refused_peer_connections;  ///< 503: max_connections_per_peer
+  StatNumber accept_failures;           ///< out of descriptors or memory
+  StatNumber malformed;                 ///< 400, 417, 501, 505
+  StatNumber heads_too_large;           ///< 431
+  StatNumber targets_too_long;          ///< 414
+  StatNumber bodies_too_large;          ///< 413
+  StatNumber header_timeouts;           ///< 408, or closed before the first byte
+  StatNumber body_timeouts;             ///< 408
+  StatNumber idle_timeouts;             ///< closed between two requests
+  StatNumber write_timeouts;            ///< closed: too slow a reader
+  StatNumber request_timeouts;          ///< scope cancelled
+  StatNumber request_limits;            ///< closed after max_requests_per_connection
+  StatNumber clients_gone;              ///< left before their answer was sent
+  StatNumber paused;                    ///< times a connection was not read because of output_high_water
+};
+
+/// Adds up.
+ServerStats& operator+=(ServerStats& sum, const ServerStats& more) noexcept;
+
+}  // namespace ashlar::http
