@@ -59,7 +59,7 @@ void HeadStart::refresh() noexcept {
   second_ = now.tv_sec;
   char date[32];
   const char* const end = write_http_date(second_, date);
-  ok_.assign(kStatusLine).append("Date: ").append(date, end).append("\r\n").append(server_);
+  ok_.assign(kStatusLine).append("Date: ").append(std::string_view(date, end)).append("\r\n").append(server_);
 }
 
 void write_head(Cork& cork, const HeadStart& start, const Response& response, const HeadExtras& extras) {
