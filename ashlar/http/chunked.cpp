@@ -120,12 +120,10 @@ bool ChunkedDecoder::framing_byte(char c) noexcept {
   return true;
 }
 
-void append_chunk_head(std::string& out, std::size_t size) {
-  char digits[sizeof size * 2];
-  std::size_t first = sizeof digits;
-  for (; size != 0; size >>= 4) digits[--first] = "0123456789abcdef"[size & 15];
-  out.append(digits + first, sizeof digits - first);
-  out += "\r\n";
+std::string_view format_chunk_size(std::size_t size, char (&out)[kMostChunkDigits]) noexcept {
+  std::size_t first = kMostChunkDigits;
+  for (; size != 0; size >>= 4) out[--first] = "0123456789abcdef"[size & 15];
+  return {out + first, kMostChunkDigits - first};
 }
 
 }  // namespace ashlar::http

@@ -60,8 +60,9 @@ class ChunkedDecoder {
   Refusal refusal_;
 };
 
-/// Appends "<size in hex>CRLF". `size` must not be 0: that would end the body.
-void append_chunk_head(std::string& out, std::size_t size);
+inline constexpr std::size_t kMostChunkDigits = 2 * sizeof(std::size_t);
+/// A chunk's size in hexadecimal, written to `out`. `size` must not be 0: that would end the body.
+[[nodiscard]] std::string_view format_chunk_size(std::size_t size, char (&out)[kMostChunkDigits]) noexcept;
 inline constexpr std::string_view kLastChunk = "0\r\n\r\n";
 
 }  // namespace ashlar::http

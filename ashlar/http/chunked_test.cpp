@@ -93,10 +93,10 @@ TEST(Chunked, BoundsExtensionsTrailersAndTheWhole) {
 }
 
 TEST(Chunked, WritesSizesInHexadecimal) {
-  std::string out;
-  append_chunk_head(out, 1);
-  append_chunk_head(out, 0xabc0);
-  EXPECT_EQ(out, "1\r\nabc0\r\n");
+  char digits[kMostChunkDigits];
+  EXPECT_EQ(format_chunk_size(1, digits), "1");
+  EXPECT_EQ(format_chunk_size(0xabc0, digits), "abc0");
+  EXPECT_EQ(format_chunk_size(~std::size_t{0}, digits), "ffffffffffffffff");
 }
 
 }  // namespace

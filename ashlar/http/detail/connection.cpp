@@ -1,0 +1,688 @@
+#include <ashlar/http/detail/connection.hpp>
+
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include <ashlar/http/detail/loop_server.hpp>
+
+namespace ashlar::http::detail {
+namespace {
+
+constexpr std::size_t kCopiedBody = 16 * 1024;  // a larger body goes to the kernel from where it is
+constexpr std::size_t kFlushAt = 64 * 1024;     // corked bytes of a long pipeline
+constexpr std::uint32_t kLeastRoom = 1024;      // to read into
+constexpr std::size_t kBodyStep = 64 * 1024;    // memory for a body grows as it comes, not as it is announced
+constexpr std::size_t kKeptBody = 64 * 1024;
+constexpr std::uint32_t kReadable = EPOLLIN | EPOLLRDHUP;
+
+async::Nanoseconds time_for(std::uint64_t bytes, std::uint64_t rate) noexcept {
+  if (rate == 0) return async::Nanoseconds::zero();
+  return std::chrono::milliseconds(static_cast<std::int64_t>(bytes * 1000 / rate));
+}
+
+}  // namespace
+
+/// Where a stream waits until the client has taken enough.
+class StreamWait final : public async::Waiter {
+ public:
+  explicit StreamWait(Connection& connection) noexcept : connection_(connection) {}
+  bool await_ready() noexcept {
+    if (!cancelled_already()) return !connection_.over_high_water();
+    mark_cancelled();
+    return true;
+  }
+  void await_suspend(std::coroutine_handle<> handle) noexcept {
+    suspend(handle);
+    connection_.stream_wait_ = this;
+  }
+  void await_resume() const { check_cancelled(); }
+  void go_on() noexcept {
+    connection_.stream_wait_ = nullptr;
+    wake();
+  }
+
+ private:
+  void on_cancel() noexcept override {
+    if (connection_.stream_wait_ != this) return;
+    mark_cancelled();
+    go_on();
+  }
+  Connection& connection_;
+};
+
+void ServerExchange::clear() noexcept {
+  response.clear();
+  scratch.clear();
+  scope.reset();
+  context = async::Context{};
+  body_storage.clear();
+  if (body_storage.capacity() > kKeptBody) [[unlikely]]
+    body_storage.shrink_to_fit();
+}
+
+void ServerExchange::on_finish() noexcept { connection->on_finished(); }
+
+Connection::Connection(LoopServer& server, net::Transport transport, const net::Address& peer) noexcept
+    : server_(server), transport_(std::move(transport)), peer_(peer) {}
+
+Connection::~Connection() { release_block(); }
+
+bool Connection::open() noexcept {
+  deadline_ = server_.loop().now() + server_.options().header_timeout;
+  try {
+    server_.loop().add(transport_.fd(), kReadable, *this);
+  } catch (const Error&) {
+    return false;
+  }
+  interest_ = kReadable;
+  return true;
+}
+
+void Connection::on_io(std::uint32_t events) noexcept {
+  if (phase_ == Phase::closed) return;
+  if ((events & EPOLLERR) != 0) return client_left(), close_now();
+  if ((events & EPOLLOUT) != 0) {
+    on_writable();
+    if (phase_ == Phase::closed) return;
+  }
+  if ((events & (kReadable | EPOLLHUP)) != 0) on_readable(events);
+}
+
+// ---------------------------------------------------------------------------------------------------------- reading
+
+void Connection::on_readable(std::uint32_t events) noexcept {
+  switch (phase_) {
+    case Phase::head:
+    case Phase::body:
+      return read();
+    case Phase::lingering:
+      return read_and_drop();
+    case Phase::handling:
+    case Phase::streaming:
+      if ((events & (EPOLLRDHUP | EPOLLHUP)) != 0) {
+        client_left();
+        if ((events & EPOLLHUP) != 0) return close_now();  // both directions are gone
+      } else {
+        pause_reading_ = true;  // the next request waits in the kernel until this one is answered
+      }
+      return update_interest();
+    case Phase::closed:
+      return;
+  }
+}
+
+void Connection::read() noexcept {
+  do {
+    net::Io io{};
+    const bool to_storage = phase_ == Phase::body && body_kind_ == BodyKind::length && !exchange_->body_storage.empty();
+    try {
+      if (to_storage) {
+        std::string& storage = exchange_->body_storage;
+        const std::size_t had = storage.size();
+        const std::size_t want = std::min<std::uint64_t>(body_length_ - had, std::max(kBodyStep, had));
+        storage.resize_and_overwrite(had + want, [&](char* data, std::size_t) {
+          io = transport_.read({data + had, want});
+          return had + io.bytes;
+        });
+      } else {
+        const bool body_fits =
+            phase_ == Phase::body && body_kind_ == BodyKind::length && begin_ + body_length_ <= capacity_;
+        make_room(body_fits ? 1 : kLeastRoom);
+        io = transport_.read({block_ + end_, capacity_ - end_});
+        end_ += static_cast<std::uint32_t>(io.bytes);
+      }
+    } catch (const std::bad_alloc&) {
+      return close_now();
+    }
+    if (io.state == net::Io::State::done) {
+      server_.stats().bytes_received.add(io.bytes);
+      if (phase_ == Phase::body) body_received_ += io.bytes;
+      run();
+    } else if (io.state == net::Io::State::would_block) {
+      if (phase_ == Phase::head && begin_ == end_) release_block();
+      return;
+    } else if (io.state == net::Io::State::closed) {
+      return on_end_of_input();
+    } else {
+      return client_left(), close_now();
+    }
+  } while ((phase_ == Phase::head || phase_ == Phase::body) && !close_after_ && transport_.has_pending());
+}
+
+void Connection::read_and_drop() noexcept {
+  char dropped[4096];
+  for (int turns = 0; turns < 16; ++turns) {
+    const net::Io io = transport_.read(dropped);
+    if (io.state == net::Io::State::would_block) return;
+    if (io.state != net::Io::State::done) return close_now();
+    server_.stats().bytes_received.add(io.bytes);
+  }
+}
+
+void Connection::make_room(std::size_t least) {
+  if (block_ == nullptr) {
+    block_ = server_.take_block();
+    capacity_ = LoopServer::kBlock;
+    begin_ = end_ = 0;
+    return;
+  }
+  if (capacity_ - end_ >= least) return;
+  if (phase_ == Phase::head && begin_ > 0) {  // nothing refers to what is before begin_
+    std::memmove(block_, block_ + begin_, end_ - begin_);
+    end_ -= begin_;
+    begin_ = 0;
+    if (capacity_ - end_ >= least) return;
+  }
+  const auto larger = static_cast<std::uint32_t>(std::max<std::size_t>(capacity_ * 2UL, end_ + least));
+  char* const moved = static_cast<char*>(std::malloc(larger));
+  if (moved == nullptr) throw std::bad_alloc();
+  std::memcpy(moved, block_, end_);
+  if (phase_ == Phase::body) exchange_->request.rebase(moved - block_);
+  server_.give_block(block_, capacity_);
+  block_ = moved;
+  capacity_ = larger;
+}
+
+void Connection::on_end_of_input() noexcept {
+  if (phase_ == Phase::body) {
+    server_.stats().clients_gone.add();
+    return close_now();
+  }
+  end_of_input_ = true;
+  settle();
+}
+
+bool Connection::more_input_waits() const noexcept {
+  if (begin_ != end_ || transport_.has_pending()) return true;
+  int waiting = 0;
+  return ::ioctl(transport_.fd(), FIONREAD, &waiting) == 0 && waiting > 0;
+}
+
+// --------------------------------------------------------------------------------------------------------- progress
+
+Cork& Connection::cork() noexcept { return server_.cork_of(*this); }
+
+void Connection::run() noexcept {
+  if (running_) return;
+  running_ = true;
+  server_.head_start().refresh();
+  try {
+    while (phase_ == Phase::head ? try_head() : phase_ == Phase::body && try_body()) {
+    }
+  } catch (const std::bad_alloc&) {
+    cork().clear();
+    close_now();
+  }
+  running_ = false;
+  flush();
+  settle();
+}
+
+bool Connection::try_head() {
+  if (begin_ == end_ || close_after_ || over_high_water()) return false;
+  const HeadLimits& limits = server_.options().head;
+  if (head_began_ && !scanner_.worth_parsing(unread()) && unread().size() < limits.max_head) return false;
+  exchange_ = server_.take_exchange();
+  const HeadResult head = parse_request_head(unread(), limits, exchange_->request);
+  if (head.state == HeadResult::State::incomplete) {
+    end_exchange();
+    static_cast<void>(scanner_.worth_parsing(unread()));
+    return false;
+  }
+  exchange_->connection = this;
+  if (head.state == HeadResult::State::refused) return refuse(head.refusal), true;
+
+  head_began_ = false;
+  scanner_.reset();
+  begin_ += static_cast<std::uint32_t>(head.head_size);
+  ++requests_;
+  server_.stats().requests.add();
+  exchange_->request.peer = &peer_;
+  exchange_->request.secure = transport_.secure();
+  if (head.body_kind == BodyKind::none || (head.body_kind == BodyKind::length && head.content_length == 0)) {
+    dispatch();
+    return true;
+  }
+  return begin_body(head);
+}
+
+bool Connection::begin_body(const HeadResult& head) {
+  body_limit_ = server_.handler().body_limit(exchange_->request, server_.options().max_body);
+  if (head.content_length > body_limit_) {
+    refuse({413, "The body is larger than this server allows.", "RFC 9110 §15.5.14"});
+    return true;
+  }
+  phase_ = Phase::body;
+  body_kind_ = head.body_kind;
+  body_length_ = head.content_length;
+  body_since_ = server_.loop().now();
+  body_received_ = 0;
+  body_at_ = begin_;
+  decoder_.reset();
+  // Not needed once the client has begun to send (RFC 9110 §10.1.1).
+  if (exchange_->request.expects_continue && begin_ == end_) cork().append("HTTP/1.1 100 Continue\r\n\r\n");
+  return true;
+}
+
+bool Connection::try_body() {
+  std::string& storage = exchange_->body_storage;
+  std::string_view& body = exchange_->request.body;
+  if (body_kind_ == BodyKind::chunked) {
+    std::string_view in = unread();
+    const auto state = decoder_.feed(in, storage, body_limit_);
+    begin_ = end_ - static_cast<std::uint32_t>(in.size());
+    if (state == ChunkedDecoder::State::refused) return refuse(decoder_.refusal()), true;
+    if (state == ChunkedDecoder::State::more) {
+      begin_ = end_ = body_at_;  // all is decoded: read over it, behind the head that the request's views point to
+      return false;
+    }
+    body = storage;
+  } else if (!storage.empty()) {
+    if (storage.size() < body_length_) return false;
+    body = storage;
+  } else if (end_ - begin_ >= body_length_) {
+    body = unread().substr(0, body_length_);
+    begin_ += static_cast<std::uint32_t>(body_length_);
+  } else {
+    if (begin_ + body_length_ > capacity_ && begin_ != end_) {
+      storage.assign(unread());
+      begin_ = end_;
+    }
+    return false;
+  }
+  dispatch();
+  return true;
+}
+
+void Connection::dispatch() noexcept {
+  ServerExchange& exchange = *exchange_;
+  phase_ = Phase::handling;
+  exchange.started = server_.loop().now();
+  exchange.context.deadline = exchange.started + server_.options().request_timeout;
+  exchange.context.scope = &exchange.scope;
+  server_.stats().requests_running.add();
+  in_handle_ = true;
+  finished_ = false;
+  {
+    const async::ContextGuard guard(&exchange.context);
+    server_.handler().handle(exchange);
+  }
+  in_handle_ = false;
+  if (finished_) {
+    respond();
+  } else {
+    server_.stats().requests_suspended.add();
+  }
+}
+
+void Connection::on_finished() noexcept {
+  if (in_handle_) {
+    finished_ = true;
+    return;
+  }
+  const async::ContextGuard guard(nullptr);
+  server_.stats().requests_suspended.subtract();
+  if (phase_ == Phase::closed) {
+    server_.stats().requests_running.subtract();
+    end_exchange();
+    return server_.retire(*this);
+  }
+  server_.head_start().refresh();
+  respond();
+  run();
+}
+
+void Connection::count(int status) noexcept {
+  ServerStats& stats = server_.stats();
+  switch (status) {
+    case 408:
+      break;  // counted where the time ran out
+    case 413:
+      return stats.bodies_too_large.add();
+    case 414:
+      return stats.targets_too_long.add();
+    case 431:
+      return stats.heads_too_large.add();
+    default:
+      return stats.malformed.add();
+  }
+}
+
+void Connection::refuse(const Refusal& refusal) {
+  count(refusal.status);
+  if (exchange_ == nullptr) exchange_ = server_.take_exchange();
+  phase_ = Phase::head;
+  Response& response = exchange_->response;
+  response.status = refusal.status;
+  response.content_type = "application/problem+json";
+  response.body = problem_json(refusal.status, refusal.detail);
+  // Whatever follows cannot be told apart from the rest of this message (RFC 9112 §9.6).
+  close_after_ = linger_ = true;
+  begin_ = end_;
+  write_head(cork(), server_.head_start(), response,
+             {.framing = Framing::length, .length = response.body.size(), .connection = "close"});
+  cork().append(response.body);
+  end_exchange();
+}
+
+// ---------------------------------------------------------------------------------------------------------- writing
+
+void Connection::respond() {
+  server_.stats().requests_running.subtract();
+  phase_ = Phase::head;
+  pause_reading_ = false;
+  const Request& request = exchange_->request;
+  Response& response = exchange_->response;
+
+  bool close = !request.keep_alive || end_of_input_;
+  if (response.close_connection) close = linger_ = true;
+  if (requests_ >= server_.options().max_requests_per_connection) [[unlikely]] {
+    server_.stats().request_limits.add();
+    close = linger_ = true;
+  }
+  // In a drain the last request that has arrived is the one to say it with.
+  if (server_.draining() && !close && !more_input_waits()) [[unlikely]]
+    close = linger_ = true;
+
+  if (response.streaming()) [[unlikely]]
+    return begin_stream(close);
+  const bool no_content = response.status == 204 || response.status == 304;
+  const std::string_view body = no_content || response.status == 205 ? std::string_view() : response.body_bytes();
+  close_after_ = close_after_ || close;
+  write_head(cork(), server_.head_start(), response,
+             {.framing = no_content ? Framing::none : Framing::length,
+              .length = body.size(),
+              .connection = close                                ? std::string_view("close")
+                            : request.version == Version::http10 ? std::string_view("keep-alive")
+                                                                 : std::string_view()});
+  if (request.method != Method::head) {
+    if (body.size() > kCopiedBody) [[unlikely]] {
+      send(body, body.data() == response.body.data() ? &response.body : nullptr);
+    } else {
+      cork().append(body);
+      if (cork().size() >= kFlushAt) [[unlikely]]
+        flush();
+    }
+  }
+  if (exchange_ != nullptr) end_exchange();
+}
+
+void Connection::begin_stream(bool close) {
+  const Request& request = exchange_->request;
+  Response& response = exchange_->response;
+  const bool no_content = response.status == 204 || response.status == 205 || response.status == 304;
+  const std::optional<std::uint64_t> length = response.stream_length();
+  stream_framing_ = no_content                           ? Framing::none
+                    : length                             ? Framing::length
+                    : request.version == Version::http11 ? Framing::chunked
+                                                         : Framing::until_close;
+  const bool no_body = no_content || request.method == Method::head;
+  if (stream_framing_ == Framing::until_close && !no_body) close = true;
+  close_after_ = close_after_ || close;
+  stream_left_ = length.value_or(0);
+  write_head(cork(), server_.head_start(), response,
+             {.framing = stream_framing_,
+              .length = stream_left_,
+              .connection = close                                ? std::string_view("close")
+                            : request.version == Version::http10 ? std::string_view("keep-alive")
+                                                                 : std::string_view()});
+  if (no_body) return end_exchange();
+
+  phase_ = Phase::streaming;
+  server_.stats().streams.add();
+  exchange_->context.deadline = async::TimePoint::max();
+  exchange_->context.scope = &exchange_->scope;
+  const async::ContextGuard guard(&exchange_->context);
+  async::launch(pump(response.take_stream()), *this);
+}
+
+Task<void> Connection::pump(Generator<std::string> generator) {
+  while (std::optional<std::string> piece = co_await generator.next()) {
+    if (phase_ == Phase::closed) co_return;
+    if (!piece->empty()) send_piece(std::move(*piece));
+    co_await StreamWait(*this);
+  }
+}
+
+void Connection::send_piece(std::string&& piece) {
+  if (stream_framing_ == Framing::length) {
+    if (piece.size() > stream_left_) throw Internal("a streamed body is longer than its announced length");
+    stream_left_ -= piece.size();
+  }
+  Cork& cork = this->cork();
+  if (stream_framing_ == Framing::chunked) {
+    char size[kMostChunkDigits];
+    cork.append(format_chunk_size(piece.size(), size));
+    cork.append("\r\n");
+    if (piece.size() <= kCopiedBody) {
+      cork.append(piece);
+      cork.append("\r\n");
+      return flush();
+    }
+    piece += "\r\n";
+  }
+  send(piece, &piece);
+}
+
+void Connection::on_complete(std::exception_ptr error) noexcept {
+  const async::ContextGuard guard(nullptr);
+  server_.stats().streams.subtract();
+  if (phase_ == Phase::closed) {
+    end_exchange();
+    return server_.retire(*this);
+  }
+  phase_ = Phase::head;
+  pause_reading_ = false;
+  end_exchange();
+  if (error != nullptr || (stream_framing_ == Framing::length && stream_left_ != 0)) {
+    // The client must see that the body is cut short; without a length only a reset tells it.
+    if (stream_framing_ == Framing::until_close) {
+      const linger reset{.l_onoff = 1, .l_linger = 0};
+      ::setsockopt(transport_.fd(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    }
+    return close_now();
+  }
+  if (stream_framing_ == Framing::chunked) cork().append(kLastChunk);
+  run();
+}
+
+void Connection::send(std::string_view body, std::string* owner) noexcept {
+  Cork& cork = this->cork();
+  if (phase_ == Phase::closed) return cork.clear();
+  if (cork.empty() && body.empty()) return;
+  std::size_t sent = 0;
+  if (unsent_.empty()) {
+    const iovec parts[2] = {{const_cast<char*>(cork.view().data()), cork.size()},
+                            {const_cast<char*>(body.data()), body.size()}};
+    const std::size_t first = cork.empty() ? 1 : 0;
+    const net::Io io = transport_.write(std::span(parts).subspan(first, (body.empty() ? 1U : 2U) - first));
+    if (io.state == net::Io::State::closed || io.state == net::Io::State::failed) {
+      cork.clear();
+      return client_left(), close_now();
+    }
+    sent = io.bytes;
+    server_.stats().bytes_sent.add(sent);
+    if (sent == cork.size() + body.size()) [[likely]]
+      return cork.clear();
+    write_waits_ = true;
+    write_since_ = server_.loop().now();
+    written_ = 0;
+  }
+  const std::size_t from_cork = std::min(sent, cork.size());
+  unsent_.push_copy(cork.view().substr(from_cork));
+  if (owner != nullptr) {
+    unsent_.push_owned(std::move(*owner), sent - from_cork);
+  } else {
+    unsent_.push_static(body.substr(sent - from_cork));
+  }
+  cork.clear();
+  if (over_high_water()) server_.stats().paused.add();
+  if (!running_) update_interest();
+}
+
+void Connection::on_writable() noexcept {
+  iovec parts[OutputQueue::kMostParts];
+  while (!unsent_.empty()) {
+    const net::Io io = transport_.write(unsent_.front(parts));
+    if (io.state == net::Io::State::would_block) break;
+    if (io.state != net::Io::State::done) return client_left(), close_now();
+    unsent_.pop(io.bytes);
+    written_ += io.bytes;
+    server_.stats().bytes_sent.add(io.bytes);
+  }
+  write_waits_ = !unsent_.empty();
+  if (stream_wait_ != nullptr && !over_high_water()) stream_wait_->go_on();
+  run();
+}
+
+bool Connection::over_high_water() const noexcept { return unsent_.bytes() > server_.options().output_high_water; }
+
+// ----------------------------------------------------------------------------------------------------------- ending
+
+void Connection::end_exchange() noexcept { server_.give_exchange(std::exchange(exchange_, nullptr)); }
+
+void Connection::settle() noexcept {
+  if (phase_ == Phase::closed || phase_ == Phase::lingering) return;
+  if (phase_ == Phase::head) {
+    if (end_of_input_ && !over_high_water()) close_after_ = true;
+    if (close_after_) {
+      if (unsent_.empty()) return close_gently();
+    } else if (begin_ == end_) {
+      release_block();
+      deadline_ =
+          server_.loop().now() + (requests_ == 0 ? server_.options().header_timeout : server_.options().idle_timeout);
+    } else if (!head_began_ && !over_high_water()) {
+      head_began_ = true;
+      deadline_ = server_.loop().now() + server_.options().header_timeout;
+    }
+  }
+  update_interest();
+}
+
+void Connection::update_interest() noexcept {
+  std::uint32_t wanted = 0;
+  if (!end_of_input_) {
+    switch (phase_) {
+      case Phase::head:
+      case Phase::body:
+        if (!close_after_ && !over_high_water()) wanted = kReadable;
+        break;
+      case Phase::handling:
+      case Phase::streaming:
+        wanted = EPOLLRDHUP | (pause_reading_ ? 0U : std::uint32_t{EPOLLIN});
+        break;
+      case Phase::lingering:
+        wanted = kReadable;
+        break;
+      case Phase::closed:
+        return;
+    }
+  }
+  if (!unsent_.empty()) wanted |= EPOLLOUT;
+  if (wanted != interest_) watch(wanted);
+}
+
+void Connection::watch(std::uint32_t events) noexcept {
+  try {
+    server_.loop().modify(transport_.fd(), events, *this);
+    interest_ = events;
+  } catch (const Error&) {
+    close_now();
+  }
+}
+
+void Connection::client_left() noexcept {
+  end_of_input_ = true;
+  const bool owed =
+      phase_ == Phase::handling || phase_ == Phase::streaming || phase_ == Phase::body || !unsent_.empty();
+  if (owed) server_.stats().clients_gone.add();
+  if (phase_ == Phase::handling || phase_ == Phase::streaming) exchange_->scope.cancel();
+}
+
+void Connection::close_gently() noexcept {
+  if (!linger_ || end_of_input_ || transport_.secure()) return close_now();
+  ::shutdown(transport_.fd(), SHUT_WR);
+  phase_ = Phase::lingering;
+  begin_ = end_;
+  release_block();
+  deadline_ = server_.loop().now() + server_.options().linger_timeout;
+  update_interest();
+}
+
+void Connection::close_now() noexcept {
+  if (phase_ == Phase::closed) return;
+  const bool exchange_is_out = phase_ == Phase::handling || phase_ == Phase::streaming;
+  server_.loop().remove(transport_.fd(), *this);
+  transport_.close();
+  phase_ = Phase::closed;
+  unsent_.clear();
+  server_.on_closed(*this);
+  if (exchange_is_out) return exchange_->scope.cancel();  // retired when it is finished
+  if (exchange_ != nullptr) end_exchange();
+  server_.retire(*this);
+}
+
+void Connection::release_block() noexcept {
+  if (block_ == nullptr) return;
+  server_.give_block(std::exchange(block_, nullptr), capacity_);
+  begin_ = end_ = capacity_ = 0;
+}
+
+void Connection::check_time(async::TimePoint now) noexcept {
+  const ServerOptions& options = server_.options();
+  ServerStats& stats = server_.stats();
+  if (phase_ == Phase::closed) return;
+  if (write_waits_ && now >= write_since_ + options.write_timeout + time_for(written_, options.min_write_rate)) {
+    stats.write_timeouts.add();
+    return close_now();
+  }
+  switch (phase_) {
+    case Phase::head:
+      if (now < deadline_ || !unsent_.empty()) return;
+      if (head_began_) {
+        stats.header_timeouts.add();
+        break;
+      }
+      (requests_ == 0 ? stats.header_timeouts : stats.idle_timeouts).add();
+      linger_ = true;
+      return close_gently();
+    case Phase::body:
+      if (now < body_since_ + options.body_timeout + time_for(body_received_, options.min_body_rate)) return;
+      stats.body_timeouts.add();
+      break;
+    case Phase::handling:
+    case Phase::streaming:
+      if (now < exchange_->context.deadline || exchange_->scope.cancelled()) return;
+      stats.request_timeouts.add();
+      return exchange_->scope.cancel(async::CancelReason::deadline);
+    case Phase::lingering:
+      if (now >= deadline_) close_now();
+      return;
+    case Phase::closed:
+      return;
+  }
+  server_.head_start().refresh();
+  refuse({408, "The request did not arrive in time.", "RFC 9110 §15.5.9"});
+  flush();
+  settle();
+}
+
+void Connection::close_if_idle() noexcept {
+  if (phase_ != Phase::head || head_began_ || close_after_ || !unsent_.empty() || more_input_waits()) return;
+  linger_ = true;
+  close_gently();
+}
+
+void Connection::give_up() noexcept {
+  if (phase_ == Phase::handling || phase_ == Phase::streaming) {
+    exchange_->scope.cancel(async::CancelReason::shutdown);
+  } else if (phase_ != Phase::closed) {
+    close_now();
+  }
+}
+
+}  // namespace ashlar::http::detail

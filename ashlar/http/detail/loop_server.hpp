@@ -1,0 +1,120 @@
+// A server's part on one loop: its listeners, its connections, and what they share.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <ashlar/async/loop.hpp>
+#include <ashlar/async/sync.hpp>
+#include <ashlar/async/task.hpp>
+#include <ashlar/http/detail/connection.hpp>
+#include <ashlar/http/detail/cork.hpp>
+#include <ashlar/http/detail/response_writer.hpp>
+#include <ashlar/http/exchange.hpp>
+#include <ashlar/http/server_options.hpp>
+#include <ashlar/http/server_stats.hpp>
+#include <ashlar/net/socket.hpp>
+
+namespace ashlar::http::detail {
+
+/// How many connections each peer has, over all loops. Locked, but only when a connection comes or goes.
+class PeerTable {
+ public:
+  /// False: the peer already has `most`.
+  [[nodiscard]] bool enter(const net::Address& peer, std::uint32_t most);
+  void leave(const net::Address& peer) noexcept;
+
+ private:
+  using Key = std::string;  // the bytes of the IP address
+  std::mutex mutex_;
+  std::unordered_map<Key, std::uint32_t> counts_;
+};
+
+class LoopServer final : private async::Timer, private async::TickHook {
+ public:
+  static constexpr std::uint32_t kBlock = 8 * 1024;
+
+  LoopServer(const ServerOptions& options, Handler& handler, PeerTable& peers, async::Loop& loop);
+  ~LoopServer();
+
+  void listen(net::Fd fd);
+  Task<void> drain();
+
+  [[nodiscard]] const ServerOptions& options() const noexcept { return options_; }
+  [[nodiscard]] Handler& handler() const noexcept { return handler_; }
+  [[nodiscard]] async::Loop& loop() const noexcept { return loop_; }
+  [[nodiscard]] ServerStats& stats() noexcept { return stats_; }
+  [[nodiscard]] const ServerStats& stats() const noexcept { return stats_; }
+  /// The output buffer, for this connection: what another one left in it goes out first.
+  [[nodiscard]] Cork& cork_of(Connection& connection) noexcept {
+    if (cork_owner_ != &connection) [[unlikely]]
+      pass_cork(connection);
+    return cork_;
+  }
+  [[nodiscard]] HeadStart& head_start() noexcept { return head_start_; }
+  [[nodiscard]] bool draining() const noexcept { return draining_; }
+
+  [[nodiscard]] ServerExchange* take_exchange();
+  void give_exchange(ServerExchange* exchange) noexcept;
+  [[nodiscard]] char* take_block();
+  void give_block(char* block, std::uint32_t capacity) noexcept;
+
+  /// The descriptor is closed.
+  void on_closed(Connection& connection) noexcept;
+  /// Nothing refers to it any more: destroyed at the end of the tick.
+  void retire(Connection& connection) noexcept;
+
+ private:
+  class Listener final : public async::IoHandler {
+   public:
+    Listener(LoopServer& server, net::Fd fd);
+    void on_io(std::uint32_t events) noexcept override;
+    void begin_drain() noexcept;
+    void close() noexcept;
+
+   private:
+    LoopServer& server_;
+    net::Fd fd_;
+    bool is_unix_;
+  };
+
+  void pass_cork(Connection& connection) noexcept;
+  void on_timer() noexcept override;
+  void on_tick_end() noexcept override;
+  /// Accepts what waits, at most `most`.
+  void accept(int listener, int most) noexcept;
+  void adopt(net::Fd fd, const net::Address& peer) noexcept;
+  [[nodiscard]] bool limited(const net::Address& peer) const noexcept;
+  void shed(net::Fd fd) noexcept;
+  void out_of_descriptors(int listener) noexcept;
+  void advance_drain() noexcept;
+  void arm() noexcept;
+
+  const ServerOptions& options_;
+  Handler& handler_;
+  PeerTable& peers_;
+  async::Loop& loop_;
+  async::Nanoseconds sweep_interval_;
+  Cork cork_;
+  Connection* cork_owner_ = nullptr;
+  HeadStart head_start_;
+  ServerStats stats_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::vector<std::unique_ptr<ServerExchange>> exchanges_;  // free ones
+  std::vector<char*> blocks_;                               // free ones
+  Connection* connections_ = nullptr;
+  Connection* retired_ = nullptr;
+  std::uint64_t live_ = 0;
+  net::Fd spare_;  // given up for a moment to refuse a connection when descriptors run out
+  bool draining_ = false;
+  bool grace_over_ = false;
+  bool gave_up_ = false;
+  async::TimePoint drain_began_;
+  async::Event empty_;
+};
+
+}  // namespace ashlar::http::detail
