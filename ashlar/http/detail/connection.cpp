@@ -7,6 +7,7 @@
 #include <cstring>
 #include <utility>
 
+#include <ashlar/base/error.hpp>
 #include <ashlar/http/detail/loop_server.hpp>
 
 namespace ashlar::http::detail {
