@@ -14,7 +14,6 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::Not;
 
 double value_of(const Registry& registry, std::string_view name) {
   for (const Family& family : registry.snapshot()) {
