@@ -58,8 +58,8 @@ Task<void> measure(pg::Db& db, int depth, long queries, long warm_up) {
   co_await query_all(db, progress, depth, queries);
   const double cpu = cpu_seconds() - cpu_before;
   const double seconds = std::chrono::duration<double>(async::Clock::now() - before).count();
-  fmt::print("{{\"cpu_us\": {:.4f}, \"per_second\": {:.1f}, \"checksum\": {}}}\n", cpu * 1e6 / static_cast<double>(queries),
-             static_cast<double>(queries) / seconds, progress.sum);
+  fmt::print("{{\"cpu_us\": {:.4f}, \"per_second\": {:.1f}, \"checksum\": {}}}\n",
+             cpu * 1e6 / static_cast<double>(queries), static_cast<double>(queries) / seconds, progress.sum);
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 // Reading and writing JSON without HTTP, each beside its floor.
 //   schema_bench parse|write|copy FILE COUNT    one of them; prints one line of JSON
 //   schema_bench compare FILE                   all of them in turns, as a table
-// `parse` makes a validated Order of the file's bytes and drops it, `write` appends it to a reused string, `copy` copies
-// as many bytes; simdjson_floor is the floor of `parse`.
+// `parse` makes a validated Order of the file's bytes and drops it, `write` appends it to a reused string, `copy`
+// copies as many bytes; simdjson_floor is the floor of `parse`.
 #include <fmt/core.h>
 #include <simdjson.h>
 
