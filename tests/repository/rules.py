@@ -151,6 +151,12 @@ def links():
                 yield f"{path}: the link to {target} leads nowhere"
             elif anchor and to in anchors and anchor not in anchors[to]:
                 yield f"{path}: {to} has no heading #{anchor}"
+    for index in ("docs/README.md", "docs/decisions/README.md"):
+        folder = Path(index).parent
+        listed = {os.path.normpath(folder / t) for t in re.findall(r"\]\(([^)#\s]+)", read(index))}
+        for page in anchors:
+            if page.parent in {folder, folder / "guide"} and page != Path(index) and str(page) not in listed:
+                yield f"{index}: does not list {page}"
 
 
 SAMPLE = re.compile(r"^<!-- sample: (\S+?)(?:#(\S+))? -->\n+(```\w*\n)(.*?)^```$", re.M | re.S)
