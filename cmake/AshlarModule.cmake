@@ -1,7 +1,8 @@
 # ashlar_module(NAME [USES module...] [LINKS library...] [LINKS_PRIVATE library...])
 #
 # Makes the library ashlar::NAME from every *.cpp of the current folder and its detail/, and NAME_test from every
-# *_test.cpp beside them. USES names the modules below that it may include; tests may use TEST_USES too.
+# *_test.cpp beside them, and with ASHLAR_BUILD_BENCHMARKS one program from each *_benchmark.cpp. USES names the modules
+# below that it may include; tests may use TEST_USES too.
 include(GoogleTest)
 
 function(ashlar_module name)
@@ -11,6 +12,7 @@ function(ashlar_module name)
   set(benchmarks ${sources})
   list(FILTER sources EXCLUDE REGEX "_(test|benchmark|fuzz)\\.cpp$")
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+  list(FILTER benchmarks INCLUDE REGEX "_benchmark\\.cpp$")
 
   if(sources)
     add_library(ashlar_${name} STATIC ${sources})
@@ -37,6 +39,16 @@ function(ashlar_module name)
     foreach(use ${arg_TEST_USES})
       target_link_libraries(${name}_test PRIVATE ashlar::${use})
     endforeach()
-    gtest_discover_tests(${name}_test TEST_PREFIX "${name}/" DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120)
+    gtest_discover_tests(${name}_test TEST_PREFIX "${name}/" NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60
+                         PROPERTIES TIMEOUT 120)
+  endif()
+
+  if(ASHLAR_BUILD_BENCHMARKS)
+    foreach(benchmark ${benchmarks})
+      cmake_path(GET benchmark STEM program)
+      add_executable(${program} ${benchmark})
+      target_link_libraries(${program} PRIVATE ashlar_options ashlar::${name})
+      set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/benchmarks")
+    endforeach()
   endif()
 endfunction()
