@@ -179,6 +179,7 @@ char* write_time(char* p, std::int64_t micros, bool always_millis) {
 }
 
 std::int64_t floor_div(std::int64_t a, std::int64_t b) { return a / b - (a % b < 0); }
+std::int64_t floor_mod(std::int64_t a, std::int64_t b) { return a % b < 0 ? a % b + b : a % b; }
 
 template <class T>
 std::optional<T> to_optional(std::expected<T, std::string_view> value) {
@@ -259,7 +260,7 @@ void DateTime::append_to(std::string& out) const {
   const std::int64_t days = floor_div(micros, kDay);
   char* p = write_date(text, days);
   *p++ = 'T';
-  p = write_time(p, micros - days * kDay, true);
+  p = write_time(p, floor_mod(micros, kDay), true);
   *p++ = 'Z';
   out.append(text, p);
 }
@@ -269,7 +270,7 @@ std::string DateTime::to_string() const {
   return out;
 }
 Date DateTime::date() const noexcept { return {static_cast<std::int32_t>(floor_div(micros, kDay))}; }
-TimeOfDay DateTime::time_of_day() const noexcept { return {micros - floor_div(micros, kDay) * kDay}; }
+TimeOfDay DateTime::time_of_day() const noexcept { return {floor_mod(micros, kDay)}; }
 
 namespace {
 

@@ -31,6 +31,7 @@ class Cork {
   void wrote_to(const char* end) noexcept { size_ = static_cast<std::size_t>(end - data_); }
 
   void append(std::string_view text) {
+    if (text.empty()) return;  // its data may be null, which memcpy does not take
     char* at = room(text.size());
     std::memcpy(at, text.data(), text.size());
     size_ += text.size();

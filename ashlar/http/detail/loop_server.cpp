@@ -89,7 +89,7 @@ LoopServer::~LoopServer() {
     connection->close_now();
     connection = next;
   }
-  on_tick_end();
+  while (retired_ != nullptr) delete std::exchange(retired_, retired_->next_);
   for (char* block : blocks_) std::free(block);
 }
 
