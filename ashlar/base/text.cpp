@@ -118,7 +118,7 @@ std::string to_lower_ascii(std::string_view text) {
   return out;
 }
 
-std::string_view strip(std::string_view text) noexcept {
+std::string_view trim(std::string_view text) noexcept {
   constexpr std::string_view kSpace = " \t\r\n\v\f";
   const auto begin = text.find_first_not_of(kSpace);
   if (begin == std::string_view::npos) return {};

@@ -45,6 +45,6 @@ void append_utf8(std::string& out, char32_t code_point);
 [[nodiscard]] std::string to_lower_ascii(std::string_view text);
 
 /// Without the ASCII white space at both ends.
-[[nodiscard]] std::string_view strip(std::string_view text) noexcept;
+[[nodiscard]] std::string_view trim(std::string_view text) noexcept;
 
 }  // namespace ashlar

@@ -44,8 +44,8 @@ TEST(Text, DecodesPercent) {
 TEST(Text, ComparesWithoutCase) {
   EXPECT_TRUE(equals_ignore_case("Content-TYPE", "content-type"));
   EXPECT_FALSE(equals_ignore_case("a", "ab"));
-  EXPECT_EQ(strip(" \t x y \n"), "x y");
-  EXPECT_EQ(strip("  "), "");
+  EXPECT_EQ(trim(" \t x y \n"), "x y");
+  EXPECT_EQ(trim("  "), "");
 }
 
 TEST(Bytes, RoundTripsInBase64) {

@@ -42,6 +42,7 @@ concept ListsMembers = requires { T::members; };
 // Stand-ins for a member or base of any type, never evaluated. Structs of unnamed namespaces are welcome too.
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wundefined-internal"
+#pragma clang diagnostic ignored "-Wundefined-inline"
 template <class Owner>
 struct AnyMember {
   template <class T>

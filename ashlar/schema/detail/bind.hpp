@@ -1,5 +1,5 @@
-// The one generated table of reflection: binds the members of an aggregate of 1…128 members directly, without std::tuple
-// (five times faster to compile). The macros live in this file only.
+// The one generated table of reflection: binds the members of an aggregate of 1…128 members directly, without
+// std::tuple (five times faster to compile). The macros live in this file only.
 #pragma once
 
 #include <cstddef>

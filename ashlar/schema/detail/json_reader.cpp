@@ -1,0 +1,427 @@
+#include <ashlar/schema/detail/json_reader.hpp>
+
+#include <fmt/format.h>
+#include <simdjson.h>
+
+#include <algorithm>
+#include <cstddef>
+
+#include <ashlar/schema/json.hpp>
+
+namespace ashlar::schema {
+
+bool read_json(const TypeInfo& type, std::string_view json, void* into, Errors& errors, Where where) {
+  return detail::JsonReader(json, errors, where).run(type, into);
+}
+
+namespace detail {
+namespace {
+
+constexpr std::size_t kLongestInput = 200;
+
+void* at_offset(void* base, std::size_t offset) { return static_cast<std::byte*>(base) + offset; }
+
+}  // namespace
+
+bool JsonReader::run(const TypeInfo& type, void* into) {
+  const std::size_t before = errors_->size();
+  const auto invalid = [&](std::string_view why, const char* at) {
+    errors_->truncate(before);
+    const Place place = place_of(document_, at);
+    report({"json_invalid", fmt::format("Invalid JSON: {} at line {} column {}", why, place.line, place.column), ""},
+           {}, at, {});
+    return false;
+  };
+  if (!simdjson::validate_utf8(document_.data(), document_.size())) return invalid("invalid UTF-8", document_.data());
+  scan_.skip_space();
+  if (!read(type, into, {}) || !scan_.finish()) return invalid(scan_.problem, scan_.problem_at);
+  return errors_->size() == before;
+}
+
+bool JsonReader::read(const TypeInfo& type, void* into, const Path& path) {
+  if (scan_.p == scan_.end) return scan_.fail_value();
+  switch (type.kind) {
+    case Kind::string:
+      return read_string(type, *static_cast<std::string*>(into), path);
+    case Kind::integer:
+    case Kind::number:
+      return read_number(type, into, path);
+    case Kind::boolean:
+      return read_boolean(type, into, path);
+    case Kind::enumeration:
+    case Kind::value:
+    case Kind::literal:
+      return read_text(type, into, path);
+    case Kind::object:
+      return read_object(type, into, path);
+    case Kind::list:
+      return read_list(type, into, path);
+    case Kind::array:
+    case Kind::tuple:
+      return read_fixed(type, into, path);
+    case Kind::map:
+      return read_map(type, into, path);
+    case Kind::variant:
+      return read_variant(type, into, path);
+    case Kind::optional:
+    case Kind::patch:
+      if (*scan_.p == 'n') {
+        type.optional->reset(into);
+        return scan_.read_word("null");
+      }
+      return read(*type.inner, type.optional->emplace(into), path);
+    case Kind::secret: {
+      ++secret_;
+      const bool valid = read(*type.inner, type.optional->emplace(into), path);
+      --secret_;
+      return valid;
+    }
+    case Kind::json: {
+      const char* start = scan_.p;
+      if (!scan_.skip_value(depth_)) return false;
+      type.json->assign(into, {start, static_cast<std::size_t>(scan_.p - start)});
+      return true;
+    }
+    case Kind::string_view:
+      break;
+  }
+  return refuse(type_failure(type), path);
+}
+
+bool JsonReader::read_string(const TypeInfo& type, std::string& into, const Path& path) {
+  const char* start = scan_.p;
+  if (*start != '"') return refuse(type_failure(type), path);
+  RawString raw;
+  if (!scan_.read_string(raw)) return false;
+  if (raw.escaped) {
+    unescape(raw.text, into);
+  } else {
+    into.assign(raw.text);
+  }
+  check(type, &into, path, start);
+  return true;
+}
+
+bool JsonReader::read_number(const TypeInfo& type, void* into, const Path& path) {
+  const char* start = scan_.p;
+  if (*start != '-' && (*start < '0' || *start > '9')) return read_lax(type, into, path);
+  Number number;
+  if (!scan_.read_number(number)) return false;
+  if (auto failure = store_number(type, number, into, strict_)) {
+    report(std::move(*failure), path, start, number.text);
+  } else {
+    check(type, into, path, start);
+  }
+  return true;
+}
+
+bool JsonReader::read_boolean(const TypeInfo& type, void* into, const Path& path) {
+  const char* start = scan_.p;
+  if (*start == 't' || *start == 'f') {
+    *static_cast<bool*>(into) = *start == 't';
+    if (!scan_.read_word(*start == 't' ? "true" : "false")) return false;
+    check(type, into, path, start);
+    return true;
+  }
+  return read_lax(type, into, path);
+}
+
+bool JsonReader::read_lax(const TypeInfo& type, void* into, const Path& path) {
+  const char* start = scan_.p;
+  const bool number_for_boolean = type.kind == Kind::boolean && (*start == '-' || (*start >= '0' && *start <= '9'));
+  if (strict_ || (*start != '"' && !number_for_boolean)) return refuse(type_failure(type), path);
+  std::string buffer;
+  std::string_view text;
+  if (number_for_boolean) {
+    Number number;
+    if (!scan_.read_number(number)) return false;
+    text = number.text;
+  } else if (!take_text(text, buffer)) {
+    return false;
+  }
+  if (auto failure = parse_scalar(type, text, into)) {
+    report(std::move(*failure), path, start, {start, static_cast<std::size_t>(scan_.p - start)});
+  } else {
+    check(type, into, path, start);
+  }
+  return true;
+}
+
+bool JsonReader::read_text(const TypeInfo& type, void* into, const Path& path) {
+  const char* start = scan_.p;
+  std::string buffer;
+  std::string_view text;
+  if (*start == '"') {
+    if (!take_text(text, buffer)) return false;
+  } else if (type.kind == Kind::value && type.value->reads_numbers &&
+             (*start == '-' || (*start >= '0' && *start <= '9'))) {
+    Number number;
+    if (!scan_.read_number(number)) return false;
+    text = number.text;
+  } else {
+    return refuse(type_failure(type), path);
+  }
+  if (auto failure = parse_scalar(type, text, into)) {
+    report(std::move(*failure), path, start, {start, static_cast<std::size_t>(scan_.p - start)});
+  } else {
+    check(type, into, path, start);
+  }
+  return true;
+}
+
+bool JsonReader::take_text(std::string_view& text, std::string& buffer) {
+  RawString raw;
+  if (!scan_.read_string(raw)) return false;
+  text = raw.text;
+  if (raw.escaped) {
+    unescape(raw.text, buffer);
+    text = buffer;
+  }
+  return true;
+}
+
+bool JsonReader::read_object(const TypeInfo& type, void* into, const Path& path, std::string_view tag) {
+  if (*scan_.p != '{') return refuse(type_failure(type), path);
+  if (depth_ >= kMaxDepth) return scan_.fail("recursion limit exceeded");
+  const ObjectState& state = object_state_of(type);
+  const char* start = scan_.p++;
+  const bool outer_strict = strict_;
+  strict_ = strict_ || type.object->options.strict;
+  const std::size_t errors_before = errors_->size();
+  const std::size_t count = state.members.size();
+  std::uint64_t seen[2] = {0, 0};
+  ++depth_;
+  scan_.skip_space();
+  std::size_t expected = 0;
+  for (bool more = !scan_.take('}'); more;) {
+    if (scan_.peek() != '"')
+      return scan_.fail(scan_.p == scan_.end ? "EOF while parsing an object" : "key must be a string");
+    std::size_t index = count;
+    const char* key_at = scan_.p;
+    // Most clients send the members in the order of declaration: compare with the next one, quotes included.
+    if (expected < count) {
+      const std::string& key = state.members[expected].key;
+      const std::size_t size = key.size() - 1;
+      if (static_cast<std::size_t>(scan_.end - key_at) >= size && std::memcmp(key_at, key.data(), size) == 0) {
+        index = expected;
+        scan_.p += size;
+      }
+    }
+    std::string_view name;
+    std::string buffer;
+    if (index == count) {
+      if (!take_text(name, buffer)) return false;
+      index = state.find(name);
+    }
+    if (!scan_.read_colon()) return false;
+    if (index < count) {
+      const MemberState& member = state.members[index];
+      std::uint64_t& word = seen[index / 64];
+      const std::uint64_t bit = std::uint64_t{1} << (index % 64);
+      if (word & bit) return scan_.fail("duplicate key", key_at);
+      word |= bit;
+      expected = index + 1;
+      ++matched_;
+      if (member.readable) [[likely]] {
+        const Path child{&path, member.wire, -1};
+        if (!read(*member.type, at_offset(into, member.offset), child)) return false;
+      } else if (!scan_.skip_value(depth_)) {
+        return false;
+      }
+    } else {
+      if (name != tag || tag.empty()) --matched_;
+      const char* value_at = scan_.p;
+      if (!scan_.skip_value(depth_)) return false;
+      if (type.object->options.extra == Extra::forbid && (tag.empty() || name != tag)) {
+        const Path child{&path, name, -1};
+        const bool hide = state.contains_secret;  // it may be a misspelt password
+        report({"extra_forbidden", "Extra inputs are not permitted", ""}, child, value_at,
+               hide ? std::string_view{} : std::string_view(value_at, static_cast<std::size_t>(scan_.p - value_at)));
+      }
+    }
+    if (!scan_.next_item('}', more)) return false;
+  }
+  --depth_;
+  strict_ = outer_strict;
+  if ((state.required[0] & ~seen[0]) != 0 || (state.required[1] & ~seen[1]) != 0) {
+    report_missing(state, seen, path, start);
+  }
+  if (errors_->size() == errors_before) check_object(type, state, into, path, start);
+  return true;
+}
+
+void JsonReader::report_missing(const ObjectState& state, const std::uint64_t* seen, const Path& path, const char* at) {
+  for (std::size_t i = 0; i < state.members.size(); ++i) {
+    if (state.members[i].required && !(seen[i / 64] >> (i % 64) & 1)) {
+      report({"missing", "Field required", ""}, {&path, state.members[i].wire, -1}, at, {});
+    }
+  }
+}
+
+void JsonReader::check_object(const TypeInfo& type, const ObjectState& state, const void* value, const Path& path,
+                              const char* at) {
+  if (type.rules) check_slow(type, const_cast<void*>(value), path, at);
+  if (!type.object->validate) return;
+  Violations violations;
+  type.object->validate(value, violations);
+  for (const auto& [member, message] : violations.items()) {
+    Failure failure{"value_error", "Value error, " + message, ""};
+    if (member.empty()) {
+      report(std::move(failure), path, at, {});
+      continue;
+    }
+    std::string_view wire = member;
+    for (const MemberState& m : state.members) {
+      if (m.name == member) wire = m.wire;
+    }
+    report(std::move(failure), {&path, wire, -1}, at, {});
+  }
+}
+
+bool JsonReader::read_list(const TypeInfo& type, void* into, const Path& path) {
+  if (*scan_.p != '[') return refuse(type_failure(type), path);
+  if (depth_ >= kMaxDepth) return scan_.fail("recursion limit exceeded");
+  const ListOps& list = *type.list;
+  const char* start = scan_.p++;
+  const std::size_t errors_before = errors_->size();
+  list.clear(into);
+  ++depth_;
+  scan_.skip_space();
+  Path child{&path, {}, 0};
+  for (bool more = !scan_.take(']'); more; ++child.index) {
+    void* element = list.append(into);
+    const bool valid = read(*type.inner, element, child);
+    if (list.commit) list.commit(into, element);
+    if (!valid || !scan_.next_item(']', more)) return false;
+  }
+  --depth_;
+  if (!type.rules || errors_->size() != errors_before) return true;
+  if (type.rules->unique_items && !list.is_set) {
+    struct Texts {
+      const TypeInfo* type;
+      std::vector<std::string> all;
+    } texts{type.inner, {}};
+    list.each(into, &texts, [](void* context, const void* element) {
+      auto& t = *static_cast<Texts*>(context);
+      write_json(*t.type, element, t.all.emplace_back());
+    });
+    std::sort(texts.all.begin(), texts.all.end());
+    if (std::adjacent_find(texts.all.begin(), texts.all.end()) != texts.all.end()) {
+      report({"unique_items", "List items should be unique", ""}, path, start, {});
+      return true;
+    }
+  }
+  check(type, into, path, start);
+  return true;
+}
+
+bool JsonReader::read_fixed(const TypeInfo& type, void* into, const Path& path) {
+  if (*scan_.p != '[') return refuse(type_failure(type), path);
+  if (depth_ >= kMaxDepth) return scan_.fail("recursion limit exceeded");
+  const char* start = scan_.p++;
+  ++depth_;
+  scan_.skip_space();
+  Path child{&path, {}, 0};
+  for (bool more = !scan_.take(']'); more; ++child.index) {
+    const auto i = static_cast<std::size_t>(child.index);
+    bool valid;
+    if (i >= type.count) {
+      valid = scan_.skip_value(depth_);
+    } else if (type.kind == Kind::array) {
+      valid = read(*type.inner, at_offset(into, i * type.inner->size), child);
+    } else {
+      valid = read(*type.tuple->types[i], type.tuple->at(into, i), child);
+    }
+    if (!valid || !scan_.next_item(']', more)) return false;
+  }
+  --depth_;
+  const auto size = static_cast<std::uint32_t>(child.index);
+  if (size != type.count) {
+    const bool few = size < type.count;
+    report({few ? "too_short" : "too_long",
+            fmt::format("Tuple should have at {} {} item{} after validation, not {}", few ? "least" : "most",
+                        type.count, type.count == 1 ? "" : "s", size),
+            fmt::format("{{\"field_type\":\"Tuple\",\"{}_length\":{},\"actual_length\":{}}}", few ? "min" : "max",
+                        type.count, size)},
+           path, start, {});
+  }
+  return true;
+}
+
+bool JsonReader::read_map(const TypeInfo& type, void* into, const Path& path) {
+  if (*scan_.p != '{') return refuse(type_failure(type), path);
+  if (depth_ >= kMaxDepth) return scan_.fail("recursion limit exceeded");
+  const char* start = scan_.p++;
+  const std::size_t errors_before = errors_->size();
+  type.map->clear(into);
+  ++depth_;
+  scan_.skip_space();
+  std::string buffer;
+  for (bool more = !scan_.take('}'); more;) {
+    if (scan_.peek() != '"')
+      return scan_.fail(scan_.p == scan_.end ? "EOF while parsing an object" : "key must be a string");
+    const char* key_at = scan_.p;
+    std::string_view key;
+    if (!take_text(key, buffer) || !scan_.read_colon()) return false;
+    bool valid = false;
+    void* place = type.map->insert(into, key, valid);
+    const Path child{&path, key, -1};
+    if (place) {
+      if (!read(*type.inner, place, child)) return false;
+    } else if (valid) {
+      return scan_.fail("duplicate key", key_at);
+    } else {
+      std::byte none[16];
+      auto failure = type.map->key->kind == Kind::integer ? parse_scalar(*type.map->key, "x", none) : std::nullopt;
+      report(failure ? std::move(*failure) : type_failure(*type.map->key), {&child, "[key]", -1}, key_at,
+             {key_at, static_cast<std::size_t>(scan_.p - key_at)});
+      if (!scan_.skip_value(depth_)) return false;
+    }
+    if (!scan_.next_item('}', more)) return false;
+  }
+  --depth_;
+  if (errors_->size() == errors_before) check(type, into, path, start);
+  return true;
+}
+
+bool JsonReader::refuse(Failure failure, const Path& path) {
+  const char* start = scan_.p;
+  if (!scan_.skip_value(depth_)) return false;
+  report(std::move(failure), path, start, {start, static_cast<std::size_t>(scan_.p - start)});
+  return true;
+}
+
+void JsonReader::check_slow(const TypeInfo& type, void* value, const Path& path, const char* at) {
+  auto failure = check_rules(type, value);
+  if (!failure) return;
+  // Only scalars are echoed: the text from the value's start to where the scanner stands.
+  report(std::move(*failure), path, at, {at, static_cast<std::size_t>(scan_.p - at)});
+}
+
+void JsonReader::report(Failure failure, const Path& path, const char* at, std::string_view input) {
+  if (errors_->full()) return;
+  ErrorItem item;
+  item.type = std::move(failure.type);
+  item.msg = std::move(failure.msg);
+  item.ctx = std::move(failure.ctx);
+  for (const Path* p = &path; p && (p->parent || !p->name.empty() || p->index >= 0); p = p->parent) {
+    if (p->index >= 0) {
+      item.loc.emplace_back(p->index);
+    } else {
+      item.loc.emplace_back(std::string(p->name));
+    }
+  }
+  if (!where_.name.empty()) item.loc.emplace_back(std::string(where_.name));
+  if (!where_.in.empty()) item.loc.emplace_back(std::string(where_.in));
+  std::reverse(item.loc.begin(), item.loc.end());
+  if (secret_ == 0 && !input.empty() && input.size() <= kLongestInput && input[0] != '{' && input[0] != '[') {
+    item.input = input;
+  }
+  const Place place = place_of(document_, at);
+  item.line = place.line;
+  item.column = place.column;
+  errors_->add(std::move(item));
+}
+
+}  // namespace detail
+}  // namespace ashlar::schema

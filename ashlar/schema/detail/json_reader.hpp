@@ -1,0 +1,70 @@
+// The one reader of JSON into described types.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <ashlar/schema/detail/json_scanner.hpp>
+#include <ashlar/schema/detail/object_state.hpp>
+#include <ashlar/schema/detail/scalar.hpp>
+#include <ashlar/schema/errors.hpp>
+#include <ashlar/schema/type_info.hpp>
+
+namespace ashlar::schema::detail {
+
+// A place in the document, linked towards the root, on the stack.
+struct Path {
+  const Path* parent = nullptr;
+  std::string_view name = {};
+  std::int64_t index = -1;  // of a list when it is not negative
+};
+
+class JsonReader {
+ public:
+  JsonReader(std::string_view document, Errors& errors, Where where)
+      : document_(document), scan_(document), errors_(&errors), where_(where) {}
+
+  /// The whole document. False when there was any error.
+  bool run(const TypeInfo& type, void* into);
+
+ private:
+  // All of these: false when the text is no JSON and reading must end. What is merely wrong is reported and passed
+  // over.
+  bool read(const TypeInfo& type, void* into, const Path& path);
+  bool read_string(const TypeInfo& type, std::string& into, const Path& path);
+  bool read_number(const TypeInfo& type, void* into, const Path& path);
+  bool read_boolean(const TypeInfo& type, void* into, const Path& path);
+  bool read_text(const TypeInfo& type, void* into, const Path& path);  // value, enumeration, literal
+  bool read_lax(const TypeInfo& type, void* into, const Path& path);   // a number or boolean in a string
+  bool read_object(const TypeInfo& type, void* into, const Path& path, std::string_view tag = {});
+  bool read_list(const TypeInfo& type, void* into, const Path& path);
+  bool read_fixed(const TypeInfo& type, void* into, const Path& path);  // array, tuple
+  bool read_map(const TypeInfo& type, void* into, const Path& path);
+  bool read_variant(const TypeInfo& type, void* into, const Path& path);
+  bool read_tagged(const TypeInfo& type, std::string_view discriminator, void* into, const Path& path);
+  bool read_untagged(const TypeInfo& type, void* into, const Path& path);
+
+  bool take_text(std::string_view& text, std::string& buffer);  // a string, unescaped
+  bool refuse(Failure failure, const Path& path);               // passes over the value
+  void report(Failure failure, const Path& path, const char* at, std::string_view input);
+  void check(const TypeInfo& type, void* value, const Path& path, const char* at) {
+    if (type.rules) check_slow(type, value, path, at);
+  }
+  void check_slow(const TypeInfo& type, void* value, const Path& path, const char* at);
+  void check_object(const TypeInfo& type, const ObjectState& state, const void* value, const Path& path,
+                    const char* at);
+  void report_missing(const ObjectState& state, const std::uint64_t* seen, const Path& path, const char* at);
+
+  std::string_view document_;
+  JsonScanner scan_;
+  Errors* errors_;
+  Where where_;
+  int depth_ = 0;
+  int secret_ = 0;  // > 0: inside a secret, or beside one
+  bool strict_ = false;
+  int matched_ = 0;        // members known minus unknown: how well an alternative fits
+  unsigned attempts_ = 0;  // alternatives tried, bounded for the document
+};
+
+}  // namespace ashlar::schema::detail

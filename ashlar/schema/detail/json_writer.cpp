@@ -1,0 +1,414 @@
+// The one writer of described types as JSON.
+#include <simdjson.h>
+
+#include <bit>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#include <ashlar/schema/detail/object_state.hpp>
+#include <ashlar/schema/detail/scalar.hpp>
+#include <ashlar/schema/json.hpp>
+
+namespace ashlar::schema {
+namespace detail {
+namespace {
+
+constexpr char kHex[] = "0123456789abcdef";
+constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
+
+// '\0': as it is; 'u': \u00XX; else the letter after the backslash.
+constexpr auto kEscapes = [] {
+  std::array<char, 256> table{};
+  for (std::size_t i = 0; i < 0x20; ++i) table[i] = 'u';
+  table['"'] = '"';
+  table['\\'] = '\\';
+  table['\b'] = 'b';
+  table['\f'] = 'f';
+  table['\n'] = 'n';
+  table['\r'] = 'r';
+  table['\t'] = 't';
+  return table;
+}();
+
+constexpr auto kPairs = [] {
+  std::array<char, 200> table{};
+  for (std::size_t i = 0; i < 100; ++i) {
+    table[2 * i] = static_cast<char>('0' + i / 10);
+    table[2 * i + 1] = static_cast<char>('0' + i % 10);
+  }
+  return table;
+}();
+
+char* write_unsigned(char* p, std::uint64_t value) {
+  char digits[20];
+  char* at = digits + sizeof digits;
+  while (value >= 100) {
+    at -= 2;
+    std::memcpy(at, &kPairs[value % 100 * 2], 2);
+    value /= 100;
+  }
+  if (value >= 10) {
+    at -= 2;
+    std::memcpy(at, &kPairs[value * 2], 2);
+  } else {
+    *--at = static_cast<char>('0' + value);
+  }
+  const auto size = static_cast<std::size_t>(digits + sizeof digits - at);
+  std::memcpy(p, at, size);
+  return p + size;
+}
+
+// Writes into the string's own memory by plain pointers; the string gets its length at the end.
+class Output {
+ public:
+  explicit Output(std::string& out) : out_(out) {
+    const std::size_t size = out.size();
+    take_over(std::max(out.capacity(), size + 64), size);
+  }
+  ~Output() { out_.resize(static_cast<std::size_t>(p - out_.data())); }
+  Output(const Output&) = delete;
+  Output& operator=(const Output&) = delete;
+
+  char* p;
+
+  void need(std::size_t size) {
+    if (static_cast<std::size_t>(end_ - p) < size) [[unlikely]]
+      grow(size);
+  }
+  void put(char c) {
+    need(1);
+    *p++ = c;
+  }
+  void raw(std::string_view text) {
+    need(text.size());
+    std::memcpy(p, text.data(), text.size());
+    p += text.size();
+  }
+  void string(std::string_view text);
+
+  /// What has been written, as a string again; for functions that append to one. Call resume() after.
+  std::string& as_string() {
+    out_.resize(static_cast<std::size_t>(p - out_.data()));
+    return out_;
+  }
+  void resume() {
+    const std::size_t size = out_.size();
+    take_over(out_.capacity(), size);
+  }
+
+ private:
+  void take_over(std::size_t capacity, std::size_t size) {
+    out_.resize_and_overwrite(capacity, [](char*, std::size_t n) { return n; });
+    p = out_.data() + size;
+    end_ = out_.data() + out_.size();
+  }
+  [[gnu::noinline]] void grow(std::size_t size) {
+    const auto used = static_cast<std::size_t>(p - out_.data());
+    out_.resize(used);  // so that growing copies no more than was written
+    take_over(std::max(used * 2, used + size + 64), used);
+  }
+  void escape(unsigned char c) {
+    need(6);
+    const char letter = kEscapes[c];
+    *p++ = '\\';
+    *p++ = letter;
+    if (letter == 'u') {
+      *p++ = '0';
+      *p++ = '0';
+      *p++ = kHex[c >> 4];
+      *p++ = kHex[c & 15];
+    }
+  }
+  void checked_string(std::string_view text);
+  void unchecked_string(std::string_view text);
+
+  std::string& out_;
+  char* end_;
+};
+
+bool is_ascii(std::string_view text) {
+  const char* at = text.data();
+  const char* end = at + text.size();
+#if defined(__SSE2__)
+  __m128i all = _mm_setzero_si128();
+  for (; end - at >= 16; at += 16) all = _mm_or_si128(all, _mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
+  unsigned mask = static_cast<unsigned>(_mm_movemask_epi8(all));
+#else
+  unsigned mask = 0;
+#endif
+  unsigned char rest = 0;
+  for (; at != end; ++at) rest |= static_cast<unsigned char>(*at);
+  return mask == 0 && rest < 0x80;
+}
+
+void Output::string(std::string_view text) {
+  if (is_ascii(text) || simdjson::validate_utf8(text.data(), text.size())) [[likely]] {
+    unchecked_string(text);
+  } else {
+    checked_string(text);
+  }
+}
+
+void Output::unchecked_string(std::string_view text) {
+  need(text.size() + 2);
+  *p++ = '"';
+  const char* at = text.data();
+  const char* end = at + text.size();
+#if defined(__SSE2__)
+  const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), last_control = _mm_set1_epi8(0x1F);
+  while (end - at >= 16) {
+    // Copy sixteen bytes, then see whether they were all plain.
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
+    const __m128i special = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)),
+                                         _mm_cmpeq_epi8(_mm_min_epu8(bytes, last_control), bytes));
+    const int mask = _mm_movemask_epi8(special);
+    if (mask == 0) [[likely]] {
+      p += 16;
+      at += 16;
+      continue;
+    }
+    const int plain = std::countr_zero(static_cast<unsigned>(mask));
+    p += plain;
+    at += plain;
+    escape(static_cast<unsigned char>(*at++));
+    need(static_cast<std::size_t>(end - at) + 1);
+  }
+#endif
+  for (; at != end; ++at) {
+    const auto c = static_cast<unsigned char>(*at);
+    if (kEscapes[c] == '\0') [[likely]] {
+      *p++ = static_cast<char>(c);
+    } else {
+      escape(c);
+      need(static_cast<std::size_t>(end - at) + 1);
+    }
+  }
+  *p++ = '"';
+}
+
+// Every byte that is no part of a well-formed sequence becomes U+FFFD: the output is JSON whatever a program holds.
+void Output::checked_string(std::string_view text) {
+  std::string repaired;
+  repaired.reserve(text.size() + 16);
+  for (std::size_t i = 0; i < text.size();) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    const std::size_t length = c < 0x80 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
+    if (i + length <= text.size() && simdjson::validate_utf8(text.data() + i, length)) {
+      repaired.append(text.substr(i, length));
+      i += length;
+    } else {
+      repaired += kReplacement;
+      ++i;
+    }
+  }
+  unchecked_string(repaired);
+}
+
+void write(const TypeInfo& type, const void* value, Output& out);
+
+void write_number(const TypeInfo& type, const void* value, Output& out) {
+  out.need(40);
+  char* start = out.p;
+  std::to_chars_result result;
+  if (type.size == sizeof(float)) {
+    float number;
+    std::memcpy(&number, value, sizeof number);
+    if (!std::isfinite(number)) return out.raw("null");
+    result = std::to_chars(start, start + 40, number);
+  } else {
+    double number;
+    std::memcpy(&number, value, sizeof number);
+    if (!std::isfinite(number)) return out.raw("null");
+    result = std::to_chars(start, start + 40, number);
+  }
+  out.p = result.ptr;
+  // 5.0 stays a number with a point, so that other languages read back what was meant.
+  for (const char* c = start; c != out.p; ++c) {
+    if (*c == '.' || *c == 'e') return;
+  }
+  *out.p++ = '.';
+  *out.p++ = '0';
+}
+
+void write_object(const TypeInfo& type, const void* value, Output& out, std::string_view tag_name = {}) {
+  const ObjectState& state = object_state_of(type);
+  const bool omit_null = type.object->options.omit_null;
+  const auto* base = static_cast<const std::byte*>(value);
+  out.put('{');
+  bool first = true;
+  if (!tag_name.empty()) {
+    const std::size_t i = state.find(tag_name);
+    if (i == state.members.size()) {
+      out.string(tag_name);
+      out.put(':');
+      out.string(state.tag);
+      first = false;
+    }
+  }
+  for (const MemberState& member : state.members) {
+    if (!member.writable) continue;
+    const void* at = base + member.offset;
+    if (member.nullable) {
+      if (member.type->kind == Kind::patch && member.type->optional->is_absent(at)) continue;
+      if (omit_null && !member.type->optional->get(at)) continue;
+    }
+    out.need(member.key.size() + 1);
+    *out.p = ',';
+    out.p += !first;
+    first = false;
+    std::memcpy(out.p, member.key.data(), member.key.size());
+    out.p += member.key.size();
+    write(*member.type, at, out);
+  }
+  out.put('}');
+}
+
+struct EachContext {
+  const TypeInfo* type;
+  Output* out;
+  bool first = true;
+};
+
+void write_list(const TypeInfo& type, const void* value, Output& out) {
+  out.put('[');
+  if (type.list->data) {
+    const std::size_t size = type.list->size(value);
+    const auto* element = static_cast<const std::byte*>(type.list->data(value));
+    for (std::size_t i = 0; i < size; ++i, element += type.inner->size) {
+      if (i > 0) out.put(',');
+      write(*type.inner, element, out);
+    }
+  } else {
+    EachContext context{type.inner, &out};
+    type.list->each(value, &context, [](void* c, const void* element) {
+      auto& each = *static_cast<EachContext*>(c);
+      if (!each.first) each.out->put(',');
+      each.first = false;
+      write(*each.type, element, *each.out);
+    });
+  }
+  out.put(']');
+}
+
+void write_variant(const TypeInfo& type, const void* value, Output& out) {
+  const void* inner = type.variant->get(value);
+  if (!inner) return out.raw("null");
+  const TypeInfo* alternative = type.variant->types[type.variant->index(value)];
+  while (alternative->kind == Kind::optional) {
+    inner = alternative->optional->get(inner);
+    if (!inner) return out.raw("null");
+    alternative = alternative->inner;
+  }
+  if (alternative->kind == Kind::object && type.rules) {
+    return write_object(*alternative, inner, out, type.rules->discriminator);
+  }
+  write(*alternative, inner, out);
+}
+
+void write(const TypeInfo& type, const void* value, Output& out) {
+  switch (type.kind) {
+    case Kind::string:
+      return out.string(*static_cast<const std::string*>(value));
+    case Kind::string_view:
+      return out.string(*static_cast<const std::string_view*>(value));
+    case Kind::boolean:
+      return out.raw(*static_cast<const bool*>(value) ? "true" : "false");
+    case Kind::integer: {
+      out.need(21);
+      if (!type.is_signed) {
+        out.p = write_unsigned(out.p, load_unsigned(type, value));
+        return;
+      }
+      const std::int64_t number = load_signed(type, value);
+      auto magnitude = static_cast<std::uint64_t>(number);
+      if (number < 0) {
+        *out.p++ = '-';
+        magnitude = 0 - magnitude;
+      }
+      out.p = write_unsigned(out.p, magnitude);
+      return;
+    }
+    case Kind::number:
+      return write_number(type, value, out);
+    case Kind::enumeration: {
+      const auto number =
+          type.is_signed ? load_signed(type, value) : static_cast<std::int64_t>(load_unsigned(type, value));
+      for (std::size_t i = 0; i < type.enumeration->count; ++i) {
+        const Enumerator& e = type.enumeration->enumerators[i];
+        if (e.value == number) return out.string(e.name);
+      }
+      out.p = write_unsigned((out.need(20), out.p), static_cast<std::uint64_t>(number));  // no name: better than a lie
+      return;
+    }
+    case Kind::value: {
+      std::string& text = out.as_string();
+      text += '"';
+      type.value->append(value, text);
+      text += '"';
+      out.resume();
+      return;
+    }
+    case Kind::literal:
+      return out.string(type.text);
+    case Kind::secret:
+      return out.raw("\"**********\"");
+    case Kind::json:
+      return out.raw(type.json->text(value));
+    case Kind::optional:
+    case Kind::patch:
+      if (const void* inner = type.optional->get(value)) return write(*type.inner, inner, out);
+      return out.raw("null");
+    case Kind::list:
+      return write_list(type, value, out);
+    case Kind::array: {
+      out.put('[');
+      const auto* element = static_cast<const std::byte*>(value);
+      for (std::uint32_t i = 0; i < type.count; ++i, element += type.inner->size) {
+        if (i > 0) out.put(',');
+        write(*type.inner, element, out);
+      }
+      return out.put(']');
+    }
+    case Kind::tuple:
+      out.put('[');
+      for (std::uint32_t i = 0; i < type.count; ++i) {
+        if (i > 0) out.put(',');
+        write(*type.tuple->types[i], type.tuple->at(const_cast<void*>(value), i), out);
+      }
+      return out.put(']');
+    case Kind::map: {
+      out.put('{');
+      EachContext context{type.inner, &out};
+      type.map->each(value, &context, [](void* c, std::string_view key, const void* element) {
+        auto& each = *static_cast<EachContext*>(c);
+        if (!each.first) each.out->put(',');
+        each.first = false;
+        each.out->string(key);
+        each.out->put(':');
+        write(*each.type, element, *each.out);
+      });
+      return out.put('}');
+    }
+    case Kind::variant:
+      return write_variant(type, value, out);
+    case Kind::object:
+      return write_object(type, value, out);
+  }
+}
+
+}  // namespace
+}  // namespace detail
+
+void write_json(const TypeInfo& type, const void* value, std::string& out) {
+  detail::Output output(out);
+  detail::write(type, value, output);
+}
+
+void append_json_string(std::string_view text, std::string& out) { detail::Output(out).string(text); }
+
+}  // namespace ashlar::schema

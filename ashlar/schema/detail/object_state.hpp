@@ -1,0 +1,59 @@
+// What a struct's description needs to be worked out once, at its first use: names on the wire, what is required, where
+// secrets are.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <ashlar/schema/type_info.hpp>
+
+namespace ashlar::schema {
+
+namespace detail {
+
+struct MemberState {
+  std::string key;        // `"createdAt":` as it is written
+  std::string_view wire;  // `createdAt`, a part of it
+  std::string_view name;  // `created_at`
+  const TypeInfo* type;
+  const Rules* rules;  // of the member or of what it may hold; or null
+  std::uint32_t offset;
+  bool required = false;  // must be there when read
+  bool readable = true, writable = true;
+  bool nullable = false;  // std::optional, Patch, pointers
+};
+
+}  // namespace detail
+
+struct ObjectState {
+  std::vector<detail::MemberState> members;
+  std::uint64_t required[2] = {0, 0};
+  std::uint8_t buckets[256];  // first member of a hash, as index + 1
+  std::vector<std::uint8_t> next;
+  const void* defaults = nullptr;  // a T{}, kept for ever
+  bool contains_secret = false;
+  std::string tag;  // of this alternative of a tagged variant
+
+  /// The member of this name, or members.size().
+  [[nodiscard]] std::size_t find(std::string_view wire) const noexcept;
+};
+
+namespace detail {
+
+/// Thread-safe; computed at the first call for a type.
+const ObjectState& object_state_of(const TypeInfo& object);
+
+/// "blog::Page<blog::Article>" → "PageOfArticle".
+std::string component_name(std::string_view cpp_name);
+
+/// A C++ name in another spelling: "created_at" → "createdAt".
+std::string respell(std::string_view name, Naming naming);
+
+bool contains_secret(const TypeInfo& type);
+
+}  // namespace detail
+}  // namespace ashlar::schema
