@@ -27,6 +27,7 @@ struct ErrorFields {
   std::string column_name;
   std::string type_name;
   std::string constraint_name;
+  std::string routine;          ///< function in the server's source; never translated
   std::uint32_t position = 0;   ///< in the SQL, in characters from 1; 0: unknown
   std::string query;            ///< name of the query, or the start of its SQL
   std::string file;             ///< where the query is written

@@ -51,7 +51,8 @@ ErrorFields error_fields(std::string_view body) {
       case 'c': out.column_name = text; break;
       case 'd': out.type_name = text; break;
       case 'n': out.constraint_name = text; break;
-      default: break;  // file, line and routine of the server; fields of newer servers
+      case 'R': out.routine = text; break;
+      default: break;  // file and line of the server; fields of newer servers
     }
   }
   return out;
