@@ -88,7 +88,11 @@ QueryCanceled::QueryCanceled(ErrorFields fields)
 ServerUnavailable::ServerUnavailable(ErrorFields fields)
     : Unavailable("the database is not available at the moment"), ErrorFields(std::move(fields)) {}
 
-ConnectionLost::ConnectionLost(std::string message, bool sent) : Unavailable(std::move(message)), sent_(sent) {}
+ConnectionLost::ConnectionLost(std::string reason, bool sent)
+    : Unavailable(sent ? "the database connection was lost; it is unknown whether the request was carried out"
+                       : "the database is not available at the moment"),
+      reason_(std::move(reason)),
+      sent_(sent) {}
 PoolExhausted::PoolExhausted(std::string message) : Unavailable(std::move(message)) {}
 NoRow::NoRow(std::string message) : NotFound(std::move(message)) {}
 TooManyRows::TooManyRows(std::string message) : Internal(std::move(message)) {}
@@ -111,6 +115,20 @@ std::exception_ptr make_error(ErrorFields fields) {
       code.starts_with("08"))
     return std::make_exception_ptr(ServerUnavailable(std::move(fields)));
   return std::make_exception_ptr(DatabaseError(std::move(fields)));
+}
+
+std::string explain(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const ConnectionLost& lost) {
+    return lost.reason();
+  } catch (const ErrorFields& fields) {
+    return fields.text();
+  } catch (const std::exception& other) {
+    return other.what();
+  } catch (...) {
+    return "an unknown exception";
+  }
 }
 
 bool is_retryable(std::string_view sqlstate) noexcept { return sqlstate == "40001" || sqlstate == "40P01"; }

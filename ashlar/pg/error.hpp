@@ -105,13 +105,16 @@ class ServerUnavailable : public Unavailable, public ErrorFields {
   explicit ServerUnavailable(ErrorFields fields);
 };
 
-/// The connection broke. When `sent()`, the query had been handed to the server and may have been carried out.
+/// The connection broke, or could not be made. When `sent()`, the query had been handed to the server and may have been
+/// carried out. The message is fit for clients; `reason()` is for logs: addresses, query, file:line.
 class ConnectionLost : public Unavailable {
  public:
-  ConnectionLost(std::string message, bool sent);
+  ConnectionLost(std::string reason, bool sent);
+  [[nodiscard]] const std::string& reason() const noexcept { return reason_; }
   [[nodiscard]] bool sent() const noexcept { return sent_; }
 
  private:
+  std::string reason_;
   bool sent_;
 };
 
@@ -154,6 +157,8 @@ class ProtocolError : public Internal {
 
 /// The exception for a server error, by its SQLSTATE.
 [[nodiscard]] std::exception_ptr make_error(ErrorFields fields);
+/// Everything an exception has to say, for logs and for people at a terminal.
+[[nodiscard]] std::string explain(const std::exception_ptr& error);
 /// True for 40001 and 40P01: the whole transaction may be run again.
 [[nodiscard]] bool is_retryable(std::string_view sqlstate) noexcept;
 

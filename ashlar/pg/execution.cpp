@@ -1,0 +1,253 @@
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include <ashlar/pg/connection.hpp>
+#include <ashlar/pg/pool.hpp>
+
+namespace ashlar::pg::detail {
+
+// -- Execution
+
+bool Execution::await_ready() noexcept {
+  if (!cancelled_already()) [[likely]]
+    return false;
+  mark_cancelled();
+  return true;
+}
+
+void Execution::await_suspend(std::coroutine_handle<> handle) {
+  suspend(handle);
+  if (pool_ != nullptr) {
+    pool_->submit(*this);
+  } else {
+    connection_->submit(*this);
+  }
+}
+
+std::uint64_t Execution::await_resume() {
+  check_cancelled();
+  if (failure_) [[unlikely]] std::rethrow_exception(std::move(failure_));
+  return affected;
+}
+
+void Execution::fail(std::exception_ptr why) noexcept {
+  failure_ = std::move(why);
+  stage_ = Stage::done;
+  wake();
+}
+
+std::string Execution::describe() const {
+  return statement_ != nullptr ? statement_->describe() : fmt::format("SQL `{}`", sql_.substr(0, 60));
+}
+
+void Execution::on_row(Connection&, std::string_view body) {
+  if (sink_ == nullptr || prepared_ == nullptr) return;
+  RowReader row(body, prepared_->columns);
+  try {
+    sink_->on_row(row);
+  } catch (const ProtocolError&) {
+    throw;
+  } catch (const Error& bad) {
+    sink_ = nullptr;  // the other rows are of no use
+    const std::size_t column = row.index() == 0 ? 0 : row.index() - 1;
+    failure_ = std::make_exception_ptr(
+        QueryMismatch(fmt::format("{}: column {} `{}` holds {}", describe(), column + 1,
+                                  column < prepared_->fields.size() ? prepared_->fields[column].name : "?", bad.message())));
+  } catch (...) {
+    sink_ = nullptr;
+    failure_ = std::current_exception();
+  }
+}
+
+void Execution::on_end(Connection& connection) noexcept { connection.ended(*this); }
+
+void Execution::on_lost(const std::string& reason) noexcept {
+  prepared_ = nullptr;
+  if (error) {
+    return fail(make_error(std::move(*error)));
+  }
+  fail(std::make_exception_ptr(ConnectionLost(
+      fmt::format("{}; {} had been sent, so it is unknown whether it was carried out", reason, describe()), true)));
+}
+
+void Execution::on_cancel() noexcept {
+  switch (stage_) {
+    case Stage::queued: pool_->forget(*this); break;
+    case Stage::preparing: {
+      Execution** link = &prepared_->waiting;
+      while (*link != this) link = &(*link)->next_;
+      *link = next_;
+      if (prepared_->waiting_tail == &next_) prepared_->waiting_tail = link;
+      break;
+    }
+    case Stage::sent:
+      if (prepared_ != nullptr) {
+        --prepared_->in_flight;
+        if (prepared_->id == 0 || (prepared_->doomed && prepared_->in_flight == 0)) {
+          if (prepared_->doomed) {
+            if (prepared_->in_flight == 0) connection_->prepared_.erase(prepared_);
+          } else {
+            connection_->invalidate(*prepared_);
+          }
+        }
+        prepared_ = nullptr;
+      }
+      connection_->abandon(*this);
+      break;
+    case Stage::idle:
+    case Stage::done: return;
+  }
+  stage_ = Stage::done;
+  mark_cancelled();
+  wake();
+}
+
+// -- Prepared
+
+void Prepared::on_field_description(std::string_view body) { fields = wire::row_description(body); }
+void Prepared::on_parameter_description(std::string_view body) { parameters = wire::parameter_description(body); }
+void Prepared::on_end(Connection& connection) noexcept { connection.finish_prepare(*this); }
+void Prepared::on_lost(const std::string&) noexcept {}  // those who wait for it are told by Connection::fail_all
+
+// -- TextQuery
+
+bool TextQuery::await_ready() noexcept {
+  if (!cancelled_already()) return false;
+  mark_cancelled();
+  return true;
+}
+void TextQuery::await_suspend(std::coroutine_handle<> handle) {
+  suspend(handle);
+  connection_.submit_simple(*this, sql_);
+}
+std::vector<TextQuery::Row> TextQuery::await_resume() {
+  check_cancelled();
+  if (failure_) std::rethrow_exception(failure_);
+  return std::move(rows_);
+}
+void TextQuery::on_row(Connection&, std::string_view body) { rows_.push_back(text_row(body)); }
+void TextQuery::on_end(Connection&) noexcept {
+  if (error) {
+    error->query = sql_.substr(0, 80);
+    failure_ = make_error(std::move(*error));
+  }
+  wake();
+}
+void TextQuery::on_lost(const std::string& reason) noexcept {
+  failure_ = std::make_exception_ptr(ConnectionLost(reason, true));
+  wake();
+}
+void TextQuery::on_cancel() noexcept {
+  connection_.abandon(*this);
+  mark_cancelled();
+  wake();
+}
+
+std::vector<std::optional<std::string>> text_row(std::string_view body) {
+  wire::Reader in(body);
+  std::vector<std::optional<std::string>> row(in.get<std::uint16_t>());
+  for (auto& value : row) {
+    const auto length = in.get<std::int32_t>();
+    if (length >= 0) value = std::string(in.bytes(static_cast<std::size_t>(length)));
+  }
+  return row;
+}
+
+// -- Description
+
+bool Description::await_ready() noexcept {
+  if (!cancelled_already()) return false;
+  mark_cancelled();
+  return true;
+}
+void Description::await_suspend(std::coroutine_handle<> handle) {
+  suspend(handle);
+  connection_.submit_describe(*this, sql_);
+}
+void Description::await_resume() {
+  check_cancelled();
+  if (failure_) std::rethrow_exception(failure_);
+}
+void Description::on_end(Connection&) noexcept { wake(); }
+void Description::on_lost(const std::string& reason) noexcept {
+  failure_ = std::make_exception_ptr(ConnectionLost(reason, true));
+  wake();
+}
+void Description::on_cancel() noexcept {
+  connection_.abandon(*this);
+  mark_cancelled();
+  wake();
+}
+
+// -- types
+
+std::vector<Oid> unknown_types(const TypeMap& types, std::span<const Oid> parameters, std::span<const wire::Field> fields) {
+  std::vector<Oid> out;
+  const auto need = [&](Oid type) {
+    if (type != 0 && types.find(type) == nullptr && std::find(out.begin(), out.end(), type) == out.end()) out.push_back(type);
+  };
+  for (const Oid type : parameters) need(type);
+  for (const wire::Field& field : fields) need(field.type);
+  return out;
+}
+
+std::string type_lookup_sql(std::span<const Oid> types) {
+  std::string list;
+  for (const Oid type : types) list += fmt::format("{}{}", list.empty() ? "" : ",", type);
+  return fmt::format(
+      "with recursive t(oid) as ("
+      " select unnest(array[{}]::oid[])"
+      " union"
+      " select x.oid from t join pg_catalog.pg_type c on c.oid = t.oid cross join lateral ("
+      "   select c.typelem as oid where c.typelem <> 0"
+      "   union all select c.typbasetype where c.typbasetype <> 0"
+      "   union all select r.rngsubtype from pg_catalog.pg_range r where r.rngtypid = c.oid"
+      "   union all select a.atttypid from pg_catalog.pg_attribute a"
+      "     where a.attrelid = c.typrelid and c.typrelid <> 0 and a.attnum > 0 and not a.attisdropped) x)"
+      " select c.oid, c.typname, c.typtype, c.typcategory, c.typelem, c.typbasetype,"
+      "  (select r.rngsubtype from pg_catalog.pg_range r where r.rngtypid = c.oid),"
+      "  (select string_agg(a.atttypid::text, ',' order by a.attnum) from pg_catalog.pg_attribute a"
+      "    where a.attrelid = c.typrelid and c.typrelid <> 0 and a.attnum > 0 and not a.attisdropped)"
+      " from t join pg_catalog.pg_type c on c.oid = t.oid",
+      list);
+}
+
+void add_type(TypeMap& types, const std::vector<std::optional<std::string>>& row) {
+  if (row.size() != 8) throw ProtocolError("the catalog's answer about types has another shape");
+  const auto number = [&](std::size_t i) {
+    Oid value = 0;
+    if (row[i]) std::from_chars(row[i]->data(), row[i]->data() + row[i]->size(), value);
+    return value;
+  };
+  TypeEntry entry;
+  entry.id = number(0);
+  entry.name = row[1].value_or("");
+  const char kind = row[2].value_or("b")[0];
+  const char category = row[3].value_or("U")[0];
+  if (category == 'A' && number(4) != 0) {
+    entry.kind = TypeKind::array;
+    entry.element = number(4);
+  } else if (kind == 'd') {
+    entry.kind = TypeKind::domain;
+    entry.element = number(5);
+  } else if (kind == 'r') {
+    entry.kind = TypeKind::range;
+    entry.element = number(6);
+  } else {
+    entry.kind = static_cast<TypeKind>(kind);
+  }
+  if (row[7]) {
+    std::string_view list = *row[7];
+    while (!list.empty()) {
+      Oid value = 0;
+      const auto end = std::from_chars(list.data(), list.data() + list.size(), value).ptr;
+      entry.attributes.push_back(value);
+      list.remove_prefix(static_cast<std::size_t>(end - list.data()));
+      if (!list.empty()) list.remove_prefix(1);
+    }
+  }
+  types.add(std::move(entry));
+}
+
+}  // namespace ashlar::pg::detail

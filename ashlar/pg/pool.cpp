@@ -1,0 +1,351 @@
+#include <ashlar/pg/pool.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <random>
+
+#include <ashlar/async/combinators.hpp>
+#include <ashlar/telemetry/log.hpp>
+
+namespace ashlar::pg {
+namespace {
+
+using namespace std::chrono_literals;
+using detail::Connection;
+using detail::Execution;
+
+inline log::Logger logger{"pg.pool"};
+
+// A connection takes this many queries before the next one is used: batches make few system calls on both sides.
+constexpr std::size_t kSpill = 16;
+// A query that has run this long holds up those behind it: newcomers go elsewhere.
+constexpr auto kSlow = 2ms;
+
+std::chrono::milliseconds pause_after(unsigned failures) {
+  thread_local std::minstd_rand random{std::random_device{}()};
+  const auto longest = std::min<unsigned>(2000, 25U << std::min(failures, 7U));
+  return std::chrono::milliseconds(std::uniform_int_distribution<unsigned>(longest / 2, longest)(random));
+}
+
+}  // namespace
+
+Lease::~Lease() {
+  if (pool_ != nullptr && connection_ != nullptr) pool_->give_back(std::move(connection_));
+}
+
+class Pool::Acquire final : public async::Waiter, private async::Timer {
+ public:
+  explicit Acquire(Pool& pool) noexcept : pool_(pool) {}
+  ~Acquire() = default;
+  bool await_ready() noexcept {
+    if (!cancelled_already()) return false;
+    mark_cancelled();
+    return true;
+  }
+  void await_suspend(std::coroutine_handle<> handle) {
+    suspend(handle);
+    (pool_.acquiring_last_ != nullptr ? pool_.acquiring_last_->next_ : pool_.acquiring_) = this;
+    previous_ = pool_.acquiring_last_;
+    pool_.acquiring_last_ = this;
+    ++pool_.acquiring_count_;
+    Timer::arm(pool_.loop_, pool_.options_.acquire_timeout);
+  }
+  /// A connection, or null: try to make one. Throws PoolExhausted.
+  std::unique_ptr<Connection> await_resume() {
+    check_cancelled();
+    if (timed_out_) throw PoolExhausted("too many transactions at a time; try again");
+    return std::move(connection_);
+  }
+  void give(std::unique_ptr<Connection> connection) noexcept {
+    connection_ = std::move(connection);
+    leave();
+    wake();
+  }
+
+ private:
+  void leave() noexcept {
+    Timer::cancel();
+    (previous_ != nullptr ? previous_->next_ : pool_.acquiring_) = next_;
+    (next_ != nullptr ? next_->previous_ : pool_.acquiring_last_) = previous_;
+    --pool_.acquiring_count_;
+  }
+  void on_cancel() noexcept override {
+    leave();
+    mark_cancelled();
+    wake();
+  }
+  void on_timer() noexcept override {
+    timed_out_ = true;
+    ++pool_.stats_.refused;
+    leave();
+    wake();
+  }
+
+  Pool& pool_;
+  std::unique_ptr<Connection> connection_;
+  Acquire* next_ = nullptr;
+  Acquire* previous_ = nullptr;
+  bool timed_out_ = false;
+};
+
+Pool::Pool(async::Loop& loop, std::shared_ptr<const detail::ConnectionConfig> config, PoolOptions options)
+    : loop_(loop), config_(std::move(config)), options_(options), slots_(std::max(1U, options.shared)) {
+  options_.exclusive = std::max(1U, options_.exclusive);
+}
+
+Pool::~Pool() = default;
+
+std::unique_ptr<Connection> Pool::make_connection() {
+  ++stats_.connects;
+  return std::make_unique<Connection>(loop_, config_, background_, this);
+}
+
+Task<void> Pool::start() {
+  stopping_ = false;
+  Slot& first = slots_.front();
+  if (first.connection != nullptr || first.connecting) co_return;
+  auto connection = make_connection();
+  first.connecting = true;
+  std::exception_ptr error;
+  try {
+    co_await connection->open();
+  } catch (...) {
+    error = std::current_exception();
+  }
+  first.connecting = false;
+  if (error) std::rethrow_exception(error);
+  first.connection = std::move(connection);
+}
+
+Task<void> Pool::stop() {
+  stopping_ = true;
+  co_await background_.stop();
+  refuse_all("the program is stopping");
+  for (Slot& slot : slots_) slot.connection.reset();
+  exclusive_open_ -= static_cast<unsigned>(idle_.size());
+  idle_.clear();
+  while (acquiring_ != nullptr) acquiring_->give(nullptr);
+}
+
+Connection* Pool::pick() noexcept {
+  Connection* best = nullptr;
+  Slot* closed = nullptr;
+  for (Slot& slot : slots_) {
+    Connection* const connection = slot.connection.get();
+    if (connection == nullptr) {
+      if (closed == nullptr && !slot.connecting) closed = &slot;
+      continue;
+    }
+    const std::size_t load = connection->in_flight();
+    if (load == 0 || (load < kSpill && connection->head_age() < kSlow)) return connection;
+    if (load >= options_.max_in_flight) continue;
+    if (best == nullptr || load < best->in_flight()) best = connection;
+  }
+  if (closed != nullptr && !stopping_ && failures_ == 0) connect_in_background(*closed);
+  return best;
+}
+
+void Pool::submit(Execution& execution) {
+  ++stats_.queries;
+  if (waiting_ == nullptr) {
+    if (Connection* const connection = pick(); connection != nullptr) [[likely]]
+      return connection->submit(execution);
+  }
+  const bool connected = std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.connection != nullptr; });
+  if (!connected) {
+    const bool connecting = std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.connecting; });
+    if (!connecting && !stopping_) connect_in_background(slots_.front());
+    if (failures_ > 0 || stopping_) {
+      ++stats_.refused;
+      return execution.fail(std::make_exception_ptr(ConnectionLost(trouble_, false)));
+    }
+  }
+  if (waiting_count_ >= options_.max_waiting) {
+    ++stats_.refused;
+    return execution.fail(std::make_exception_ptr(PoolExhausted("the database is busy; try again")));
+  }
+  execution.stage_ = Execution::Stage::queued;
+  execution.next_ = nullptr;
+  *waiting_tail_ = &execution;
+  waiting_tail_ = &execution.next_;
+  ++waiting_count_;
+}
+
+void Pool::forget(Execution& execution) noexcept {
+  for (Execution** link = &waiting_; *link != nullptr; link = &(*link)->next_) {
+    if (*link != &execution) continue;
+    *link = execution.next_;
+    if (waiting_tail_ == &execution.next_) waiting_tail_ = link;
+    --waiting_count_;
+    return;
+  }
+}
+
+void Pool::drain(Connection& connection) noexcept {
+  while (waiting_ != nullptr && connection.open_now() && connection.in_flight() < options_.max_in_flight) {
+    Execution& execution = *waiting_;
+    waiting_ = execution.next_;
+    if (waiting_ == nullptr) waiting_tail_ = &waiting_;
+    --waiting_count_;
+    connection.submit(execution);
+  }
+}
+
+void Pool::refuse_all(const std::string& reason) noexcept {
+  Execution* execution = std::exchange(waiting_, nullptr);
+  waiting_tail_ = &waiting_;
+  stats_.refused += std::exchange(waiting_count_, 0);
+  while (execution != nullptr) {
+    Execution& next = *std::exchange(execution, execution->next_);
+    next.fail(std::make_exception_ptr(ConnectionLost(reason, false)));
+  }
+}
+
+void Pool::connect_in_background(Slot& slot) {
+  slot.connecting = true;
+  background_.start(connect(slot));
+}
+
+Task<void> Pool::connect(Slot& slot) {
+  for (;;) {
+    auto connection = make_connection();
+    std::exception_ptr error;
+    try {
+      co_await connection->open();
+    } catch (...) {
+      error = std::current_exception();
+    }
+    if (stopping_) break;
+    if (!error) {
+      if (failures_ > 0) logger.info("connected to the database again", {{"after_attempts", failures_}});
+      failures_ = 0;
+      trouble_.clear();
+      slot.connection = std::move(connection);
+      drain(*slot.connection);
+      break;
+    }
+    ++failures_;
+    trouble_ = explain(error);
+    if (failures_ == 1 || failures_ % 20 == 0)
+      logger.warn("cannot connect to the database", {{"reason", trouble_}, {"attempts", failures_}});
+    refuse_all(trouble_);
+    try {
+      co_await async::sleep(pause_after(failures_));
+    } catch (const Cancelled&) {
+      break;
+    }
+  }
+  slot.connecting = false;
+}
+
+void Pool::on_connection_lost(Connection& connection, const std::string& reason) noexcept {
+  ++stats_.lost;
+  for (Slot& slot : slots_) {
+    if (slot.connection.get() != &connection) continue;
+    logger.warn("a database connection was lost", {{"reason", reason}});
+    bury(std::move(slot.connection));
+    if (!stopping_ && !slot.connecting) connect_in_background(slot);
+    return;
+  }
+  const auto it = std::find_if(idle_.begin(), idle_.end(), [&](const auto& idle) { return idle.get() == &connection; });
+  if (it == idle_.end()) return;  // leased: its user sees it, and give_back drops it
+  bury(std::move(*it));
+  idle_.erase(it);
+  --exclusive_open_;
+}
+
+void Pool::on_connection_progress(Connection& connection) noexcept {
+  if (waiting_ == nullptr) [[likely]]
+    return;
+  for (const Slot& slot : slots_) {
+    if (slot.connection.get() == &connection) return drain(connection);
+  }
+}
+
+// It may be in the middle of its own receive loop.
+void Pool::bury(std::unique_ptr<Connection> connection) noexcept {
+  connection->set_owner(nullptr);
+  loop_.post([dead = std::move(connection)]() mutable { dead.reset(); });
+}
+
+Task<Lease> Pool::acquire() {
+  for (;;) {
+    if (stopping_) throw ConnectionLost("the program is stopping", false);
+    while (!idle_.empty()) {
+      auto connection = std::move(idle_.back());
+      idle_.pop_back();
+      if (connection->open_now()) {
+        ++stats_.acquired;
+        co_return Lease{*this, std::move(connection)};
+      }
+      --exclusive_open_;
+    }
+    if (exclusive_open_ < options_.exclusive) {
+      ++exclusive_open_;
+      auto connection = make_connection();
+      connection->set_exclusive(true);
+      std::exception_ptr error;
+      try {
+        co_await connection->open();
+      } catch (...) {
+        error = std::current_exception();
+      }
+      if (!error) {
+        ++stats_.acquired;
+        co_return Lease{*this, std::move(connection)};
+      }
+      --exclusive_open_;
+      if (acquiring_ != nullptr) acquiring_->give(nullptr);
+      const async::Context* context = async::context();
+      if (context != nullptr && context->scope != nullptr && context->scope->cancelled()) std::rethrow_exception(error);
+      ++stats_.refused;
+      trouble_ = explain(error);
+      logger.debug("cannot connect to the database", {{"reason", trouble_}});
+      throw ConnectionLost(trouble_, false);
+    }
+    if (acquiring_count_ >= options_.max_waiting) {
+      ++stats_.refused;
+      throw PoolExhausted("too many transactions at a time; try again");
+    }
+    auto connection = co_await Acquire{*this};
+    if (connection != nullptr) {
+      ++stats_.acquired;
+      co_return Lease{*this, std::move(connection)};
+    }
+  }
+}
+
+void Pool::give_back(std::unique_ptr<Connection> connection) noexcept {
+  const bool clean = connection->open_now() && connection->in_flight() == 0 && connection->transaction_status() == 'I' &&
+                     !connection->tainted() && !stopping_;
+  if (clean) {
+    if (acquiring_ != nullptr) return acquiring_->give(std::move(connection));
+    idle_.push_back(std::move(connection));
+    return;
+  }
+  --exclusive_open_;
+  bury(std::move(connection));
+  if (acquiring_ != nullptr) acquiring_->give(nullptr);
+}
+
+PoolStats Pool::stats() const noexcept {
+  PoolStats out = stats_;
+  for (const Slot& slot : slots_) {
+    if (slot.connection == nullptr) continue;
+    ++out.shared_open;
+    out.in_flight += slot.connection->in_flight();
+  }
+  out.exclusive_open = exclusive_open_;
+  out.exclusive_used = exclusive_open_ - idle_.size();
+  out.waiting = waiting_count_ + acquiring_count_;
+  return out;
+}
+
+std::string Pool::trouble() const {
+  const bool connected = std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.connection != nullptr; });
+  if (connected) return {};
+  return trouble_.empty() ? "not connected to the database" : trouble_;
+}
+
+}  // namespace ashlar::pg

@@ -1,0 +1,127 @@
+// Pool: the connections of one loop. Single queries share a few, many on their way at once; a transaction, a stream or a
+// slow query takes one for itself.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ashlar/async/task.hpp>
+#include <ashlar/async/timer.hpp>
+#include <ashlar/async/waiter.hpp>
+#include <ashlar/pg/connection.hpp>
+#include <ashlar/pg/detail/background.hpp>
+
+namespace ashlar::pg {
+
+struct PoolOptions {
+  unsigned shared = 2;           ///< connections for single queries, each loop
+  unsigned exclusive = 4;        ///< connections for transactions, streams and slow queries, each loop
+  std::size_t max_in_flight = 256;   ///< queries on their way on one shared connection; more wait
+  std::size_t max_waiting = 8192;    ///< queries or transactions that wait; more are refused (503)
+  std::chrono::milliseconds acquire_timeout = std::chrono::seconds{5};  ///< longest wait for a connection of one's own
+};
+
+struct PoolStats {
+  std::uint64_t shared_open = 0;
+  std::uint64_t exclusive_open = 0;
+  std::uint64_t exclusive_used = 0;
+  std::uint64_t in_flight = 0;
+  std::uint64_t waiting = 0;      ///< queries and transactions that wait for a connection
+  std::uint64_t queries = 0;
+  std::uint64_t acquired = 0;
+  std::uint64_t refused = 0;      ///< shed: queue full, or no database
+  std::uint64_t connects = 0;
+  std::uint64_t lost = 0;
+};
+
+class Pool;
+
+/// A connection of one's own; goes back to the pool by itself, or is closed if it is not as clean as it came.
+class [[nodiscard]] Lease {
+ public:
+  Lease() noexcept = default;
+  Lease(Pool& pool, std::unique_ptr<detail::Connection> connection) noexcept
+      : pool_(&pool), connection_(std::move(connection)) {}
+  Lease(Lease&& other) noexcept : pool_(std::exchange(other.pool_, nullptr)), connection_(std::move(other.connection_)) {}
+  Lease& operator=(Lease&& other) noexcept {
+    std::swap(pool_, other.pool_);
+    std::swap(connection_, other.connection_);
+    return *this;
+  }
+  ~Lease();
+  [[nodiscard]] detail::Connection& connection() const noexcept { return *connection_; }
+  [[nodiscard]] explicit operator bool() const noexcept { return connection_ != nullptr; }
+
+ private:
+  Pool* pool_ = nullptr;
+  std::unique_ptr<detail::Connection> connection_;
+};
+
+/// Belongs to one loop, and so does every call. Reconnects by itself, with growing, jittered pauses.
+class Pool final : private detail::ConnectionOwner {
+ public:
+  Pool(async::Loop& loop, std::shared_ptr<const detail::ConnectionConfig> config, PoolOptions options);
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  /// Opens the first connection. Throws what the server, or the way to it, said.
+  Task<void> start();
+  /// Closes all connections; what still waits gets ConnectionLost.
+  Task<void> stop();
+
+  void submit(detail::Execution& execution);
+  void forget(detail::Execution& execution) noexcept;
+  /// A connection of one's own. Throws PoolExhausted (none free within acquire_timeout), ConnectionLost, Cancelled,
+  /// DeadlineExceeded.
+  Task<Lease> acquire();
+
+  [[nodiscard]] PoolStats stats() const noexcept;
+  /// Why queries cannot be served now; empty: they can.
+  [[nodiscard]] std::string trouble() const;
+  [[nodiscard]] async::Loop& loop() noexcept { return loop_; }
+  [[nodiscard]] detail::Background& background() noexcept { return background_; }
+
+ private:
+  friend class Lease;
+  struct Slot {
+    std::unique_ptr<detail::Connection> connection;
+    bool connecting = false;
+  };
+  class Acquire;
+
+  void on_connection_lost(detail::Connection& connection, const std::string& reason) noexcept override;
+  void on_connection_progress(detail::Connection& connection) noexcept override;
+
+  detail::Connection* pick() noexcept;
+  void connect_in_background(Slot& slot);
+  Task<void> connect(Slot& slot);
+  void drain(detail::Connection& connection) noexcept;
+  void refuse_all(const std::string& reason) noexcept;
+  void give_back(std::unique_ptr<detail::Connection> connection) noexcept;
+  void bury(std::unique_ptr<detail::Connection> connection) noexcept;
+  std::unique_ptr<detail::Connection> make_connection();
+
+  async::Loop& loop_;
+  std::shared_ptr<const detail::ConnectionConfig> config_;
+  PoolOptions options_;
+  detail::Background background_;
+  std::vector<Slot> slots_;
+  std::vector<std::unique_ptr<detail::Connection>> idle_;
+  unsigned exclusive_open_ = 0;
+  detail::Execution* waiting_ = nullptr;
+  detail::Execution** waiting_tail_ = &waiting_;
+  std::size_t waiting_count_ = 0;
+  Acquire* acquiring_ = nullptr;
+  Acquire* acquiring_last_ = nullptr;
+  std::size_t acquiring_count_ = 0;
+  std::string trouble_;
+  PoolStats stats_;
+  unsigned failures_ = 0;
+  bool stopping_ = false;
+};
+
+}  // namespace ashlar::pg
