@@ -82,7 +82,8 @@ void Codec<Date>::encode(Params& out, Date value) {
 }
 void Codec<Date>::decode(Oid, std::string_view bytes, Date& out) {
   const auto days = detail::load<std::int32_t>(bytes);
-  if (days > std::numeric_limits<std::int32_t>::max() - detail::kEpochDays || days == std::numeric_limits<std::int32_t>::min())
+  if (days > std::numeric_limits<std::int32_t>::max() - detail::kEpochDays ||
+      days == std::numeric_limits<std::int32_t>::min())
     detail::bad_value("an infinite date");
   out.days = days + detail::kEpochDays;
 }
@@ -101,7 +102,9 @@ void Codec<TimeWithZone>::decode(Oid, std::string_view bytes, TimeWithZone& out)
   out.offset = -wire::load_be<std::int32_t>(bytes.data() + 8);
 }
 
-void Codec<DateTime>::encode(Params& out, DateTime value) { detail::put_int64(out, detail::to_pg_micros(value.micros)); }
+void Codec<DateTime>::encode(Params& out, DateTime value) {
+  detail::put_int64(out, detail::to_pg_micros(value.micros));
+}
 void Codec<LocalDateTime>::encode(Params& out, LocalDateTime value) {
   detail::put_int64(out, detail::to_pg_micros(value.micros));
 }
@@ -223,7 +226,8 @@ std::optional<Interval> Interval::parse(std::string_view text) {
     if (end != text.data() + text.size() && *end == '.') {
       const char* digit = ++end;
       std::int64_t unit = 100'000;
-      for (; digit != text.data() + text.size() && *digit >= '0' && *digit <= '9'; ++digit, unit /= 10) micro += (*digit - '0') * unit;
+      for (; digit != text.data() + text.size() && *digit >= '0' && *digit <= '9'; ++digit, unit /= 10)
+        micro += (*digit - '0') * unit;
       if (digit == end) return std::nullopt;
       end = digit;
       if (minus) micro = -micro;
@@ -233,14 +237,22 @@ std::optional<Interval> Interval::parse(std::string_view text) {
     if (micro != 0 && unit != 'S') return std::nullopt;
     if (!std::in_range<std::int32_t>(whole) && unit != 'S') return std::nullopt;
     const auto number = static_cast<std::int32_t>(whole);
-    if (!in_time && unit == 'Y') out.months += number * 12;
-    else if (!in_time && unit == 'M') out.months += number;
-    else if (!in_time && unit == 'W') out.days += number * 7;
-    else if (!in_time && unit == 'D') out.days += number;
-    else if (in_time && unit == 'H') out.micros += whole * 3'600'000'000;
-    else if (in_time && unit == 'M') out.micros += whole * 60'000'000;
-    else if (in_time && unit == 'S') out.micros += whole * 1'000'000 + micro;
-    else return std::nullopt;
+    if (!in_time && unit == 'Y')
+      out.months += number * 12;
+    else if (!in_time && unit == 'M')
+      out.months += number;
+    else if (!in_time && unit == 'W')
+      out.days += number * 7;
+    else if (!in_time && unit == 'D')
+      out.days += number;
+    else if (in_time && unit == 'H')
+      out.micros += whole * 3'600'000'000;
+    else if (in_time && unit == 'M')
+      out.micros += whole * 60'000'000;
+    else if (in_time && unit == 'S')
+      out.micros += whole * 1'000'000 + micro;
+    else
+      return std::nullopt;
     any = true;
     text.remove_prefix(static_cast<std::size_t>(end + 1 - text.data()));
   }
@@ -264,7 +276,8 @@ std::optional<LocalDateTime> LocalDateTime::parse(std::string_view text) {
 
 std::string TimeWithZone::to_string() const {
   const std::int32_t absolute = offset < 0 ? -offset : offset;
-  return fmt::format("{}{}{:02}:{:02}", TimeOfDay{micros}.to_string(), offset < 0 ? '-' : '+', absolute / 3600, absolute / 60 % 60);
+  return fmt::format("{}{}{:02}:{:02}", TimeOfDay{micros}.to_string(), offset < 0 ? '-' : '+', absolute / 3600,
+                     absolute / 60 % 60);
 }
 std::optional<TimeWithZone> TimeWithZone::parse(std::string_view text) {
   TimeWithZone out;
@@ -276,7 +289,8 @@ std::optional<TimeWithZone> TimeWithZone::parse(std::string_view text) {
     int hours = 0;
     int minutes = 0;
     const char* zone = text.data() + sign + 1;
-    if (std::from_chars(zone, zone + 2, hours).ptr != zone + 2 || std::from_chars(zone + 3, zone + 5, minutes).ptr != zone + 5)
+    if (std::from_chars(zone, zone + 2, hours).ptr != zone + 2 ||
+        std::from_chars(zone + 3, zone + 5, minutes).ptr != zone + 5)
       return std::nullopt;
     out.offset = (text[sign] == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
     text = text.substr(0, sign);

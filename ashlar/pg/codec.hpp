@@ -1,4 +1,5 @@
-// Codec<T>: how a C++ type travels to and from PostgreSQL, in binary. One specialisation a type, and nothing else to touch.
+// Codec<T>: how a C++ type travels to and from PostgreSQL, in binary. One specialisation a type, and nothing else to
+// touch.
 //
 //   template <> struct pg::Codec<Point> {
 //     static bool accepts(const TypeMap& types, Oid type);             // columns and parameters that it fits
@@ -56,7 +57,8 @@ namespace detail {
 
 template <class Int>
 Int load(std::string_view bytes) {
-  if (bytes.size() != sizeof(Int)) [[unlikely]] bad_length(bytes, sizeof(Int));
+  if (bytes.size() != sizeof(Int)) [[unlikely]]
+    bad_length(bytes, sizeof(Int));
   Int value;
   __builtin_memcpy(&value, bytes.data(), sizeof value);
   if constexpr (sizeof(Int) > 1) value = std::byteswap(value);
@@ -66,17 +68,22 @@ Int load(std::string_view bytes) {
 /// Any PostgreSQL integer.
 inline std::int64_t load_integer(Oid type, std::string_view bytes) {
   switch (bytes.size()) {
-    case 8: return load<std::int64_t>(bytes);
-    case 4: return type == oid::oid ? static_cast<std::int64_t>(load<std::uint32_t>(bytes)) : load<std::int32_t>(bytes);
-    case 2: return load<std::int16_t>(bytes);
-    default: bad_length(bytes, 8);
+    case 8:
+      return load<std::int64_t>(bytes);
+    case 4:
+      return type == oid::oid ? static_cast<std::int64_t>(load<std::uint32_t>(bytes)) : load<std::int32_t>(bytes);
+    case 2:
+      return load<std::int16_t>(bytes);
+    default:
+      bad_length(bytes, 8);
   }
 }
 
 inline bool is_text(const TypeMap& types, Oid type) {
   type = types.base(type);
-  return type == oid::text || type == oid::varchar || type == oid::bpchar || type == oid::name || type == oid::character ||
-         type == oid::unknown || type == oid::xml || types.kind(type) == TypeKind::enumeration || types.name(type) == "citext";
+  return type == oid::text || type == oid::varchar || type == oid::bpchar || type == oid::name ||
+         type == oid::character || type == oid::unknown || type == oid::xml ||
+         types.kind(type) == TypeKind::enumeration || types.name(type) == "citext";
 }
 inline bool is_json(Oid type) noexcept { return type == oid::json || type == oid::jsonb; }
 /// Text of a text or json value; drops jsonb's version byte.
@@ -121,11 +128,16 @@ struct Codec<T> {
   static constexpr unsigned kBits = sizeof(T) * 8 - (std::is_unsigned_v<T> ? 1 : 0);
   static bool accepts(const TypeMap& types, Oid type) {
     switch (types.base(type)) {
-      case oid::int2: return kBits >= 15;
-      case oid::int4: return kBits >= 31;
-      case oid::int8: return kBits >= 63;
-      case oid::oid: return kBits >= 33 || std::is_same_v<T, std::uint32_t>;
-      default: return false;
+      case oid::int2:
+        return kBits >= 15;
+      case oid::int4:
+        return kBits >= 31;
+      case oid::int8:
+        return kBits >= 63;
+      case oid::oid:
+        return kBits >= 33 || std::is_same_v<T, std::uint32_t>;
+      default:
+        return false;
     }
   }
   static bool accepts_parameter(const TypeMap& types, Oid type) {
@@ -143,7 +155,8 @@ struct Codec<T> {
   static void decode(Oid type, std::string_view bytes, T& out) {
     const std::int64_t value = detail::load_integer(type, bytes);
     if constexpr (sizeof(T) < 8 || std::is_unsigned_v<T>) {
-      if (!std::in_range<T>(value)) [[unlikely]] detail::out_of_range(value, sizeof(T) * 8);
+      if (!std::in_range<T>(value)) [[unlikely]]
+        detail::out_of_range(value, sizeof(T) * 8);
     }
     out = static_cast<T>(value);
   }
@@ -169,7 +182,9 @@ struct Codec<T> {
 /// Text types, enums and JSON as its text.
 template <>
 struct Codec<std::string> {
-  static bool accepts(const TypeMap& types, Oid type) { return detail::is_text(types, type) || detail::is_json(types.base(type)); }
+  static bool accepts(const TypeMap& types, Oid type) {
+    return detail::is_text(types, type) || detail::is_json(types.base(type));
+  }
   static void encode(Params& out, std::string_view value) { out.text(value); }
   static void decode(Oid type, std::string_view bytes, std::string& out) { out = detail::text_of(type, bytes); }
 };
@@ -228,7 +243,9 @@ template <>
 struct Codec<DateTime> {
   static bool accepts(const TypeMap& types, Oid type) { return types.base(type) == oid::timestamptz; }
   static void encode(Params& out, DateTime value);
-  static void decode(Oid, std::string_view bytes, DateTime& out) { out.micros = detail::from_pg_micros(detail::load<std::int64_t>(bytes)); }
+  static void decode(Oid, std::string_view bytes, DateTime& out) {
+    out.micros = detail::from_pg_micros(detail::load<std::int64_t>(bytes));
+  }
 };
 template <>
 struct Codec<LocalDateTime> {

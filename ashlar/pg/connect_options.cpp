@@ -73,7 +73,8 @@ ConnectOptions::Host parse_host(std::string_view text) {
 }
 
 template <class Enum, std::size_t N>
-Enum choose(std::string_view name, std::string_view value, const std::array<std::pair<std::string_view, Enum>, N>& values) {
+Enum choose(std::string_view name, std::string_view value,
+            const std::array<std::pair<std::string_view, Enum>, N>& values) {
   std::string known;
   for (const auto& [text, result] : values) {
     if (text == value) return result;
@@ -87,7 +88,8 @@ std::string os_user() {
   std::array<char, 4096> buffer{};
   passwd entry{};
   passwd* found = nullptr;
-  if (::getpwuid_r(::geteuid(), &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr) return entry.pw_name;
+  if (::getpwuid_r(::geteuid(), &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr)
+    return entry.pw_name;
   return "postgres";
 }
 
@@ -100,7 +102,8 @@ ConnectOptions ConnectOptions::parse(std::string_view url) {
   } else if (url.starts_with("postgres://")) {
     url.remove_prefix(11);
   } else {
-    throw Invalid("database URL: it must begin with postgresql://, for example postgresql://user:password@localhost/database");
+    throw Invalid(
+        "database URL: it must begin with postgresql://, for example postgresql://user:password@localhost/database");
   }
   std::string_view query;
   if (const std::size_t at = url.find('?'); at != std::string_view::npos) {

@@ -20,7 +20,7 @@ struct ConnectOptions {
   };
   std::vector<Host> hosts;  ///< tried in order
   std::string user;
-  std::string password;     ///< never printed: see to_string()
+  std::string password;  ///< never printed: see to_string()
   std::string database;
   std::string application_name = "ashlar";
   SslMode ssl_mode = SslMode::prefer;
@@ -29,7 +29,8 @@ struct ConnectOptions {
   std::string ssl_key;
   SessionAttributes session = SessionAttributes::any;
   std::chrono::milliseconds connect_timeout = std::chrono::seconds{5};
-  std::vector<std::pair<std::string, std::string>> parameters;  ///< sent at start: `search_path`, `statement_timeout`, …
+  std::vector<std::pair<std::string, std::string>>
+      parameters;  ///< sent at start: `search_path`, `statement_timeout`, …
 
   /// postgresql://user:password@host:port,host2/database?sslmode=verify-full&host=/run/postgresql&…
   /// (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS). Throws Invalid naming the part

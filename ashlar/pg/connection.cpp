@@ -16,10 +16,12 @@ constexpr std::size_t kKeepBuffer = 1024 * 1024;
 
 inline log::Logger logger{"pg"};
 
-/// The server's plan for a prepared statement is out of date after DDL, or the statement is gone (DISCARD ALL, a pooler).
+/// The server's plan for a prepared statement is out of date after DDL, or the statement is gone (DISCARD ALL, a
+/// pooler).
 bool is_stale(const ErrorFields& error) {
-  return error.code == "26000" || (error.code == "0A000" && (error.routine == "RevalidateCachedQuery" ||
-                                                             error.primary == "cached plan must not change result type"));
+  return error.code == "26000" ||
+         (error.code == "0A000" &&
+          (error.routine == "RevalidateCachedQuery" || error.primary == "cached plan must not change result type"));
 }
 
 }  // namespace
@@ -167,7 +169,8 @@ void Connection::settle_prepared(Prepared& prepared) {
   }
   for (const wire::Field& field : prepared.fields) {
     const Oid type = types_.base(field.type);
-    prepared.columns.push_back({type, is_json(type) || type == oid::record || types_.kind(type) == TypeKind::composite});
+    prepared.columns.push_back(
+        {type, is_json(type) || type == oid::record || types_.kind(type) == TypeKind::composite});
   }
   prepared.state = Prepared::State::ready;
   const bool once = prepared.id == 0;
@@ -195,7 +198,8 @@ void Connection::fail_prepared(Prepared& prepared, std::exception_ptr why) noexc
 }
 
 void Connection::drop_prepared(Prepared& prepared, bool close_on_server) noexcept {
-  if (prepared.id != 0 && prepared.id < by_id_.size() && by_id_[prepared.id] == &prepared) by_id_[prepared.id] = nullptr;
+  if (prepared.id != 0 && prepared.id < by_id_.size() && by_id_[prepared.id] == &prepared)
+    by_id_[prepared.id] = nullptr;
   if (close_on_server && open_ && !prepared.doomed) {
     wire::close_statement(out_, prepared.name);
     wire::sync(out_);
@@ -365,8 +369,9 @@ void Connection::receive() {
       break;
     }
     if (io.state != net::Io::State::done) {
-      lost(last_error_.empty() ? io.state == net::Io::State::closed ? "PostgreSQL closed the connection" : transport_.error()
-                               : last_error_);
+      lost(last_error_.empty()
+               ? io.state == net::Io::State::closed ? "PostgreSQL closed the connection" : transport_.error()
+               : last_error_);
       return;
     }
     in_.commit(io.bytes);
@@ -405,7 +410,14 @@ void Connection::handle(const wire::Message& message) {
       if (owner_ != nullptr && open_) owner_->on_connection_progress(*this);
       return;
     }
-    case '1': case '2': case '3': case 'n': case 's': case 'I': case 'c': return;
+    case '1':
+    case '2':
+    case '3':
+    case 'n':
+    case 's':
+    case 'I':
+    case 'c':
+      return;
     case 'T':
       if (operation != nullptr) operation->on_field_description(message.body);
       return;
@@ -414,14 +426,17 @@ void Connection::handle(const wire::Message& message) {
       return;
     case 'E': {
       ErrorFields fields = wire::error_fields(message.body);
-      if (fields.severity == "FATAL" || fields.severity == "PANIC") last_error_ = "PostgreSQL ended the connection: " + fields.primary;
-      if (operation != nullptr && !operation->error) operation->error = std::make_unique<ErrorFields>(std::move(fields));
+      if (fields.severity == "FATAL" || fields.severity == "PANIC")
+        last_error_ = "PostgreSQL ended the connection: " + fields.primary;
+      if (operation != nullptr && !operation->error)
+        operation->error = std::make_unique<ErrorFields>(std::move(fields));
       return;
     }
     case 'N': {
       const ErrorFields fields = wire::error_fields(message.body);
       const auto level = fields.severity == "WARNING" ? log::Level::warn : log::Level::debug;
-      logger.write(level, "message of the database", {{"severity", fields.severity}, {"text", fields.primary}, {"code", fields.code}});
+      logger.write(level, "message of the database",
+                   {{"severity", fields.severity}, {"text", fields.primary}, {"code", fields.code}});
       return;
     }
     case 'S': {
@@ -437,7 +452,9 @@ void Connection::handle(const wire::Message& message) {
       if (owner_ != nullptr) owner_->on_notification(note.pid, note.channel, note.payload);
       return;
     }
-    case 'G': case 'H': case 'W':
+    case 'G':
+    case 'H':
+    case 'W':
       if (operation != nullptr) {
         operation->on_copy_start(*this, message.type);
       } else if (message.type == 'G') {
@@ -448,7 +465,8 @@ void Connection::handle(const wire::Message& message) {
       if (operation != nullptr) operation->on_copy_data(*this, message.body);
       return;
     default:
-      throw ProtocolError(fmt::format("PostgreSQL sent a message of the unknown type {:#04x}", static_cast<unsigned char>(message.type)));
+      throw ProtocolError(fmt::format("PostgreSQL sent a message of the unknown type {:#04x}",
+                                      static_cast<unsigned char>(message.type)));
   }
 }
 

@@ -83,10 +83,10 @@ class Prepared final : public Operation {
   std::vector<ColumnType> columns;
   Execution* waiting = nullptr;  // run when it is ready
   Execution** waiting_tail = &waiting;
-  std::uint32_t id = 0;          // 0: for one run
+  std::uint32_t id = 0;  // 0: for one run
   std::uint32_t in_flight = 0;
   std::uint64_t last_used = 0;
-  bool doomed = false;           // closed; kept while executions refer to it
+  bool doomed = false;  // closed; kept while executions refer to it
 
   void on_field_description(std::string_view body) override;
   void on_parameter_description(std::string_view body) override;
@@ -94,8 +94,8 @@ class Prepared final : public Operation {
   void on_lost(const std::string& reason) noexcept override;
 };
 
-/// One run of a statement, or of plain SQL by the simple protocol: an awaitable that gives the number of rows affected. It
-/// lives in the frame of the coroutine that awaits it.
+/// One run of a statement, or of plain SQL by the simple protocol: an awaitable that gives the number of rows affected.
+/// It lives in the frame of the coroutine that awaits it.
 class Execution final : public async::Waiter, public Operation {
  public:
   Execution(Pool& pool, const Statement& statement, Params&& params, RowSink* sink)
@@ -183,7 +183,8 @@ class Description final : public async::Waiter, public Operation {
 };
 
 /// The numbers that the map does not know; the query that explains them; what it answered.
-std::vector<Oid> unknown_types(const TypeMap& types, std::span<const Oid> parameters, std::span<const wire::Field> fields);
+std::vector<Oid> unknown_types(const TypeMap& types, std::span<const Oid> parameters,
+                               std::span<const wire::Field> fields);
 std::string type_lookup_sql(std::span<const Oid> types);
 void add_type(TypeMap& types, const std::vector<std::optional<std::string>>& row);
 
@@ -208,12 +209,14 @@ struct ConnectionConfig {
 
 class Connection final : private async::IoHandler, private async::TickHook {
  public:
-  Connection(async::Loop& loop, std::shared_ptr<const ConnectionConfig> config, Background& background, ConnectionOwner* owner);
+  Connection(async::Loop& loop, std::shared_ptr<const ConnectionConfig> config, Background& background,
+             ConnectionOwner* owner);
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  /// Connects, authenticates and waits until the server is ready. Tries the hosts in order. Throws what the last one said.
+  /// Connects, authenticates and waits until the server is ready. Tries the hosts in order. Throws what the last one
+  /// said.
   Task<void> open();
   /// Ends the session; what still waits gets ConnectionLost. The owner is not told.
   void close(const std::string& reason = "the connection was closed") noexcept;
@@ -286,8 +289,8 @@ class Connection final : private async::IoHandler, private async::TickHook {
   Task<void> write_out();
   Task<std::optional<wire::Message>> next_startup_message();
   Task<void> log_in();
-  static Task<void> send_cancel(net::Address address, std::shared_ptr<net::TlsContext> tls, std::string host, std::int32_t pid,
-                                std::int32_t key);
+  static Task<void> send_cancel(net::Address address, std::shared_ptr<net::TlsContext> tls, std::string host,
+                                std::int32_t pid, std::int32_t key);
 
   async::Loop& loop_;
   std::shared_ptr<const ConnectionConfig> config_;

@@ -17,18 +17,24 @@ std::exception_ptr with_place(const std::exception_ptr& error, const std::string
   } catch (const ErrorFields&) {
     return error;
   } catch (...) {
-    return std::make_exception_ptr(ConnectionLost(fmt::format("cannot connect to PostgreSQL at {}: {}", place, explain(error)), false));
+    return std::make_exception_ptr(
+        ConnectionLost(fmt::format("cannot connect to PostgreSQL at {}: {}", place, explain(error)), false));
   }
 }
 
 bool suits(SessionAttributes wanted, bool standby, bool read_only) {
   switch (wanted) {
-    case SessionAttributes::read_write: return !standby && !read_only;
-    case SessionAttributes::read_only: return standby || read_only;
-    case SessionAttributes::primary: return !standby;
-    case SessionAttributes::standby: return standby;
+    case SessionAttributes::read_write:
+      return !standby && !read_only;
+    case SessionAttributes::read_only:
+      return standby || read_only;
+    case SessionAttributes::primary:
+      return !standby;
+    case SessionAttributes::standby:
+      return standby;
     case SessionAttributes::any:
-    case SessionAttributes::prefer_standby: return true;
+    case SessionAttributes::prefer_standby:
+      return true;
   }
   return true;
 }
@@ -49,12 +55,15 @@ Task<void> Connection::open() {
         const bool read_only = parameter("default_transaction_read_only") == "on";
         const auto wanted = rounds == 2 && round == 0 ? SessionAttributes::standby : options.session;
         if (suits(wanted, standby, read_only)) co_return;
-        error = std::make_exception_ptr(ConnectionLost(
-            fmt::format("the server is {}, which target_session_attrs refuses", standby ? "a standby" : "not a standby"), false));
+        error =
+            std::make_exception_ptr(ConnectionLost(fmt::format("the server is {}, which target_session_attrs refuses",
+                                                               standby ? "a standby" : "not a standby"),
+                                                   false));
       } catch (...) {
         error = std::current_exception();
       }
-      if (const async::Context* context = async::context(); context != nullptr && context->scope != nullptr && context->scope->cancelled())
+      if (const async::Context* context = async::context();
+          context != nullptr && context->scope != nullptr && context->scope->cancelled())
         std::rethrow_exception(error);
       last = with_place(error, fmt::format("{}:{}", host.host, host.port));
       close();
@@ -103,7 +112,8 @@ Task<void> Connection::open_address(net::Address address, std::string host) {
     for (;;) {
       const net::Io io = transport_.read({&answer, 1});
       if (io.state == net::Io::State::done) break;
-      if (io.state != net::Io::State::would_block) throw ConnectionLost("the server closed the connection when asked for TLS", false);
+      if (io.state != net::Io::State::would_block)
+        throw ConnectionLost("the server closed the connection when asked for TLS", false);
       co_await net::ready(transport_.fd(), EPOLLIN);
     }
     if (answer == 'S') {
@@ -152,7 +162,8 @@ Task<std::optional<wire::Message>> Connection::next_startup_message() {
       consumed_startup_ = size;  // its views live until the next call
       co_return message;
     }
-    if (size > 65536) throw ProtocolError("PostgreSQL sent a very long message before the session began; is it PostgreSQL?");
+    if (size > 65536)
+      throw ProtocolError("PostgreSQL sent a very long message before the session began; is it PostgreSQL?");
     char* to = in_.reserve(8192);
     const net::Io io = transport_.read({to, in_.room()});
     if (io.state == net::Io::State::done) {
@@ -176,8 +187,10 @@ Task<void> Connection::log_in() {
     if (!message) throw ConnectionLost("the server closed the connection while logging in", false);
     wire::Reader in(message->body);
     switch (message->type) {
-      case 'E': std::rethrow_exception(make_error(wire::error_fields(message->body)));
-      case 'N': break;
+      case 'E':
+        std::rethrow_exception(make_error(wire::error_fields(message->body)));
+      case 'N':
+        break;
       case 'S': {
         std::string name(in.cstring());
         std::string value(in.cstring());
@@ -193,12 +206,14 @@ Task<void> Connection::log_in() {
         transaction_status_ = in.get<char>();
         in_.consume(std::exchange(consumed_startup_, 0));
         co_return;
-      case 'v': break;  // NegotiateProtocolVersion: 3.0 suits us
+      case 'v':
+        break;  // NegotiateProtocolVersion: 3.0 suits us
       case 'R': {
         const auto method = in.get<std::int32_t>();
         const auto need_password = [&] {
           if (options.password.empty())
-            throw Unavailable(fmt::format("the server asks for the password of {}: put it into DATABASE_URL", options.user));
+            throw Unavailable(
+                fmt::format("the server asks for the password of {}: put it into DATABASE_URL", options.user));
         };
         switch (method) {
           case 0:
@@ -208,8 +223,10 @@ Task<void> Connection::log_in() {
           case 3:
             need_password();
             if (!transport_.secure())
-              throw Unavailable("the server asks for the password in clear text, which is refused without TLS: use sslmode=verify-full "
-                                "or set password_encryption = scram-sha-256 there");
+              throw Unavailable(
+                  "the server asks for the password in clear text, which is refused without TLS: use "
+                  "sslmode=verify-full "
+                  "or set password_encryption = scram-sha-256 there");
             wire::password(out_, options.password);
             co_await write_out();
             break;
@@ -249,12 +266,15 @@ Task<void> Connection::log_in() {
             server_proved = true;
             break;
           default:
-            throw Unavailable(fmt::format("the server asks for the authentication method {}, which is not supported (use scram-sha-256)", method));
+            throw Unavailable(fmt::format(
+                "the server asks for the authentication method {}, which is not supported (use scram-sha-256)",
+                method));
         }
         break;
       }
       default:
-        throw ProtocolError(fmt::format("PostgreSQL sent a message of the type {:#04x} while logging in", static_cast<unsigned char>(message->type)));
+        throw ProtocolError(fmt::format("PostgreSQL sent a message of the type {:#04x} while logging in",
+                                        static_cast<unsigned char>(message->type)));
     }
   }
 }
@@ -263,16 +283,17 @@ void Connection::request_cancel() noexcept {
   if (!open_) return;
   tainted_ = true;
   try {
-    background_.start(send_cancel(address_, transport_.secure() ? config_->tls : nullptr, host_, backend_pid_, backend_key_));
+    background_.start(
+        send_cancel(address_, transport_.secure() ? config_->tls : nullptr, host_, backend_pid_, backend_key_));
   } catch (...) {
     // no memory for it: the statement runs to its end
   }
 }
 
-Task<void> Connection::send_cancel(net::Address address, std::shared_ptr<net::TlsContext> tls, std::string host, std::int32_t pid,
-                                   std::int32_t key) {
-  const auto send = [](net::Address where, std::shared_ptr<net::TlsContext> security, std::string name, std::int32_t process,
-                       std::int32_t secret) -> Task<void> {
+Task<void> Connection::send_cancel(net::Address address, std::shared_ptr<net::TlsContext> tls, std::string host,
+                                   std::int32_t pid, std::int32_t key) {
+  const auto send = [](net::Address where, std::shared_ptr<net::TlsContext> security, std::string name,
+                       std::int32_t process, std::int32_t secret) -> Task<void> {
     net::Transport transport(co_await net::connect(where));
     Buffer out;
     char byte = 0;
@@ -307,7 +328,8 @@ Task<void> Connection::send_cancel(net::Address address, std::shared_ptr<net::Tl
     co_await read_one(transport, byte);  // the server closes when it has passed the request on
   };
   try {
-    co_await async::timeout(std::chrono::seconds{5}, send(std::move(address), std::move(tls), std::move(host), pid, key));
+    co_await async::timeout(std::chrono::seconds{5},
+                            send(std::move(address), std::move(tls), std::move(host), pid, key));
   } catch (const std::exception& error) {
     log::debug("a cancel request did not reach the database", {{"error", error}});
   }

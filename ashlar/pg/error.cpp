@@ -69,7 +69,8 @@ std::vector<std::string> ErrorFields::columns() const {
 }
 
 DatabaseError::DatabaseError(ErrorFields fields) : Internal(fields.text()), ErrorFields(std::move(fields)) {}
-UniqueViolation::UniqueViolation(ErrorFields fields) : Conflict(unique_message(fields)), ErrorFields(std::move(fields)) {}
+UniqueViolation::UniqueViolation(ErrorFields fields)
+    : Conflict(unique_message(fields)), ErrorFields(std::move(fields)) {}
 ExclusionViolation::ExclusionViolation(ErrorFields fields)
     : Conflict("conflicts with existing data"), ErrorFields(std::move(fields)) {}
 ForeignKeyViolation::ForeignKeyViolation(ErrorFields fields)

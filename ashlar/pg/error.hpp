@@ -16,9 +16,9 @@ namespace ashlar::pg {
 /// the query it happened in. Every error reported by the server derives from it: `catch (const pg::ErrorFields& e)`.
 /// These fields are for logs: they may hold data and must not be sent to clients.
 struct ErrorFields {
-  std::string severity;    ///< ERROR, FATAL, PANIC
-  std::string code;        ///< SQLSTATE, five characters
-  std::string primary;     ///< the server's message
+  std::string severity;  ///< ERROR, FATAL, PANIC
+  std::string code;      ///< SQLSTATE, five characters
+  std::string primary;   ///< the server's message
   std::string detail;
   std::string hint;
   std::string context;
@@ -27,10 +27,10 @@ struct ErrorFields {
   std::string column_name;
   std::string type_name;
   std::string constraint_name;
-  std::string routine;          ///< function in the server's source; never translated
-  std::uint32_t position = 0;   ///< in the SQL, in characters from 1; 0: unknown
-  std::string query;            ///< name of the query, or the start of its SQL
-  std::string file;             ///< where the query is written
+  std::string routine;         ///< function in the server's source; never translated
+  std::uint32_t position = 0;  ///< in the SQL, in characters from 1; 0: unknown
+  std::string query;           ///< name of the query, or the start of its SQL
+  std::string file;            ///< where the query is written
   std::uint32_t line = 0;
 
   ErrorFields() = default;

@@ -27,7 +27,8 @@ void Execution::await_suspend(std::coroutine_handle<> handle) {
 
 std::uint64_t Execution::await_resume() {
   check_cancelled();
-  if (failure_) [[unlikely]] std::rethrow_exception(std::move(failure_));
+  if (failure_) [[unlikely]]
+    std::rethrow_exception(std::move(failure_));
   return affected;
 }
 
@@ -51,9 +52,9 @@ void Execution::on_row(Connection&, std::string_view body) {
   } catch (const Error& bad) {
     sink_ = nullptr;  // the other rows are of no use
     const std::size_t column = row.index() == 0 ? 0 : row.index() - 1;
-    failure_ = std::make_exception_ptr(
-        QueryMismatch(fmt::format("{}: column {} `{}` holds {}", describe(), column + 1,
-                                  column < prepared_->fields.size() ? prepared_->fields[column].name : "?", bad.message())));
+    failure_ = std::make_exception_ptr(QueryMismatch(
+        fmt::format("{}: column {} `{}` holds {}", describe(), column + 1,
+                    column < prepared_->fields.size() ? prepared_->fields[column].name : "?", bad.message())));
   } catch (...) {
     sink_ = nullptr;
     failure_ = std::current_exception();
@@ -73,7 +74,9 @@ void Execution::on_lost(const std::string& reason) noexcept {
 
 void Execution::on_cancel() noexcept {
   switch (stage_) {
-    case Stage::queued: pool_->forget(*this); break;
+    case Stage::queued:
+      pool_->forget(*this);
+      break;
     case Stage::preparing: {
       Execution** link = &prepared_->waiting;
       while (*link != this) link = &(*link)->next_;
@@ -96,7 +99,8 @@ void Execution::on_cancel() noexcept {
       connection_->abandon(*this);
       break;
     case Stage::idle:
-    case Stage::done: return;
+    case Stage::done:
+      return;
   }
   stage_ = Stage::done;
   mark_cancelled();
@@ -182,10 +186,12 @@ void Description::on_cancel() noexcept {
 
 // -- types
 
-std::vector<Oid> unknown_types(const TypeMap& types, std::span<const Oid> parameters, std::span<const wire::Field> fields) {
+std::vector<Oid> unknown_types(const TypeMap& types, std::span<const Oid> parameters,
+                               std::span<const wire::Field> fields) {
   std::vector<Oid> out;
   const auto need = [&](Oid type) {
-    if (type != 0 && types.find(type) == nullptr && std::find(out.begin(), out.end(), type) == out.end()) out.push_back(type);
+    if (type != 0 && types.find(type) == nullptr && std::find(out.begin(), out.end(), type) == out.end())
+      out.push_back(type);
   };
   for (const Oid type : parameters) need(type);
   for (const wire::Field& field : fields) need(field.type);

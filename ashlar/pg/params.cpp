@@ -48,7 +48,8 @@ class Writer {
     wire::put(out_, static_cast<Int>(value));
   }
   [[noreturn]] void unfit(const char* what, Oid type) const {
-    throw BadArgument(fmt::format("argument {} is {}, which does not fit the parameter's type {}", number, what, types_.name(type)));
+    throw BadArgument(
+        fmt::format("argument {} is {}, which does not fit the parameter's type {}", number, what, types_.name(type)));
   }
   void integer(std::int64_t value, Oid type);
   void real(double value, Oid type);
@@ -78,17 +79,25 @@ void Writer::value(Oid type) {
   const std::string_view bytes(p_ + 5, length);
   p_ += 5 + length;
   switch (kind) {
-    case ParamKind::null: return wire::put<std::int32_t>(out_, -1);
+    case ParamKind::null:
+      return wire::put<std::int32_t>(out_, -1);
     case ParamKind::bytes:
       wire::put(out_, length);
       return out_.append(bytes);
-    case ParamKind::integer: return integer(load<std::int64_t>(bytes.data()), type);
-    case ParamKind::text: return text(bytes, type);
-    case ParamKind::real: return real(load<double>(bytes.data()), type);
-    case ParamKind::numeric: return numeric(bytes, type);
-    case ParamKind::array: return array(load<std::uint32_t>(bytes.data()), type);
-    case ParamKind::composite: return composite(load<std::uint32_t>(bytes.data()), type);
-    case ParamKind::range: return range(load<std::uint8_t>(bytes.data()), type);
+    case ParamKind::integer:
+      return integer(load<std::int64_t>(bytes.data()), type);
+    case ParamKind::text:
+      return text(bytes, type);
+    case ParamKind::real:
+      return real(load<double>(bytes.data()), type);
+    case ParamKind::numeric:
+      return numeric(bytes, type);
+    case ParamKind::array:
+      return array(load<std::uint32_t>(bytes.data()), type);
+    case ParamKind::composite:
+      return composite(load<std::uint32_t>(bytes.data()), type);
+    case ParamKind::range:
+      return range(load<std::uint8_t>(bytes.data()), type);
   }
 }
 
@@ -97,12 +106,19 @@ void Writer::integer(std::int64_t value, Oid type) {
     case oid::int8:
       wire::put<std::uint32_t>(out_, 8);
       return wire::put(out_, value);
-    case oid::int4: return narrow<std::int32_t>(value, type);
-    case oid::int2: return narrow<std::int16_t>(value, type);
-    case oid::oid: return narrow<std::uint32_t>(value, type);
-    case oid::float8: case oid::float4: return real(static_cast<double>(value), type);
-    case oid::numeric: return numeric(fmt::format("{}", value), type);
-    default: break;
+    case oid::int4:
+      return narrow<std::int32_t>(value, type);
+    case oid::int2:
+      return narrow<std::int16_t>(value, type);
+    case oid::oid:
+      return narrow<std::uint32_t>(value, type);
+    case oid::float8:
+    case oid::float4:
+      return real(static_cast<double>(value), type);
+    case oid::numeric:
+      return numeric(fmt::format("{}", value), type);
+    default:
+      break;
   }
   const Oid base = types_.base(type);
   if (base == type) unfit("an integer", type);
@@ -117,7 +133,8 @@ void Writer::real(double value, Oid type) {
     case oid::float4:
       wire::put<std::uint32_t>(out_, 4);
       return wire::put(out_, std::bit_cast<std::uint32_t>(static_cast<float>(value)));
-    default: break;
+    default:
+      break;
   }
   const Oid base = types_.base(type);
   if (base == type) unfit("a floating-point number", type);
@@ -127,7 +144,8 @@ void Writer::real(double value, Oid type) {
 void Writer::numeric(std::string_view text, Oid type) {
   if (types_.base(type) != oid::numeric) unfit("a decimal number", type);
   sized([&] {
-    if (!numeric_from_text(text, out_)) throw BadArgument(fmt::format("argument {} is not a decimal number: {}", number, text));
+    if (!numeric_from_text(text, out_))
+      throw BadArgument(fmt::format("argument {} is not a decimal number: {}", number, text));
   });
 }
 
@@ -188,7 +206,8 @@ void Writer::range(std::uint8_t flags, Oid type) {
 
 }  // namespace
 
-void write_params(Buffer& out, const TypeMap& types, const Oid* parameter_types, std::size_t count, const Params& params) {
+void write_params(Buffer& out, const TypeMap& types, const Oid* parameter_types, std::size_t count,
+                  const Params& params) {
   wire::put(out, static_cast<std::uint16_t>(count));
   Writer writer(out, types, params.view());
   for (std::size_t i = 0; i < count; ++i) {

@@ -63,7 +63,8 @@ class Params {
     if (!heap_) std::memcpy(inline_.data(), other.inline_.data(), size_);
   }
   char* room(std::size_t n) {
-    if (capacity_ - size_ < n) [[unlikely]] grow(n);
+    if (capacity_ - size_ < n) [[unlikely]]
+      grow(n);
     return (heap_ ? heap_.get() : inline_.data()) + size_;
   }
   void grow(std::size_t n);
@@ -89,7 +90,8 @@ class Params {
 namespace detail {
 /// Appends the parameters of a Bind message: count, then length and bytes each, as the types ask. Throws BadArgument
 /// naming the parameter's number when a value does not fit its type.
-void write_params(Buffer& out, const TypeMap& types, const Oid* parameter_types, std::size_t count, const Params& params);
+void write_params(Buffer& out, const TypeMap& types, const Oid* parameter_types, std::size_t count,
+                  const Params& params);
 }  // namespace detail
 
 }  // namespace ashlar::pg

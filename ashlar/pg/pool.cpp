@@ -152,7 +152,8 @@ void Pool::submit(Execution& execution) {
     if (Connection* const connection = pick(); connection != nullptr) [[likely]]
       return connection->submit(execution);
   }
-  const bool connected = std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.connection != nullptr; });
+  const bool connected =
+      std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.connection != nullptr; });
   if (!connected) {
     const bool connecting = std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.connecting; });
     if (!connecting && !stopping_) connect_in_background(slots_.front());
@@ -317,8 +318,8 @@ Task<Lease> Pool::acquire() {
 }
 
 void Pool::give_back(std::unique_ptr<Connection> connection) noexcept {
-  const bool clean = connection->open_now() && connection->in_flight() == 0 && connection->transaction_status() == 'I' &&
-                     !connection->tainted() && !stopping_;
+  const bool clean = connection->open_now() && connection->in_flight() == 0 &&
+                     connection->transaction_status() == 'I' && !connection->tainted() && !stopping_;
   if (clean) {
     if (acquiring_ != nullptr) return acquiring_->give(std::move(connection));
     idle_.push_back(std::move(connection));
@@ -343,7 +344,8 @@ PoolStats Pool::stats() const noexcept {
 }
 
 std::string Pool::trouble() const {
-  const bool connected = std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.connection != nullptr; });
+  const bool connected =
+      std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.connection != nullptr; });
   if (connected) return {};
   return trouble_.empty() ? "not connected to the database" : trouble_;
 }

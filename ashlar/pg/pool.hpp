@@ -1,5 +1,5 @@
-// Pool: the connections of one loop. Single queries share a few, many on their way at once; a transaction, a stream or a
-// slow query takes one for itself.
+// Pool: the connections of one loop. Single queries share a few, many on their way at once; a transaction, a stream or
+// a slow query takes one for itself.
 #pragma once
 
 #include <chrono>
@@ -17,10 +17,10 @@
 namespace ashlar::pg {
 
 struct PoolOptions {
-  unsigned shared = 2;           ///< connections for single queries, each loop
-  unsigned exclusive = 4;        ///< connections for transactions, streams and slow queries, each loop
-  std::size_t max_in_flight = 256;   ///< queries on their way on one shared connection; more wait
-  std::size_t max_waiting = 8192;    ///< queries or transactions that wait; more are refused (503)
+  unsigned shared = 2;              ///< connections for single queries, each loop
+  unsigned exclusive = 4;           ///< connections for transactions, streams and slow queries, each loop
+  std::size_t max_in_flight = 256;  ///< queries on their way on one shared connection; more wait
+  std::size_t max_waiting = 8192;   ///< queries or transactions that wait; more are refused (503)
   std::chrono::milliseconds acquire_timeout = std::chrono::seconds{5};  ///< longest wait for a connection of one's own
 };
 
@@ -29,10 +29,10 @@ struct PoolStats {
   std::uint64_t exclusive_open = 0;
   std::uint64_t exclusive_used = 0;
   std::uint64_t in_flight = 0;
-  std::uint64_t waiting = 0;      ///< queries and transactions that wait for a connection
+  std::uint64_t waiting = 0;  ///< queries and transactions that wait for a connection
   std::uint64_t queries = 0;
   std::uint64_t acquired = 0;
-  std::uint64_t refused = 0;      ///< shed: queue full, or no database
+  std::uint64_t refused = 0;  ///< shed: queue full, or no database
   std::uint64_t connects = 0;
   std::uint64_t lost = 0;
 };
@@ -45,7 +45,8 @@ class [[nodiscard]] Lease {
   Lease() noexcept = default;
   Lease(Pool& pool, std::unique_ptr<detail::Connection> connection) noexcept
       : pool_(&pool), connection_(std::move(connection)) {}
-  Lease(Lease&& other) noexcept : pool_(std::exchange(other.pool_, nullptr)), connection_(std::move(other.connection_)) {}
+  Lease(Lease&& other) noexcept
+      : pool_(std::exchange(other.pool_, nullptr)), connection_(std::move(other.connection_)) {}
   Lease& operator=(Lease&& other) noexcept {
     std::swap(pool_, other.pool_);
     std::swap(connection_, other.connection_);
@@ -61,7 +62,7 @@ class [[nodiscard]] Lease {
 };
 
 /// Belongs to one loop, and so does every call. Reconnects by itself, with growing, jittered pauses.
-class Pool final : private detail::ConnectionOwner {
+class Pool final : public detail::ConnectionOwner {
  public:
   Pool(async::Loop& loop, std::shared_ptr<const detail::ConnectionConfig> config, PoolOptions options);
   ~Pool();

@@ -143,8 +143,9 @@ PrivateServer::PrivateServer(Options options) : options_(std::move(options)) {
   throwaway_ = options_.data.empty();
   if (options_.binaries.empty()) options_.binaries = find_binaries();
   if (options_.binaries.empty())
-    throw Unavailable("no PostgreSQL server is installed: `apt-get install postgresql` (or your system's package), or set "
-                      "DATABASE_URL to a server that runs already");
+    throw Unavailable(
+        "no PostgreSQL server is installed: `apt-get install postgresql` (or your system's package), or set "
+        "DATABASE_URL to a server that runs already");
 }
 
 std::unique_ptr<PrivateServer> PrivateServer::start(Options options) {
@@ -186,14 +187,16 @@ void PrivateServer::prepare_folder() {
   data_ = fs::weakly_canonical(fs::absolute(options_.data), error);
   if (user) {
     if (const auto blocked = blocked_at(data_, *user)) {
-      const fs::path elsewhere = fmt::format("/var/lib/ashlar/{}-{:08x}", data_.parent_path().parent_path().filename().string(),
-                                             static_cast<std::uint32_t>(std::hash<std::string>{}(data_.string())));
-      notes_.push_back(fmt::format("PostgreSQL runs as the user {}, who may not enter {}: its data is in {}", user->name,
-                                   blocked->string(), elsewhere.string()));
+      const fs::path elsewhere =
+          fmt::format("/var/lib/ashlar/{}-{:08x}", data_.parent_path().parent_path().filename().string(),
+                      static_cast<std::uint32_t>(std::hash<std::string>{}(data_.string())));
+      notes_.push_back(fmt::format("PostgreSQL runs as the user {}, who may not enter {}: its data is in {}",
+                                   user->name, blocked->string(), elsewhere.string()));
       fs::create_directories(data_.parent_path());
       if (!fs::exists(fs::symlink_status(data_))) fs::create_directory_symlink(elsewhere, data_, error);
       fs::create_directories(elsewhere.parent_path());
-      fs::permissions(elsewhere.parent_path(), fs::perms::others_exec | fs::perms::others_read, fs::perm_options::add, error);
+      fs::permissions(elsewhere.parent_path(), fs::perms::others_exec | fs::perms::others_read, fs::perm_options::add,
+                      error);
       data_ = elsewhere;
     }
   }
@@ -220,8 +223,8 @@ void PrivateServer::initialise() {
                                  data_.string(), entry.path().filename().string()));
     fs::remove(entry.path());
   }
-  const fs::path log = fs::path(socket_folder_.empty() ? "/tmp" : socket_folder_) /
-                       fmt::format("ashlar-initdb-{}.log", ::getpid());
+  const fs::path log =
+      fs::path(socket_folder_.empty() ? "/tmp" : socket_folder_) / fmt::format("ashlar-initdb-{}.log", ::getpid());
   detail::Spawn spawn;
   spawn.arguments = {(options_.binaries / "initdb").string(),
                      "--pgdata=" + data_.string(),
@@ -261,7 +264,8 @@ bool PrivateServer::attach() {
         owned_ = false;
         pid_ = pid;
         running_ = true;
-        notes_.push_back(fmt::format("using the PostgreSQL that another program runs on {} (process {})", data_.string(), pid));
+        notes_.push_back(
+            fmt::format("using the PostgreSQL that another program runs on {} (process {})", data_.string(), pid));
         if (!database_exists(options_.database)) create_database(options_.database);
         return true;
       } catch (const Error&) {
@@ -269,9 +273,10 @@ bool PrivateServer::attach() {
       }
     }
     if (std::chrono::steady_clock::now() > give_up)
-      throw Unavailable(fmt::format("a PostgreSQL server already runs on {} (process {}) and does not answer: stop it, or set "
-                                    "ASHLAR_DATA_DIR to another folder",
-                                    data_.string(), pid));
+      throw Unavailable(
+          fmt::format("a PostgreSQL server already runs on {} (process {}) and does not answer: stop it, or set "
+                      "ASHLAR_DATA_DIR to another folder",
+                      data_.string(), pid));
     std::this_thread::sleep_for(20ms);
   }
 }
@@ -446,8 +451,8 @@ std::string PrivateServer::log_end() const {
 }
 
 std::string PrivateServer::url(std::string_view database) const {
-  return fmt::format("postgresql:///{}?host={}&user={}", database.empty() ? std::string_view(options_.database) : database,
-                     socket_folder_, kUser);
+  return fmt::format("postgresql:///{}?host={}&user={}",
+                     database.empty() ? std::string_view(options_.database) : database, socket_folder_, kUser);
 }
 
 std::string PrivateServer::run_sql(std::string_view database, std::string_view sql) {

@@ -23,21 +23,24 @@ struct PrivateServerOptions {
   std::string database = "ashlar";
 };
 
-/// All functions block (start takes 0.1 … 2 s): call them at start-up or through async::offload. Thread-safe after start.
+/// All functions block (start takes 0.1 … 2 s): call them at start-up or through async::offload. Thread-safe after
+/// start.
 class PrivateServer {
  public:
   using Options = PrivateServerOptions;
 
   /// Starts the server, making its data folder first if needed, and waits until it accepts connections. When a server
   /// already runs on this data folder (another program's), attaches to it; `owned()` is then false. Throws Unavailable
-  /// or Internal with what to do: no binaries, folder not writable, version mismatch, not ready in 30 s (with the log's end).
+  /// or Internal with what to do: no binaries, folder not writable, version mismatch, not ready in 30 s (with the log's
+  /// end).
   static std::unique_ptr<PrivateServer> start(Options options = {});
   /// stop()
   ~PrivateServer();
   PrivateServer(const PrivateServer&) = delete;
   PrivateServer& operator=(const PrivateServer&) = delete;
 
-  /// Fast shutdown: ends connections, writes a checkpoint, waits; after 10 s an immediate one. Throwaway data is removed.
+  /// Fast shutdown: ends connections, writes a checkpoint, waits; after 10 s an immediate one. Throwaway data is
+  /// removed.
   void stop() noexcept;
   /// Kills it at once, as a crash does; the data stays. For tests of recovery.
   void kill() noexcept;

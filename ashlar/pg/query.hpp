@@ -1,10 +1,11 @@
 // Query<Row(Args...)>: a typed SQL constant.
 //
-//   inline const pg::Query<Article(std::string)> article_by_slug{"select id, slug, title from articles where slug = $1"};
+//   inline const pg::Query<Article(std::string)> article_by_slug{"select id, slug, title from articles where slug =
+//   $1"};
 //
-// Row: a struct (columns in order to members, see row.hpp), a single value, or void for statements without rows. Args: any
-// types with a Codec, std::optional for NULL. Declared queries register themselves; start-up and `check` compare every one
-// with the live schema.
+// Row: a struct (columns in order to members, see row.hpp), a single value, or void for statements without rows. Args:
+// any types with a Codec, std::optional for NULL. Declared queries register themselves; start-up and `check` compare
+// every one with the live schema.
 #pragma once
 
 #include <source_location>
@@ -59,7 +60,8 @@ template <class R, class... A>
 class Query<R(A...)> : public Statement {
  public:
   using Row = R;
-  explicit(false) Query(SqlLiteral sql, QueryOptions options = {}, std::source_location where = std::source_location::current())
+  explicit(false)
+      Query(SqlLiteral sql, QueryOptions options = {}, std::source_location where = std::source_location::current())
       : Statement(sql.text(), detail::SpecOf<R, std::remove_cvref_t<A>...>::kSpec, options, where, Registered::yes) {}
 
  protected:
@@ -80,7 +82,8 @@ class DynamicQuery;
 template <class R, class... A>
 class DynamicQuery<R(A...)> : private UnsafeSql, public Query<R(A...)> {
  public:
-  explicit DynamicQuery(UnsafeSql sql, QueryOptions options = {}, std::source_location where = std::source_location::current())
+  explicit DynamicQuery(UnsafeSql sql, QueryOptions options = {},
+                        std::source_location where = std::source_location::current())
       : UnsafeSql(std::move(sql)), Query<R(A...)>(UnsafeSql::text, options, where, Statement::Registered::no) {}
 };
 

@@ -20,7 +20,8 @@ RowReader::Column RowReader::next() {
   p_ += 4;
   Column out{columns_[index_++].type, length < 0, {}};
   if (length > 0) {
-    if (end_ - p_ < length) [[unlikely]] throw ProtocolError("PostgreSQL sent a row that is shorter than its columns");
+    if (end_ - p_ < length) [[unlikely]]
+      throw ProtocolError("PostgreSQL sent a row that is shorter than its columns");
     out.bytes = {p_, static_cast<std::size_t>(length)};
     p_ += length;
   }
@@ -55,21 +56,24 @@ void RowVerifier::check_name(const std::string& path) {
     if (c == '.') c = '_';
   }
   if (name == joined) return;
-  const std::string wanted = path.find('.') == std::string::npos ? std::string(last) : fmt::format("{} or {}", joined, last);
-  problems_.push_back(fmt::format("column {} is called `{}`, but goes to the member `{}`: put the columns in the order of "
-                                  "the members, or write `… as {}`",
-                                  index_ + 1, name, path, path.find('.') == std::string::npos ? wanted : joined));
+  const std::string wanted =
+      path.find('.') == std::string::npos ? std::string(last) : fmt::format("{} or {}", joined, last);
+  problems_.push_back(
+      fmt::format("column {} is called `{}`, but goes to the member `{}`: put the columns in the order of "
+                  "the members, or write `… as {}`",
+                  index_ + 1, name, path, path.find('.') == std::string::npos ? wanted : joined));
 }
 
 void RowVerifier::check_null(const std::string& path, bool nullable, const std::string& cpp_type) {
   const wire::Field& field = fields_[index_];
   if (nullable || field.name.ends_with('!')) return;
-  const bool possible = field.name.ends_with('?') || (index_ < nulls_.size() && nulls_[index_] == Null::possible);
+  const bool marked = field.name.ends_with('?') && field.name != "?column?";
+  const bool possible = marked || (index_ < nulls_.size() && nulls_[index_] == Null::possible);
   if (!possible) return;
-  problems_.push_back(fmt::format("column {} `{}` may be NULL, but {} is {}: make it std::optional<{}>, declare the column NOT "
-                                  "NULL, use coalesce(…), or write `… as \"{}!\"` if you know better",
-                                  index_ + 1, field.name, path.empty() ? "the row" : "the member `" + path + "`", cpp_type, cpp_type,
-                                  field.name));
+  problems_.push_back(fmt::format(
+      "column {} `{}` may be NULL, but {} is {}: make it std::optional<{}>, declare the column NOT "
+      "NULL, use coalesce(…), or write `… as \"{}!\"` if you know better",
+      index_ + 1, field.name, path.empty() ? "the row" : "the member `" + path + "`", cpp_type, cpp_type, field.name));
 }
 
 void RowVerifier::column(const std::string& path, bool nullable, Accepts accepts, const std::string& cpp_type) {
@@ -80,9 +84,10 @@ void RowVerifier::column(const std::string& path, bool nullable, Accepts accepts
   const wire::Field& field = fields_[index_];
   check_name(path);
   if (!accepts(types_, field.type)) {
-    problems_.push_back(fmt::format("column {} `{}` is {} in PostgreSQL, but {} is {}: use {}, or cast the column", index_ + 1,
-                                    field.name, types_.name(field.type), path.empty() ? "the row" : "the member `" + path + "`",
-                                    cpp_type, suggested_cpp_type(types_, field.type)));
+    problems_.push_back(fmt::format("column {} `{}` is {} in PostgreSQL, but {} is {}: use {}, or cast the column",
+                                    index_ + 1, field.name, types_.name(field.type),
+                                    path.empty() ? "the row" : "the member `" + path + "`", cpp_type,
+                                    suggested_cpp_type(types_, field.type)));
   } else {
     check_null(path, nullable, cpp_type);
   }
@@ -110,15 +115,16 @@ std::string tidy_type_name(std::string_view pretty) {
   const std::size_t start = pretty.find("[T = ");
   if (start == std::string_view::npos) return std::string(pretty);
   std::string out(pretty.substr(start + 5, pretty.rfind(']') - start - 5));
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kNicer{{{"std::basic_string<char>", "std::string"},
-                                                                                {"std::__cxx11::", "std::"},
-                                                                                {"std::basic_string_view<char>", "std::string_view"},
-                                                                                {"(anonymous namespace)::", ""},
-                                                                                {"unsigned int", "std::uint32_t"},
-                                                                                {"unsigned long", "std::uint64_t"},
-                                                                                {"short", "std::int16_t"},
-                                                                                {"int", "std::int32_t"},
-                                                                                {"long", "std::int64_t"}}};
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kNicer{
+      {{"std::basic_string<char>", "std::string"},
+       {"std::__cxx11::", "std::"},
+       {"std::basic_string_view<char>", "std::string_view"},
+       {"(anonymous namespace)::", ""},
+       {"unsigned int", "std::uint32_t"},
+       {"unsigned long", "std::uint64_t"},
+       {"short", "std::int16_t"},
+       {"int", "std::int32_t"},
+       {"long", "std::int64_t"}}};
   const auto part_of_name = [](char c) {
     return c == '_' || c == ':' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
   };

@@ -1,6 +1,7 @@
 // Rows to structs. Columns go to members in order:
 //   - a member with a codec takes one column; std::optional<T> takes NULL;
-//   - a nested struct takes as many consecutive columns as it has members, or one column that is json, jsonb, a record or
+//   - a nested struct takes as many consecutive columns as it has members, or one column that is json, jsonb, a record
+//   or
 //     a composite type; std::optional<struct> is empty when all its columns are NULL;
 //   - std::vector<struct> takes one column: a json/jsonb array, or an array of a composite type.
 #pragma once
@@ -156,13 +157,16 @@ void read(RowReader& in, T& out) {
     }
   } else if constexpr (HasCodec<T>) {
     const RowReader::Column column = in.next();
-    if (column.null) [[unlikely]] RowReader::unexpected_null();
+    if (column.null) [[unlikely]]
+      RowReader::unexpected_null();
     Codec<T>::decode(column.type, column.bytes, out);
   } else {
-    static_assert(schema::Reflected<T>, "this type is neither a struct nor has it a pg::Codec: see ashlar/pg/codec.hpp");
+    static_assert(schema::Reflected<T>,
+                  "this type is neither a struct nor has it a pg::Codec: see ashlar/pg/codec.hpp");
     if (in.at_struct() && !first_takes_json<T>()) {
       const RowReader::Column column = in.next();
-      if (column.null) [[unlikely]] RowReader::unexpected_null();
+      if (column.null) [[unlikely]]
+        RowReader::unexpected_null();
       StructColumn<T>::decode(column.type, column.bytes, out);
     } else {
       schema::visit_members(out, [&in](auto&... m) { (read(in, m), ...); });
@@ -193,7 +197,8 @@ void verify_any(RowVerifier& in, const std::string& path, bool nullable) {
     if (!path.empty() && in.at_struct() && !first_takes_json<T>()) {
       in.struct_column(path, nullable);
     } else {
-      verify_members<T>(in, path, nullable);
+      // An optional struct is absent when all its columns are NULL; when it is there, its members hold to their types.
+      verify_members<T>(in, path, false);
     }
   }
 }

@@ -65,13 +65,14 @@ std::vector<std::string> verify(const StatementSpec& spec, const TypeMap& types,
   std::vector<std::string> problems;
   const auto specs = spec.parameters;
   if (specs.size() != parameters.size()) {
-    problems.push_back(fmt::format("the SQL has {} parameters, but the C++ type takes {} arguments", parameters.size(), specs.size()));
+    problems.push_back(
+        fmt::format("the SQL has {} parameters, but the C++ type takes {} arguments", parameters.size(), specs.size()));
   } else {
     for (std::size_t i = 0; i < specs.size(); ++i) {
       if (specs[i].accepts(types, parameters[i])) continue;
-      problems.push_back(fmt::format("parameter ${} is {} in PostgreSQL, but its argument is {}: use {}, or cast it in the SQL (${}::…)",
-                                     i + 1, types.name(parameters[i]), specs[i].cpp_type(),
-                                     suggested_cpp_type(types, parameters[i]), i + 1));
+      problems.push_back(fmt::format(
+          "parameter ${} is {} in PostgreSQL, but its argument is {}: use {}, or cast it in the SQL (${}::…)", i + 1,
+          types.name(parameters[i]), specs[i].cpp_type(), suggested_cpp_type(types, parameters[i]), i + 1));
     }
   }
   if (spec.verify_row != nullptr) {

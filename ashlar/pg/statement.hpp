@@ -14,8 +14,8 @@
 
 namespace ashlar::pg {
 
-/// SQL that stands as a literal in the source. Text built at run time does not compile here, so nothing can be injected;
-/// the way around it is `pg::unsafe_sql`, which a review can search for.
+/// SQL that stands as a literal in the source. Text built at run time does not compile here, so nothing can be
+/// injected; the way around it is `pg::unsafe_sql`, which a review can search for.
 class SqlLiteral {
  public:
   template <std::size_t N>

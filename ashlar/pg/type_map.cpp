@@ -42,7 +42,8 @@ constexpr BuiltIn kBuiltIn[] = {
     {1043, 1015, TypeKind::base, "varchar", 0, "std::string"},
     {1082, 1182, TypeKind::base, "date", 0, "ashlar::Date"},
     {1083, 1183, TypeKind::base, "time", 0, "ashlar::TimeOfDay"},
-    {1114, 1115, TypeKind::base, "timestamp", 0, "pg::LocalDateTime (or make the column timestamptz: ashlar::DateTime)"},
+    {1114, 1115, TypeKind::base, "timestamp", 0,
+     "pg::LocalDateTime (or make the column timestamptz: ashlar::DateTime)"},
     {1184, 1185, TypeKind::base, "timestamptz", 0, "ashlar::DateTime"},
     {1186, 1187, TypeKind::base, "interval", 0, "pg::Interval"},
     {1266, 1270, TypeKind::base, "timetz", 0, "pg::TimeWithZone"},
@@ -73,7 +74,8 @@ struct BuiltInMap {
     for (const BuiltIn& type : kBuiltIn) {
       entries[type.id] = {type.id, type.kind, type.name, type.element, {}};
       cpp[type.id] = type.cpp;
-      if (type.array != 0) entries[type.array] = {type.array, TypeKind::array, std::string(type.name) + "[]", type.id, {}};
+      if (type.array != 0)
+        entries[type.array] = {type.array, TypeKind::array, std::string(type.name) + "[]", type.id, {}};
     }
   }
 };
@@ -128,11 +130,16 @@ std::string suggested_cpp_type(const TypeMap& types, Oid id) {
   const auto& cpp = built_in().cpp;
   if (const auto it = cpp.find(id); it != cpp.end()) return it->second;
   switch (types.kind(id)) {
-    case TypeKind::array: return fmt::format("std::vector<{}>", suggested_cpp_type(types, types.element(id)));
-    case TypeKind::range: return fmt::format("pg::Range<{}>", suggested_cpp_type(types, types.element(id)));
-    case TypeKind::enumeration: return "an enum class with the same names, or std::string";
-    case TypeKind::composite: return "a struct with the same fields";
-    default: return "std::string, casting with ::text";
+    case TypeKind::array:
+      return fmt::format("std::vector<{}>", suggested_cpp_type(types, types.element(id)));
+    case TypeKind::range:
+      return fmt::format("pg::Range<{}>", suggested_cpp_type(types, types.element(id)));
+    case TypeKind::enumeration:
+      return "an enum class with the same names, or std::string";
+    case TypeKind::composite:
+      return "a struct with the same fields";
+    default:
+      return "std::string, casting with ::text";
   }
 }
 

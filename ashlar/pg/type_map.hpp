@@ -1,5 +1,5 @@
-// TypeMap: what the numbers of PostgreSQL's types mean. The built-in ones are known; enums, composites, domains and their
-// arrays are looked up once a connection.
+// TypeMap: what the numbers of PostgreSQL's types mean. The built-in ones are known; enums, composites, domains and
+// their arrays are looked up once a connection.
 #pragma once
 
 #include <cstdint>
@@ -15,14 +15,22 @@ using Oid = std::uint32_t;
 /// Numbers of the built-in types, fixed for ever by src/include/catalog/pg_type.dat.
 namespace oid {
 inline constexpr Oid boolean = 16, bytea = 17, character = 18, name = 19, int8 = 20, int2 = 21, int4 = 23, text = 25,
-                     oid = 26, json = 114, xml = 142, cidr = 650, float4 = 700, float8 = 701, unknown = 705,
-                     inet = 869, bpchar = 1042, varchar = 1043, date = 1082, time = 1083, timestamp = 1114,
-                     timestamptz = 1184, interval = 1186, timetz = 1266, numeric = 1700, record = 2249, void_type = 2278,
-                     uuid = 2950, jsonb = 3802, int4range = 3904, numrange = 3906, tsrange = 3908, tstzrange = 3910,
+                     oid = 26, json = 114, xml = 142, cidr = 650, float4 = 700, float8 = 701, unknown = 705, inet = 869,
+                     bpchar = 1042, varchar = 1043, date = 1082, time = 1083, timestamp = 1114, timestamptz = 1184,
+                     interval = 1186, timetz = 1266, numeric = 1700, record = 2249, void_type = 2278, uuid = 2950,
+                     jsonb = 3802, int4range = 3904, numrange = 3906, tsrange = 3908, tstzrange = 3910,
                      daterange = 3912, int8range = 3926, record_array = 2287;
 }  // namespace oid
 
-enum class TypeKind : char { base = 'b', composite = 'c', domain = 'd', enumeration = 'e', pseudo = 'p', range = 'r', array = 'a' };
+enum class TypeKind : char {
+  base = 'b',
+  composite = 'c',
+  domain = 'd',
+  enumeration = 'e',
+  pseudo = 'p',
+  range = 'r',
+  array = 'a'
+};
 
 struct TypeEntry {
   Oid id = 0;

@@ -39,20 +39,47 @@ ErrorFields error_fields(std::string_view body) {
       case 'S':
         if (out.severity.empty()) out.severity = text;
         break;
-      case 'V': out.severity = text; break;  // never translated
-      case 'C': out.code = text; break;
-      case 'M': out.primary = text; break;
-      case 'D': out.detail = text; break;
-      case 'H': out.hint = text; break;
-      case 'P': std::from_chars(text.data(), text.data() + text.size(), out.position); break;
-      case 'W': out.context = text; break;
-      case 's': out.schema_name = text; break;
-      case 't': out.table_name = text; break;
-      case 'c': out.column_name = text; break;
-      case 'd': out.type_name = text; break;
-      case 'n': out.constraint_name = text; break;
-      case 'R': out.routine = text; break;
-      default: break;  // file and line of the server; fields of newer servers
+      case 'V':
+        out.severity = text;
+        break;  // never translated
+      case 'C':
+        out.code = text;
+        break;
+      case 'M':
+        out.primary = text;
+        break;
+      case 'D':
+        out.detail = text;
+        break;
+      case 'H':
+        out.hint = text;
+        break;
+      case 'P':
+        std::from_chars(text.data(), text.data() + text.size(), out.position);
+        break;
+      case 'W':
+        out.context = text;
+        break;
+      case 's':
+        out.schema_name = text;
+        break;
+      case 't':
+        out.table_name = text;
+        break;
+      case 'c':
+        out.column_name = text;
+        break;
+      case 'd':
+        out.type_name = text;
+        break;
+      case 'n':
+        out.constraint_name = text;
+        break;
+      case 'R':
+        out.routine = text;
+        break;
+      default:
+        break;  // file and line of the server; fields of newer servers
     }
   }
   return out;

@@ -72,7 +72,8 @@ class Reader {
 
  private:
   void need(std::size_t n) const {
-    if (left() < n) [[unlikely]] short_message();
+    if (left() < n) [[unlikely]]
+      short_message();
   }
   [[noreturn]] static void short_message();
   const char* p_;
@@ -94,8 +95,8 @@ std::optional<Message> next_message(std::string_view buffer, std::size_t& wanted
 
 struct Field {
   std::string name;
-  std::uint32_t table = 0;      ///< pg_class oid, 0 for an expression
-  std::int16_t attribute = 0;   ///< column number in that table
+  std::uint32_t table = 0;     ///< pg_class oid, 0 for an expression
+  std::int16_t attribute = 0;  ///< column number in that table
   std::uint32_t type = 0;
   std::int16_t size = 0;
   std::int32_t modifier = -1;

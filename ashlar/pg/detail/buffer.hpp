@@ -26,7 +26,8 @@ class Buffer {
 
   /// Room for at least n more bytes; write there, then commit().
   char* reserve(std::size_t n) {
-    if (capacity_ - end_ < n) [[unlikely]] grow(n);
+    if (capacity_ - end_ < n) [[unlikely]]
+      grow(n);
     return data_.get() + end_;
   }
   [[nodiscard]] std::size_t room() const noexcept { return capacity_ - end_; }

@@ -33,7 +33,9 @@ std::string numeric_to_text(std::string_view wire) {
   }
   std::string out;
   if (sign == kNegative) out += '-';
-  const auto group = [&](int index) -> unsigned { return index >= 0 && index < digits ? values[static_cast<std::size_t>(index)] : 0U; };
+  const auto group = [&](int index) -> unsigned {
+    return index >= 0 && index < digits ? values[static_cast<std::size_t>(index)] : 0U;
+  };
   if (weight < 0) {
     out += '0';
   } else {
@@ -93,7 +95,8 @@ bool numeric_from_text(std::string_view text, Buffer& out) {
     std::string_view rest = text.substr(i + 1);
     if (rest.starts_with('+')) rest.remove_prefix(1);
     const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), exponent);
-    if (error != std::errc{} || end != rest.data() + rest.size() || exponent > 131072 || exponent < -16383) return false;
+    if (error != std::errc{} || end != rest.data() + rest.size() || exponent > 131072 || exponent < -16383)
+      return false;
   }
   point += exponent;
   const int scale = std::max(0, static_cast<int>(digits.size()) - point);

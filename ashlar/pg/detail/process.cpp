@@ -33,8 +33,9 @@ std::optional<User> unprivileged_user() {
     if (user.groups.empty()) user.groups.push_back(user.gid);
     return user;
   }
-  throw Internal("PostgreSQL refuses to run as root, and there is neither a user `postgres` nor `nobody` to run it as: "
-                 "start the program as an ordinary user, or set DATABASE_URL");
+  throw Internal(
+      "PostgreSQL refuses to run as root, and there is neither a user `postgres` nor `nobody` to run it as: "
+      "start the program as an ordinary user, or set DATABASE_URL");
 }
 
 pid_t spawn(const Spawn& spawn) {
@@ -114,7 +115,8 @@ pid_t spawn(const Spawn& spawn) {
     std::memcpy(&error, text + n - sizeof error, sizeof error);
     wait_for(pid);
     throw Internal(fmt::format("cannot start {}: {}: {}", spawn.arguments[0],
-                               std::string_view(text, static_cast<std::size_t>(n) - sizeof error), std::strerror(error)));
+                               std::string_view(text, static_cast<std::size_t>(n) - sizeof error),
+                               std::strerror(error)));
   }
   return pid;
 }

@@ -16,16 +16,17 @@ struct User {
   std::vector<gid_t> groups;
 };
 
-/// When this process is root: the user servers shall run as (`postgres`, else `nobody`). Else nullopt: run as ourselves.
+/// When this process is root: the user servers shall run as (`postgres`, else `nobody`). Else nullopt: run as
+/// ourselves.
 std::optional<User> unprivileged_user();
 
 struct Spawn {
-  std::vector<std::string> arguments;       ///< [0] is the full path of the program
+  std::vector<std::string> arguments;  ///< [0] is the full path of the program
   std::vector<std::string> environment;
   std::optional<User> user;
-  std::string output_file;                  ///< stdout and stderr are appended to it
+  std::string output_file;  ///< stdout and stderr are appended to it
   std::string folder = "/";
-  int death_signal = 0;                     ///< sent when the *thread* that spawns ends; 0: none
+  int death_signal = 0;  ///< sent when the *thread* that spawns ends; 0: none
 };
 
 /// fork and exec. Throws Internal when exec fails (with the reason).

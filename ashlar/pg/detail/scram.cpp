@@ -17,7 +17,8 @@ namespace {
 std::string digest(const EVP_MD* method, std::string_view bytes) {
   std::string out(EVP_MAX_MD_SIZE, '\0');
   unsigned length = 0;
-  if (EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(out.data()), &length, method, nullptr) != 1)
+  if (EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(out.data()), &length, method, nullptr) !=
+      1)
     throw Internal("OpenSSL cannot hash");
   out.resize(length);
   return out;
@@ -60,10 +61,10 @@ std::string base64(std::string_view bytes) {
 
 std::string from_base64(std::string_view text) {
   std::string out(text.size() / 4 * 3 + 3, '\0');
-  const int n = text.size() % 4 != 0
-                    ? -1
-                    : EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                      reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
+  const int n = text.size() % 4 != 0 ? -1
+                                     : EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                                                       reinterpret_cast<const unsigned char*>(text.data()),
+                                                       static_cast<int>(text.size()));
   if (n < 0) throw ProtocolError("SCRAM: bad base64 from the server");
   std::size_t length = static_cast<std::size_t>(n);
   if (text.ends_with("==")) {
@@ -83,9 +84,12 @@ std::string md5_password(std::string_view user, std::string_view password, std::
 }
 
 Scram::Scram(std::string_view password, std::string channel_binding, bool binding_possible, std::string nonce)
-    : header_(!channel_binding.empty() ? "p=tls-server-end-point,," : binding_possible ? "y,," : "n,,"),
+    : header_(!channel_binding.empty() ? "p=tls-server-end-point,,"
+              : binding_possible       ? "y,,"
+                                       : "n,,"),
       binding_(std::move(channel_binding)),
-      password_(password),  // SASLprep of a password in ASCII or in normal form is the identity, and servers accept raw bytes
+      password_(
+          password),  // SASLprep of a password in ASCII or in normal form is the identity, and servers accept raw bytes
       nonce_(std::move(nonce)) {
   if (!nonce_.empty()) return;
   std::array<unsigned char, 18> random{};
@@ -110,7 +114,8 @@ std::string Scram::final(std::string_view server_first) {
   std::string salted(32, '\0');
   if (PKCS5_PBKDF2_HMAC(password_.data(), static_cast<int>(password_.size()),
                         reinterpret_cast<const unsigned char*>(salt.data()), static_cast<int>(salt.size()),
-                        static_cast<int>(iterations), EVP_sha256(), 32, reinterpret_cast<unsigned char*>(salted.data())) != 1)
+                        static_cast<int>(iterations), EVP_sha256(), 32,
+                        reinterpret_cast<unsigned char*>(salted.data())) != 1)
     throw Internal("OpenSSL cannot derive the SCRAM key");
   const std::string client_key = hmac(salted, "Client Key");
   const std::string stored_key = digest(EVP_sha256(), client_key);
@@ -128,7 +133,8 @@ void Scram::verify(std::string_view server_final) const {
   const std::string signature = from_base64(attribute(rest, 'v'));
   if (server_signature_.empty() || signature.size() != server_signature_.size() ||
       CRYPTO_memcmp(signature.data(), server_signature_.data(), signature.size()) != 0)
-    throw ProtocolError("SCRAM: the server did not prove that it knows the password; somebody else may answer in its place");
+    throw ProtocolError(
+        "SCRAM: the server did not prove that it knows the password; somebody else may answer in its place");
 }
 
 }  // namespace ashlar::pg::detail

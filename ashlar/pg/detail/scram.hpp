@@ -1,4 +1,5 @@
-// SCRAM-SHA-256 and SCRAM-SHA-256-PLUS, the client's side. Sources: RFC 5802, RFC 7677, RFC 5929 (tls-server-end-point).
+// SCRAM-SHA-256 and SCRAM-SHA-256-PLUS, the client's side. Sources: RFC 5802, RFC 7677, RFC 5929
+// (tls-server-end-point).
 #pragma once
 
 #include <string>
@@ -8,8 +9,8 @@ namespace ashlar::pg::detail {
 
 class Scram {
  public:
-  /// `channel_binding`: hash of the server's certificate; empty: without. `binding_possible`: we could bind but the server
-  /// does not offer it ("y" instead of "n", so that a stripped offer is noticed).
+  /// `channel_binding`: hash of the server's certificate; empty: without. `binding_possible`: we could bind but the
+  /// server does not offer it ("y" instead of "n", so that a stripped offer is noticed).
   Scram(std::string_view password, std::string channel_binding, bool binding_possible, std::string nonce = {});
 
   [[nodiscard]] std::string first() const;

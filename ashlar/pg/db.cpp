@@ -1,0 +1,332 @@
+#include <ashlar/pg/db.hpp>
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+
+#include <ashlar/async/combinators.hpp>
+#include <ashlar/async/offload.hpp>
+#include <ashlar/pg/check.hpp>
+#include <ashlar/pg/migrations.hpp>
+#include <ashlar/telemetry/log.hpp>
+
+namespace ashlar::pg {
+namespace {
+
+using namespace std::chrono_literals;
+
+const char* environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr || *value == 0 ? nullptr : value;
+}
+
+std::chrono::milliseconds retry_pause(unsigned attempt) {
+  thread_local std::minstd_rand random{std::random_device{}()};
+  const unsigned longest = std::min(500U, 4U << std::min(attempt, 8U));
+  return std::chrono::milliseconds(std::uniform_int_distribution<unsigned>(1, longest)(random));
+}
+
+bool may_retry(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const ErrorFields& fields) {
+    return is_retryable(fields.code);
+  } catch (...) {
+    return false;
+  }
+}
+
+}  // namespace
+
+Db::Db(Options options) : options_(std::move(options)) {}
+Db::~Db() = default;
+
+std::string Db::url() const { return url_; }
+
+Task<void> Db::ensure_config() {
+  if (config_ != nullptr) co_return;
+  url_ = options_.url;
+  if (url_.empty()) {
+    if (const char* url = environment("DATABASE_URL")) url_ = url;
+  }
+  if (url_.empty()) {
+    PrivateServerOptions server;
+    const char* folder = environment("ASHLAR_DATA_DIR");
+    server.data = !options_.data.empty() ? options_.data
+                                         : std::filesystem::path(folder != nullptr ? folder : ".ashlar") / "postgres";
+    server_ = co_await async::offload([&] { return PrivateServer::start(server); });
+    for (const std::string& note : server_->notes()) log::info(note);
+    log::info(server_->owned() ? "private PostgreSQL started" : "private PostgreSQL shared",
+              {{"data", server_->data().string()}, {"pid", server_->pid()}});
+    url_ = server_->url();
+  }
+  auto config = std::make_shared<detail::ConnectionConfig>();
+  config->options = ConnectOptions::parse(url_);
+  const auto& given = config->options.parameters;
+  const bool has_timeout =
+      std::any_of(given.begin(), given.end(), [](const auto& p) { return p.first == "statement_timeout"; });
+  if (options_.statement_timeout.count() > 0 && !has_timeout)
+    config->options.parameters.emplace_back("statement_timeout", std::to_string(options_.statement_timeout.count()));
+  if (config->options.ssl_mode != SslMode::disable) {
+    using Verify = net::TlsContext::ClientOptions::Verify;
+    const SslMode mode = config->options.ssl_mode;
+    config->tls = net::TlsContext::client({.verify = mode == SslMode::verify_full ? Verify::full
+                                                     : mode == SslMode::verify_ca ? Verify::certificate
+                                                                                  : Verify::none,
+                                           .ca_file = config->options.ssl_root_cert,
+                                           .certificate_file = config->options.ssl_cert,
+                                           .key_file = config->options.ssl_key});
+  }
+  config_ = std::move(config);
+}
+
+Task<void> Db::with_session(Session& session) {
+  co_await ensure_config();
+  auto config = std::make_shared<detail::ConnectionConfig>(*config_);
+  std::erase_if(config->options.parameters,
+                [](const auto& parameter) { return parameter.first == "statement_timeout"; });
+  config->options.parameters.emplace_back("statement_timeout", "0");  // migrations take the time they take
+  detail::Background background;
+  std::exception_ptr error;
+  {
+    detail::Connection connection(async::Loop::current(), std::move(config), background, nullptr);
+    try {
+      co_await connection.open();
+      co_await session.run(connection);
+    } catch (...) {
+      error = std::current_exception();
+    }
+  }
+  co_await async::shield(background.stop());
+  if (error) std::rethrow_exception(error);
+}
+
+Task<void> Db::start() {
+  std::exception_ptr error;
+  try {
+    co_await with_session([this](detail::Connection& connection) -> Task<void> {
+      if (!options_.migrations.empty()) {
+        Migrator migrator(connection, load_migrations(options_.migrations));
+        if (options_.migrate) {
+          co_await migrator.up();
+        } else if (const auto pending = co_await migrator.pending(); !pending.empty()) {
+          throw Internal(fmt::format("the database lacks {} migrations, the first is {}: run the command `migrate`",
+                                     pending.size(), pending.front()->file.string()));
+        }
+      }
+      if (options_.check_queries) {
+        const auto problems = co_await check_queries(connection);
+        if (!problems.empty()) {
+          std::string text = fmt::format("{} quer{} not fit the database:", problems.size(),
+                                         problems.size() == 1 ? "y does" : "ies do");
+          for (const std::string& problem : problems) text += "\n" + problem;
+          throw QueryMismatch(std::move(text));
+        }
+      }
+    });
+  } catch (const ConnectionLost&) {
+    error = std::current_exception();
+  } catch (const ErrorFields&) {
+    error = std::current_exception();
+  }
+  if (error) {
+    throw Unavailable(fmt::format("the database cannot be used: {}\n(DATABASE_URL is {})", explain(error),
+                                  config_ != nullptr ? config_->options.to_string() : "not valid"));
+  }
+}
+
+Task<void> Db::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!pools_.empty()) log::warn("pg::Db::stop before stop_loop on every loop", {{"loops", pools_.size()}});
+  }
+  if (server_ != nullptr) {
+    auto server = std::move(server_);
+    config_.reset();
+    co_await async::offload([&] { server.reset(); });
+  }
+}
+
+Task<void> Db::start_loop(async::Loop& loop) {
+  co_await ensure_config();
+  auto pool = std::make_unique<Pool>(loop, config_,
+                                     PoolOptions{.shared = options_.shared_connections,
+                                                 .exclusive = options_.exclusive_connections,
+                                                 .max_in_flight = options_.max_in_flight,
+                                                 .max_waiting = options_.max_waiting,
+                                                 .acquire_timeout = options_.acquire_timeout});
+  co_await pool->start();
+  const std::lock_guard lock(mutex_);
+  if (loop.index() < kDirect) direct_[loop.index()].store(pool.get(), std::memory_order_release);
+  pools_.push_back(std::move(pool));
+}
+
+Task<void> Db::stop_loop(async::Loop& loop) {
+  std::unique_ptr<Pool> pool;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = std::find_if(pools_.begin(), pools_.end(), [&](const auto& p) { return &p->loop() == &loop; });
+    if (it == pools_.end()) co_return;
+    pool = std::move(*it);
+    pools_.erase(it);
+    if (loop.index() < kDirect) {
+      Pool* expected = pool.get();
+      direct_[loop.index()].compare_exchange_strong(expected, nullptr);
+    }
+  }
+  co_await pool->stop();
+}
+
+Pool& Db::find_pool(async::Loop& loop) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& pool : pools_) {
+    if (&pool->loop() == &loop) return *pool;
+  }
+  throw Internal(
+      "pg::Db is used on a loop on which it was not started: co_await db.start_loop(loop) before, stop_loop after "
+      "(the application does both by itself)");
+}
+
+Task<std::optional<std::string>> Db::unhealthy() {
+  std::string trouble = pool().trouble();
+  if (trouble.empty()) co_return std::nullopt;
+  co_return trouble;
+}
+
+PoolStats Db::stats() { return pool().stats(); }
+
+Task<std::vector<std::string>> Db::check() {
+  std::vector<std::string> problems;
+  co_await with_session(
+      [&](detail::Connection& connection) -> Task<void> { problems = co_await check_queries(connection); });
+  co_return problems;
+}
+
+std::vector<std::pair<std::string, std::string>> Db::settings() {
+  std::string url = "private server";
+  const char* from_environment = environment("DATABASE_URL");
+  if (!options_.url.empty() || from_environment != nullptr) {
+    try {
+      url = ConnectOptions::parse(options_.url.empty() ? from_environment : options_.url).to_string();
+    } catch (const Error& error) {
+      url = error.message();
+    }
+  }
+  return {{"DATABASE_URL", url},
+          {"pg.migrations", options_.migrations.string()},
+          {"pg.shared_connections", std::to_string(options_.shared_connections)},
+          {"pg.exclusive_connections", std::to_string(options_.exclusive_connections)},
+          {"pg.statement_timeout", fmt::format("{} ms", options_.statement_timeout.count())}};
+}
+
+Task<void> Db::run_transaction(TransactionOptions options, Body& body) {
+  for (unsigned attempt = 1;; ++attempt) {
+    std::exception_ptr error;
+    std::vector<std::function<Task<void>()>> hooks;
+    {
+      const Lease lease = co_await pool().acquire();
+      Tx tx(lease.connection());
+      tx.attempt_ = attempt;
+      try {
+        co_await tx.begin(options);
+        co_await body.run(tx);
+        co_await tx.commit();
+        hooks = std::move(tx.hooks_);
+      } catch (...) {
+        error = std::current_exception();
+      }
+      if (error) co_await async::shield(tx.rollback());
+    }
+    if (!error) {
+      for (auto& hook : hooks) {
+        try {
+          co_await hook();
+        } catch (const std::exception& failed) {
+          log::error("a hook after a commit failed; the transaction is committed", {{"error", failed}});
+        }
+      }
+      co_return;
+    }
+    if (attempt >= options.max_attempts || !may_retry(error)) std::rethrow_exception(error);
+    co_await async::sleep(retry_pause(attempt));
+  }
+}
+
+std::vector<async::Command> Db::commands() {
+  std::vector<async::Command> out;
+  out.push_back(
+      {.name = "migrate",
+       .help = "apply pending migrations; `migrate status` lists them, `migrate --dry-run` prints what would run, "
+               "`migrate down [n]` takes the last n back",
+       .run = [this](std::vector<std::string> arguments) { return migrate_command(std::move(arguments)); },
+       .needs_start = false});
+  out.push_back({.name = "psql",
+                 .help = "print the command that opens the database in psql",
+                 .run = [this](std::vector<std::string> arguments) { return psql_command(std::move(arguments)); },
+                 .needs_start = false});
+  return out;
+}
+
+Task<int> Db::migrate_command(std::vector<std::string> arguments) {
+  if (options_.migrations.empty()) {
+    fmt::print(stderr, "this program has no migrations: give pg::Options a folder in .migrations\n");
+    co_return 2;
+  }
+  const std::string verb = arguments.empty() ? "up" : arguments[0];
+  int code = 0;
+  std::exception_ptr error;
+  try {
+    co_await with_session([&](detail::Connection& connection) -> Task<void> {
+      Migrator migrator(connection, load_migrations(options_.migrations));
+      if (verb == "status") {
+        for (const MigrationStatus& migration : co_await migrator.status()) {
+          fmt::print("{:<8} {:04}_{}{}\n", to_string(migration.state), migration.version, migration.name,
+                     migration.applied_at.empty() ? "" : "  " + migration.applied_at);
+          if (migration.state == MigrationState::changed || migration.state == MigrationState::missing) code = 1;
+        }
+      } else if (verb == "--dry-run" || verb == "dry-run") {
+        for (const Migration* migration : co_await migrator.pending())
+          fmt::print("-- {}{}\n{}\n\n", migration->file.string(), migration->transactional ? "" : " (no transaction)",
+                     migration->up);
+      } else if (verb == "down") {
+        const int count = arguments.size() > 1 ? std::atoi(arguments[1].c_str()) : 1;
+        if (count < 1) throw Invalid(fmt::format("migrate down {}: a number from 1 is expected", arguments[1]));
+        for (const std::string& name : co_await migrator.down(static_cast<unsigned>(count)))
+          fmt::print("took back {}\n", name);
+      } else if (verb == "up") {
+        const auto done = co_await migrator.up();
+        for (const std::string& name : done) fmt::print("applied {}\n", name);
+        if (done.empty()) fmt::print("nothing to do: the database is up to date\n");
+      } else {
+        throw Invalid(fmt::format("migrate {}: unknown; use up, status, --dry-run or down [n]", verb));
+      }
+    });
+  } catch (...) {
+    error = std::current_exception();
+  }
+  if (error) {
+    fmt::print(stderr, "{}\n", explain(error));
+    code = 1;
+  }
+  co_await stop();
+  co_return code;
+}
+
+Task<int> Db::psql_command(std::vector<std::string>) {
+  co_await ensure_config();
+  const bool ours = server_ != nullptr && server_->owned();
+  if (ours) {
+    fmt::print("The private PostgreSQL runs only while the program runs. Start it, then use in another terminal:\n");
+    co_await stop();
+    fmt::print("  psql -h \"$(cat {}/ashlar.socket)\" -U ashlar ashlar\n",
+               (options_.data.empty() ? std::filesystem::path(".ashlar/postgres") : options_.data).string());
+    co_return 0;
+  }
+  fmt::print("psql '{}'\n", config_->options.password.empty() ? url_ : config_->options.to_string());
+  co_await stop();
+  co_return 0;
+}
+
+}  // namespace ashlar::pg

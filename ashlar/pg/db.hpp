@@ -1,0 +1,163 @@
+// Db: the database of a program. One object for all loops; every loop has its own connections.
+//
+//   Article a = co_await db.one(article_by_slug, slug);
+//   co_await db.transaction(pg::serializable, [&](pg::Tx& tx) -> Task<void> { … });
+//
+// Without settings it starts a private PostgreSQL (see private_server.hpp); DATABASE_URL names another one.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <ashlar/async/component.hpp>
+#include <ashlar/async/generator.hpp>
+#include <ashlar/async/task.hpp>
+#include <ashlar/pg/connect_options.hpp>
+#include <ashlar/pg/executor.hpp>
+#include <ashlar/pg/pool.hpp>
+#include <ashlar/pg/private_server.hpp>
+#include <ashlar/pg/query.hpp>
+#include <ashlar/pg/transaction.hpp>
+
+namespace ashlar::pg {
+
+struct Options {
+  /// postgresql://… Empty: DATABASE_URL from the environment; neither: a private server.
+  std::string url = {};
+  /// Folder of migrations (see migrations.hpp), applied by start(). Empty: none.
+  std::filesystem::path migrations = {};
+  /// Data of the private server. Empty: ASHLAR_DATA_DIR/postgres, or .ashlar/postgres.
+  std::filesystem::path data = {};
+  /// Connections of each loop: shared by single queries, and for transactions, streams and slow queries.
+  unsigned shared_connections = 2;
+  unsigned exclusive_connections = 4;
+  std::size_t max_in_flight = 256;
+  std::size_t max_waiting = 8192;
+  std::chrono::milliseconds acquire_timeout = std::chrono::seconds{5};
+  /// The server's own limit for a statement; zero: none. Sent when connecting (pgbouncer: set 0, or list it in
+  /// ignore_startup_parameters). Transactions get the deadline of their request too.
+  std::chrono::milliseconds statement_timeout = std::chrono::seconds{30};
+  /// Compare every query of the program with the schema in start(), and refuse to start when one does not fit.
+  bool check_queries = true;
+  /// Apply migrations in start(). Off: start() refuses when some are missing.
+  bool migrate = true;
+};
+
+struct Notification {
+  std::string channel;
+  std::string payload;
+  std::int32_t pid = 0;  ///< of the session that sent it
+};
+
+class Db final : public async::Component, public Executor {
+ public:
+  explicit Db(Options options = {});
+  ~Db() override;
+  /// What the application provides when it is asked for a Db and has none.
+  static std::unique_ptr<Db> make_default() { return std::make_unique<Db>(); }
+
+  /// Runs `body` in a transaction and commits; when it throws, rolls back and rethrows. On a serialization failure
+  /// (40001) or a deadlock (40P01) the whole body runs again, after a growing, jittered pause: it must have no effects
+  /// outside the database (for those: Tx::after_commit). The commit is not repeated when the connection breaks in it:
+  /// nobody knows.
+  template <class F>
+  auto transaction(TransactionOptions options, F body) -> decltype(body(std::declval<Tx&>())) {
+    using T = typename decltype(body(std::declval<Tx&>()))::value_type;
+    BodyOf<F, T> holder(std::move(body));
+    co_await run_transaction(options, holder);
+    if constexpr (!std::is_void_v<T>) co_return std::move(*holder.result);
+  }
+  template <class F>
+  auto transaction(F body) -> decltype(body(std::declval<Tx&>())) {
+    return transaction(TransactionOptions{}, std::move(body));
+  }
+
+  // async::Component
+  [[nodiscard]] std::string_view name() const noexcept override { return "postgres"; }
+  /// Starts the private server if there is to be one, migrates, checks all queries. Throws with what to do.
+  Task<void> start() override;
+  Task<void> stop() override;
+  Task<void> start_loop(async::Loop& loop) override;
+  Task<void> stop_loop(async::Loop& loop) override;
+  Task<std::optional<std::string>> unhealthy() override;
+  std::vector<async::Command> commands() override;
+  /// Every query of the program that does not fit the schema, one message each.
+  Task<std::vector<std::string>> check() override;
+  std::vector<std::pair<std::string, std::string>> settings() override;
+
+  /// Of this loop.
+  [[nodiscard]] PoolStats stats();
+  [[nodiscard]] const Options& options() const noexcept { return options_; }
+  /// Where it connects to; with the password. Valid after start() or connect_settings().
+  [[nodiscard]] std::string url() const;
+  [[nodiscard]] PrivateServer* private_server() noexcept { return server_.get(); }
+
+ private:
+  struct Body {
+    virtual Task<void> run(Tx& tx) = 0;
+
+   protected:
+    ~Body() = default;
+  };
+  template <class F, class T>
+  struct BodyOf final : Body {
+    explicit BodyOf(F f) : function(std::move(f)) {}
+    Task<void> run(Tx& tx) override {
+      result.reset();
+      return async::detail::store(function(tx), result);
+    }
+    F function;
+    std::optional<async::detail::Stored<T>> result;
+  };
+
+  detail::Target target() override { return {&pool(), nullptr}; }
+  Pool& pool() {
+    async::Loop& loop = async::Loop::current();
+    if (loop.index() < kDirect) {
+      Pool* const pool = direct_[loop.index()].load(std::memory_order_acquire);
+      if (pool != nullptr && &pool->loop() == &loop) [[likely]]
+        return *pool;
+    }
+    return find_pool(loop);
+  }
+  Pool& find_pool(async::Loop& loop);
+  Task<void> run_transaction(TransactionOptions options, Body& body);
+  Task<void> ensure_config();
+  struct Session {
+    virtual Task<void> run(detail::Connection& connection) = 0;
+
+   protected:
+    ~Session() = default;
+  };
+  Task<void> with_session(Session& session);
+  template <class F>
+  Task<void> with_session(F body) {
+    struct Holder final : Session {
+      explicit Holder(F& f) : function(f) {}
+      Task<void> run(detail::Connection& connection) override { return function(connection); }
+      F& function;
+    } holder(body);
+    co_await with_session(static_cast<Session&>(holder));
+  }
+  Task<int> migrate_command(std::vector<std::string> arguments);
+  Task<int> psql_command(std::vector<std::string> arguments);
+
+  static constexpr std::size_t kDirect = 64;
+  Options options_;
+  std::shared_ptr<const detail::ConnectionConfig> config_;
+  std::unique_ptr<PrivateServer> server_;
+  std::string url_;
+  std::array<std::atomic<Pool*>, kDirect> direct_{};
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Pool>> pools_;
+};
+
+}  // namespace ashlar::pg

@@ -1,0 +1,151 @@
+// Executor: what runs queries, be it a Db (each query by itself) or a Tx (inside a transaction). Take a `pg::Executor&`
+// in a function that should work in both.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <ashlar/async/generator.hpp>
+#include <ashlar/async/task.hpp>
+#include <ashlar/pg/connection.hpp>
+#include <ashlar/pg/pool.hpp>
+#include <ashlar/pg/query.hpp>
+
+namespace ashlar::pg {
+
+namespace detail {
+
+struct Target {
+  Pool* pool = nullptr;
+  Connection* connection = nullptr;
+};
+
+[[noreturn]] void throw_no_row(const Statement& statement);
+[[noreturn]] void throw_too_many(const Statement& statement);
+
+template <class R>
+class OneSink final : public RowSink {
+ public:
+  using Result = R;
+  Result finish(const Statement& statement, std::uint64_t) {
+    if (!row_) throw_no_row(statement);
+    if (many_) throw_too_many(statement);
+    return std::move(*row_);
+  }
+
+ private:
+  void on_row(RowReader& in) override {
+    if (row_) {
+      many_ = true;
+    } else {
+      read_row(in, row_.emplace());
+    }
+  }
+  std::optional<R> row_;
+  bool many_ = false;
+};
+
+template <class R>
+class MaybeSink final : public RowSink {
+ public:
+  using Result = std::optional<R>;
+  Result finish(const Statement& statement, std::uint64_t) {
+    if (many_) throw_too_many(statement);
+    return std::move(row_);
+  }
+
+ private:
+  void on_row(RowReader& in) override {
+    if (row_) {
+      many_ = true;
+    } else {
+      read_row(in, row_.emplace());
+    }
+  }
+  std::optional<R> row_;
+  bool many_ = false;
+};
+
+template <class R>
+class AllSink final : public RowSink {
+ public:
+  using Result = std::vector<R>;
+  Result finish(const Statement&, std::uint64_t) { return std::move(rows_); }
+
+ private:
+  void on_row(RowReader& in) override { read_row(in, rows_.emplace_back()); }
+  std::vector<R> rows_;
+};
+
+class ExecSink final : public RowSink {
+ public:
+  using Result = std::uint64_t;
+  Result finish(const Statement&, std::uint64_t affected) const noexcept { return affected; }
+
+ private:
+  void on_row(RowReader&) override {}
+};
+
+}  // namespace detail
+
+/// Each function encodes its arguments at once: nothing that is passed needs to live longer than the call. The query
+/// must live until the task has ended; queries are constants.
+///
+/// All throw: the errors of error.hpp by SQLSTATE; QueryMismatch when the query does not fit its types; BadArgument
+/// when a value does not fit its parameter; ConnectionLost, PoolExhausted (503); Cancelled, DeadlineExceeded. A
+/// cancelled query on a shared connection runs to its end on the server, its rows are dropped.
+class Executor {
+ public:
+  /// Exactly one row. Throws NoRow (404) or TooManyRows.
+  template <class R, class... A>
+  [[nodiscard]] Task<R> one(const Query<R(A...)>& query, const std::type_identity_t<A>&... arguments) {
+    return run<detail::OneSink<R>>(*this, query, encode<A...>(arguments...));
+  }
+  /// One row or none. Throws TooManyRows.
+  template <class R, class... A>
+  [[nodiscard]] Task<std::optional<R>> maybe(const Query<R(A...)>& query, const std::type_identity_t<A>&... arguments) {
+    return run<detail::MaybeSink<R>>(*this, query, encode<A...>(arguments...));
+  }
+  template <class R, class... A>
+  [[nodiscard]] Task<std::vector<R>> all(const Query<R(A...)>& query, const std::type_identity_t<A>&... arguments) {
+    return run<detail::AllSink<R>>(*this, query, encode<A...>(arguments...));
+  }
+  /// The number of rows affected; rows that come back are dropped.
+  template <class R, class... A>
+  [[nodiscard]] Task<std::uint64_t> exec(const Query<R(A...)>& query, const std::type_identity_t<A>&... arguments) {
+    return run<detail::ExecSink>(*this, query, encode<A...>(arguments...));
+  }
+
+ protected:
+  ~Executor() = default;
+  virtual detail::Target target() = 0;
+
+  template <class... A>
+  static Params encode(const A&... arguments) {
+    Params params;
+    (encode_value(params, static_cast<const std::remove_cvref_t<A>&>(arguments)), ...);
+    return params;
+  }
+
+  template <class Sink>
+  static Task<typename Sink::Result> run(Executor& self, const Statement& statement, Params params) {
+    Sink sink;
+    const detail::Target target = self.target();
+    std::uint64_t affected = 0;
+    if (target.connection != nullptr) {
+      affected = co_await detail::Execution(*target.connection, statement, std::move(params), &sink);
+    } else if (!statement.options().slow) [[likely]] {
+      affected = co_await detail::Execution(*target.pool, statement, std::move(params), &sink);
+    } else {
+      const Lease lease = co_await target.pool->acquire();
+      affected = co_await detail::Execution(lease.connection(), statement, std::move(params), &sink);
+    }
+    co_return sink.finish(statement, affected);
+  }
+};
+
+}  // namespace ashlar::pg

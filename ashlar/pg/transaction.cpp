@@ -1,0 +1,88 @@
+#include <ashlar/pg/transaction.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace ashlar::pg {
+namespace {
+
+inline const Query<void(std::int64_t)> advisory_lock{"select pg_advisory_xact_lock($1)",
+                                                     {.name = "ashlar.advisory_lock"}};
+inline const Query<bool(std::int64_t)> try_advisory_lock{"select pg_try_advisory_xact_lock($1)",
+                                                         {.name = "ashlar.try_advisory_lock"}};
+
+}  // namespace
+
+namespace detail {
+void throw_no_row(const Statement&) { throw NoRow("not found"); }
+void throw_too_many(const Statement& statement) {
+  throw TooManyRows(fmt::format("{} gave more than one row: add `limit 1` or a unique condition, or use all()",
+                                statement.describe()));
+}
+}  // namespace detail
+
+detail::Target Tx::target() {
+  if (ended_) throw Internal("a transaction was used after it had ended: do not keep the Tx beyond its function");
+  return {nullptr, &connection_};
+}
+
+Task<void> Tx::begin(TransactionOptions options) {
+  std::string sql = "begin";
+  if (options.isolation == Isolation::repeatable_read) sql += " isolation level repeatable read";
+  if (options.isolation == Isolation::serializable) sql += " isolation level serializable";
+  if (options.read_only) sql += " read only";
+  if (options.deferrable) sql += " deferrable";
+  const async::Context* context = async::context();
+  if (context != nullptr && context->deadline != async::TimePoint::max()) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(context->deadline - async::Clock::now());
+    sql += fmt::format("; set local statement_timeout = {}", std::max<std::int64_t>(1, left.count()));
+  }
+  if (options.lock_timeout.count() > 0)
+    sql += fmt::format("; set local lock_timeout = {}", options.lock_timeout.count());
+  co_await detail::Execution(connection_, sql);
+}
+
+Task<void> Tx::commit() {
+  if (connection_.transaction_status() == 'E') {
+    throw Internal(
+        "a statement of the transaction failed and its error was caught inside: the transaction can only be rolled "
+        "back. Run what may fail in tx.savepoint(…)");
+  }
+  co_await detail::Execution(connection_, "commit");
+  ended_ = true;
+}
+
+Task<void> Tx::rollback() {
+  ended_ = true;
+  if (!connection_.open_now()) co_return;
+  try {
+    co_await detail::Execution(connection_, "rollback");
+  } catch (const Error&) {
+    // The connection is not as clean as it came: the pool closes it, and the server rolls back.
+  }
+}
+
+Task<void> Tx::begin_savepoint(std::uint32_t number) {
+  target();
+  const std::string sql = fmt::format("savepoint s{}", number);
+  co_await detail::Execution(connection_, sql);
+}
+Task<void> Tx::release_savepoint(std::uint32_t number) {
+  const std::string sql = fmt::format("release savepoint s{}", number);
+  co_await detail::Execution(connection_, sql);
+}
+Task<void> Tx::undo_savepoint(std::uint32_t number) {
+  if (!connection_.open_now()) co_return;
+  const std::string sql = fmt::format("rollback to savepoint s{0}; release savepoint s{0}", number);
+  try {
+    co_await detail::Execution(connection_, sql);
+  } catch (const Error&) {
+    // the transaction as a whole is lost; its next statement says so
+  }
+}
+
+Task<void> Tx::lock(std::int64_t key) { co_await exec(advisory_lock, key); }
+Task<bool> Tx::try_lock(std::int64_t key) { co_return co_await one(try_advisory_lock, key); }
+
+}  // namespace ashlar::pg
