@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <thread>
 
 #include <ashlar/base/error.hpp>
 
@@ -42,6 +43,8 @@ Loop::Loop(unsigned index) : index_(index), now_(Clock::now()), timers_(now_) {
 }
 
 Loop::~Loop() {
+  // What a thread posted may have ended the loop while that thread is still about to notify it.
+  while (posting_.load(std::memory_order_acquire) != 0) std::this_thread::yield();
   // Posted functions that never ran are run now, so that what they own is given back.
   run_posted();
   ::close(wakeup_);
@@ -146,18 +149,22 @@ void Loop::notify() noexcept {
 }
 
 void Loop::push_posted(Posted* node) noexcept {
+  posting_.fetch_add(1, std::memory_order_relaxed);
   node->next = posted_.load(std::memory_order_relaxed);
   while (!posted_.compare_exchange_weak(node->next, node, std::memory_order_release, std::memory_order_relaxed)) {
   }
   notify();
+  posting_.fetch_sub(1, std::memory_order_release);
 }
 
 void Loop::post_wake(Waiter& waiter) noexcept {
+  posting_.fetch_add(1, std::memory_order_relaxed);
   waiter.next_ready_ = remote_wakes_.load(std::memory_order_relaxed);
   while (!remote_wakes_.compare_exchange_weak(waiter.next_ready_, &waiter, std::memory_order_release,
                                               std::memory_order_relaxed)) {
   }
   notify();
+  posting_.fetch_sub(1, std::memory_order_release);
 }
 
 void Loop::run_posted() noexcept {
@@ -188,8 +195,10 @@ void Loop::run_posted() noexcept {
 }
 
 void Loop::stop() noexcept {
+  posting_.fetch_add(1, std::memory_order_relaxed);
   stop_.store(true, std::memory_order_release);
   notify();
+  posting_.fetch_sub(1, std::memory_order_release);
 }
 
 }  // namespace ashlar::async

@@ -152,6 +152,7 @@ class Loop {
   std::atomic<Posted*> posted_{nullptr};
   std::atomic<Waiter*> remote_wakes_{nullptr};
   std::atomic<bool> notified_{false};
+  std::atomic<unsigned> posting_{0};  // threads inside post, wake or stop: the loop must not go before they left
   std::atomic<bool> stop_{false};
 };
 

@@ -108,7 +108,7 @@ RunningServer::RunningServer(ServerOptions options, unsigned loops) : left_(loop
   for (unsigned i = 0; i < loops; ++i) {
     loops_.push_back(std::make_unique<async::Loop>(i));
     server_->start(*loops_.back());
-    threads_.emplace_back([this, i] { async::run(*loops_[i], serve(*loops_[i])); });
+    threads_.emplace_back([this, &loop = *loops_.back()] { async::run(loop, serve(loop)); });
   }
 }
 
