@@ -84,9 +84,9 @@ std::string to_der(std::string_view raw) {
   EcdsaSignature signature(::ECDSA_SIG_new());
   Number r(::BN_bin2bn(bytes(raw), kP256Bytes, nullptr));
   Number s(::BN_bin2bn(bytes(raw) + kP256Bytes, kP256Bytes, nullptr));
-  if (!signature || !r || !s || ::ECDSA_SIG_set0(signature.get(), r.get(), s.get()) != 1) fail("convert a signature");
-  static_cast<void>(r.release());
-  static_cast<void>(s.release());
+  if (!signature || !r || !s) fail("convert a signature");
+  // Takes both, and fails only without them.
+  ::ECDSA_SIG_set0(signature.get(), r.release(), s.release());
   unsigned char* der = nullptr;
   int size = ::i2d_ECDSA_SIG(signature.get(), &der);
   if (size <= 0) fail("convert a signature");
