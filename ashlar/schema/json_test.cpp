@@ -481,6 +481,20 @@ struct ArticlePatch {
   Patch<Annotated<std::string, min_length{1}>> body;
   Patch<int> views;
 };
+struct StrictPatch {
+  Annotated<Patch<std::string>, not_null{}, min_length{1}> title;
+  Annotated<Patch<std::vector<Annotated<std::string, max_length{3}>>>, not_null{}> tags;
+  Annotated<std::optional<int>, not_null{}> views;
+};
+TEST(Json, NotNullRefusesNullButNotAbsence) {
+  EXPECT_TRUE(parse_json<StrictPatch>("{}").tags.is_absent());
+  EXPECT_EQ(parse_json<StrictPatch>(R"({"tags":[]})").tags->size(), 0U);
+  EXPECT_EQ(outline<StrictPatch>(R"({"title":null,"tags":null,"views":null})"),
+            "string_type@title list_type@tags int_type@views");
+  EXPECT_EQ(errors_of<StrictPatch>(R"({"title":null})", {"body"}).at(0).input, "null");
+  EXPECT_EQ(outline<StrictPatch>(R"({"title":"","tags":["long"]})"), "string_too_short@title string_too_long@tags[0]");
+}
+
 TEST(Json, PatchesKnowAbsentFromNull) {
   const auto patch = parse_json<ArticlePatch>(R"({"title":null,"body":"x"})");
   EXPECT_TRUE(patch.title.is_null());

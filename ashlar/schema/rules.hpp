@@ -87,7 +87,8 @@ enum class Flag : std::uint8_t {
   read_only,
   write_only,
   required,
-  defaulted
+  defaulted,
+  not_null
 };
 template <Flag F>
 struct FlagRule {
@@ -112,6 +113,9 @@ struct write_only : schema::detail::FlagRule<schema::detail::Flag::write_only> {
 struct required : schema::detail::FlagRule<schema::detail::Flag::required> {};
 /// The member may be missing; it then keeps the value of `T{}`.
 struct defaulted : schema::detail::FlagRule<schema::detail::Flag::defaulted> {};
+/// Of a Patch or std::optional: the member may be missing, but null is refused. `Annotated<Patch<std::string>,
+/// not_null{}> title;`
+struct not_null : schema::detail::FlagRule<schema::detail::Flag::not_null> {};
 
 /// The name on the wire.
 template <std::size_t N>
@@ -170,6 +174,7 @@ struct Rules {
   std::string_view pattern, alias, title, description, format, example, discriminator;
   bool unique_items = false, strip = false, to_lower = false, to_upper = false;
   bool deprecated = false, read_only = false, write_only = false, required = false, defaulted = false;
+  bool not_null = false;
   struct Check {
     bool (*passes)(const void* value);
     std::string_view message;
@@ -231,6 +236,9 @@ constexpr void add_rule(Rules& rules) {
         break;
       case Flag::defaulted:
         rules.defaulted = true;
+        break;
+      case Flag::not_null:
+        rules.not_null = true;
         break;
     }
   }

@@ -65,7 +65,8 @@ bool JsonReader::read(const TypeInfo& type, void* into, const Path& path) {
       return read_variant(type, into, path);
     case Kind::optional:
     case Kind::patch:
-      if (*scan_.p == 'n') {
+      // A null that is refused is the wrong type for what is inside.
+      if (*scan_.p == 'n' && !(type.rules != nullptr && type.rules->not_null)) {
         type.optional->reset(into);
         return scan_.read_word("null");
       }
