@@ -39,25 +39,24 @@ namespace detail {
 template <class T>
 concept ListsMembers = requires { T::members; };
 
-// Stand-ins for a member or base of any type, never evaluated. Structs of unnamed namespaces are welcome too.
-#pragma clang diagnostic push
-#pragma clang diagnostic ignored "-Wundefined-internal"
-#pragma clang diagnostic ignored "-Wundefined-inline"
+// Stand-ins for a member or base of any type; never called.
 template <class Owner>
 struct AnyMember {
   template <class T>
     requires(!std::is_base_of_v<std::remove_cvref_t<T>, Owner>)
-  constexpr operator T() const noexcept;
+  constexpr operator T() const noexcept {
+    __builtin_unreachable();
+  }
 };
 
 template <class Owner>
 struct AnyBase {
   template <class T>
     requires(std::is_base_of_v<std::remove_cvref_t<T>, Owner> && !std::is_same_v<std::remove_cvref_t<T>, Owner>)
-  constexpr operator T() const noexcept;
+  constexpr operator T() const noexcept {
+    __builtin_unreachable();
+  }
 };
-
-#pragma clang diagnostic pop
 
 template <class T, std::size_t>
 using AnyMemberAt = AnyMember<T>;
