@@ -1,12 +1,31 @@
-# ashlar_module(NAME [USES module...] [LINKS library...] [LINKS_PRIVATE library...])
+# ashlar_module(NAME [USES module...] [LINKS library...] [LINKS_PRIVATE library...]
+#               [TEST_USES module...] [TEST_LINKS library...] [TEST_SHARDS count])
 #
 # Makes the library ashlar::NAME from every *.cpp of the current folder and its detail/, and NAME_test from every
 # *_test.cpp beside them, and with ASHLAR_BUILD_BENCHMARKS one program from each *_benchmark.cpp. USES names the modules
 # below that it may include; tests may use TEST_USES too.
 include(GoogleTest)
 
+# ashlar_add_tests(PROGRAM PREFIX [SHARDS count]): ctest entries of a GoogleTest program. One an entry, each in a process of
+# its own; with SHARDS, that many processes, for programs whose tests share something that takes long to start.
+function(ashlar_add_tests program prefix)
+  cmake_parse_arguments(arg "" "SHARDS" "" ${ARGN})
+  if(NOT arg_SHARDS)
+    gtest_discover_tests(${program} TEST_PREFIX "${prefix}/" NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120)
+    return()
+  endif()
+  math(EXPR last "${arg_SHARDS} - 1")
+  foreach(shard RANGE ${last})
+    math(EXPR number "${shard} + 1")
+    set(test "${prefix}/${number}-of-${arg_SHARDS}")
+    add_test(NAME ${test} COMMAND ${program} --gtest_brief=1)
+    set_tests_properties(${test} PROPERTIES TIMEOUT 600
+                         ENVIRONMENT "GTEST_TOTAL_SHARDS=${arg_SHARDS};GTEST_SHARD_INDEX=${shard}")
+  endforeach()
+endfunction()
+
 function(ashlar_module name)
-  cmake_parse_arguments(arg "" "" "USES;LINKS;LINKS_PRIVATE;TEST_USES;TEST_LINKS" ${ARGN})
+  cmake_parse_arguments(arg "" "TEST_SHARDS" "USES;LINKS;LINKS_PRIVATE;TEST_USES;TEST_LINKS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS *.cpp detail/*.cpp)
   set(tests ${sources})
   set(benchmarks ${sources})
@@ -39,8 +58,7 @@ function(ashlar_module name)
     foreach(use ${arg_TEST_USES})
       target_link_libraries(${name}_test PRIVATE ashlar::${use})
     endforeach()
-    gtest_discover_tests(${name}_test TEST_PREFIX "${name}/" NO_PRETTY_VALUES DISCOVERY_TIMEOUT 60
-                         PROPERTIES TIMEOUT 120)
+    ashlar_add_tests(${name}_test ${name} SHARDS ${arg_TEST_SHARDS})
   endif()
 
   if(ASHLAR_BUILD_BENCHMARKS)
