@@ -14,9 +14,12 @@ using detail::MemberState;
 
 constexpr std::size_t kLongestInput = 200;
 
-void report(Errors& errors, Failure failure, Where where, std::string_view name, std::int64_t index, std::string_view input,
-            bool secret) {
-  ErrorItem item{.type = std::move(failure.type), .msg = std::move(failure.msg), .loc = {}, .input = {},
+void report(Errors& errors, Failure failure, Where where, std::string_view name, std::int64_t index,
+            std::string_view input, bool secret) {
+  ErrorItem item{.type = std::move(failure.type),
+                 .msg = std::move(failure.msg),
+                 .loc = {},
+                 .input = {},
                  .ctx = std::move(failure.ctx)};
   if (!where.in.empty()) item.loc.emplace_back(std::string(where.in));
   if (!where.name.empty()) item.loc.emplace_back(std::string(where.name));

@@ -77,7 +77,7 @@ TEST(Text, RefusesWhatIsNoValue) {
 }
 
 TEST(Pairs, FillAStruct) {
-  const std::vector<Pair> pairs{{"limit", "5"}, {"tag", "a"}, {"tag", "b"}, {"ids", "3"}, {"ids", "1"},
+  const std::vector<Pair> pairs{{"limit", "5"},     {"tag", "a"}, {"tag", "b"}, {"ids", "3"},    {"ids", "1"},
                                 {"sort", "oldest"}, {"year", ""}, {"text", ""}, {"drafts", "1"}, {"x", "y"}};
   const auto filter = parse_pairs<Filter>(pairs);
   EXPECT_EQ(filter.limit, 5);

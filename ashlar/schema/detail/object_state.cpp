@@ -223,11 +223,15 @@ std::string respell(std::string_view name, Naming naming) {
   return out;
 }
 
-std::string component_name(std::string_view name) {
+std::string component_name(std::string_view cpp_name) {
+  std::string name(cpp_name);
+  constexpr std::string_view kString = "std::basic_string<char>";
+  for (auto at = name.find(kString); at != std::string::npos; at = name.find(kString)) {
+    name.replace(at, kString.size(), "String");
+  }
   // Template arguments: "a::Page<b::Article, c::X>" → Page, then "Of" Article "And" X. Namespaces and punctuation go.
   std::string out, word;
   const auto flush = [&] {
-    if (word == "basic_string" || word == "string") word = "String";
     if (!word.empty() && out.size() > 0) word[0] = to_upper_ascii(word[0]);
     out += word;
     word.clear();
@@ -238,9 +242,9 @@ std::string component_name(std::string_view name) {
       word.clear();
       while (i + 1 < name.size() && name[i + 1] == ':') ++i;
     } else if (c == '(') {  // "(anonymous namespace)" and values
-      if (name.substr(i).starts_with("(anonymous")) {
+      if (std::string_view(name).substr(i).starts_with("(anonymous")) {
         i = name.find(')', i);
-        if (i == std::string_view::npos) break;
+        if (i == std::string::npos) break;
       }
     } else if (c == '<') {
       flush();
