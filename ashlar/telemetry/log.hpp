@@ -79,6 +79,13 @@ class Value {
   Value(const std::optional<T>& value) noexcept : Value() {
     if (value) *this = Value(*value);
   }
+  // A number with annotations: Annotated<int, ge{1}>.
+  template <class T>
+    requires requires(const T& number) {
+      requires std::is_arithmetic_v<std::remove_cvref_t<decltype(number.value)>>;
+      requires std::is_convertible_v<const T&, std::remove_cvref_t<decltype(number.value)>>;
+    }
+  Value(const T& number) noexcept : Value(number.value) {}
   // Secret<T> and whatever else must be asked to reveal itself.
   template <class T>
     requires requires(const T& value) { value.reveal(); }
@@ -157,7 +164,7 @@ inline void info(std::string_view message, Fields fields = {}) noexcept { write(
 inline void warn(std::string_view message, Fields fields = {}) noexcept { write(Level::warn, message, fields); }
 inline void error(std::string_view message, Fields fields = {}) noexcept { write(Level::error, message, fields); }
 
-// A part of the program with a name and a level of its own: `inline log::Logger logger{"pg.pool"};`
+// A part of the program with a name and a level of its own: `const log::Logger logger{"pg.pool"};` in a .cpp.
 class Logger {
  public:
   explicit Logger(std::string_view name);  // of static storage

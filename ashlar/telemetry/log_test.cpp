@@ -50,6 +50,10 @@ struct Output {
   }
 };
 
+struct Limit {  // as Annotated<int, ...>
+  int value;
+  operator const int&() const { return value; }
+};
 struct Money {
   int cents;
   std::string to_string() const { return std::to_string(cents / 100) + "." + std::to_string(cents % 100); }
@@ -81,6 +85,7 @@ TEST(Log, TakesObjectsDurationsOptionalsAndErrors) {
   std::optional<int> none;
   info("x", {{"price", Money{1234}},
              {"id", Uuid{}},
+             {"limit", Limit{20}},
              {"took", std::chrono::milliseconds(250)},
              {"none", none},
              {"some", std::optional<int>(3)},
@@ -89,7 +94,7 @@ TEST(Log, TakesObjectsDurationsOptionalsAndErrors) {
   EXPECT_THAT(
       capture.lines().at(0).json,
       EndsWith(
-          R"("price":"12.34","id":"00000000-0000-0000-0000-000000000000","took":0.25,"none":null,"some":3,"error":"no such article","max":18446744073709551615})"));
+          R"("price":"12.34","id":"00000000-0000-0000-0000-000000000000","limit":20,"took":0.25,"none":null,"some":3,"error":"no such article","max":18446744073709551615})"));
 }
 
 TEST(Log, FormatsNothingBelowItsLevel) {

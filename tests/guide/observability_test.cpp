@@ -35,7 +35,7 @@ TEST(ObservabilityGuide, CapturesLines) {
 }
 
 // sample: logger
-inline log::Logger invoices{"billing.invoices"};
+const log::Logger invoices{"billing.invoices"};
 
 void render(int pages) { invoices.debug("rendering", {{"pages", pages}}); }
 // end of sample
