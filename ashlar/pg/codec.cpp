@@ -4,6 +4,7 @@
 
 #include <charconv>
 
+#include <ashlar/pg/codec_schema.hpp>
 #include <ashlar/pg/detail/numeric.hpp>
 #include <ashlar/pg/wire.hpp>
 
@@ -65,6 +66,32 @@ std::optional<std::string_view> ArrayReader::next() {
   if (length >= 0) out = in.bytes(static_cast<std::size_t>(length));
   rest_ = in.rest();
   return out;
+}
+
+void bad_enum(std::string_view text) { throw BadValue(fmt::format("`{}`, which is no value of the C++ enum", text)); }
+void bad_text(std::string_view text) { throw BadValue(fmt::format("`{}`, which the C++ type cannot read", text)); }
+void bad_json(schema::Errors& errors) {
+  throw BadValue(fmt::format("JSON that does not fit: {}", schema::ValidationError(std::move(errors)).message()));
+}
+
+CompositeReader::CompositeReader(std::string_view bytes) {
+  wire::Reader in(bytes);
+  count_ = in.get<std::uint32_t>();
+  rest_ = in.rest();
+}
+CompositeReader::Column CompositeReader::next() {
+  if (index_++ >= count_) bad_value(fmt::format("a composite of {} fields, fewer than the struct has members", count_));
+  wire::Reader in(rest_);
+  Column out{in.get<std::uint32_t>(), false, {}};
+  const auto length = in.get<std::int32_t>();
+  out.null = length < 0;
+  if (length > 0) out.bytes = in.bytes(static_cast<std::size_t>(length));
+  rest_ = in.rest();
+  return out;
+}
+void CompositeReader::finish() const {
+  if (index_ < count_)
+    bad_value(fmt::format("a composite of {} fields, more than the {} members of the struct", count_, index_));
 }
 
 }  // namespace detail

@@ -289,14 +289,22 @@ struct Codec<Secret<T>> {
   }
 };
 
+/// A struct as an argument travels as JSON; see codec_schema.hpp.
+template <class T>
+struct StructArgument;
+
 template <class T>
 void encode_value(Params& out, const T& value) {
-  Codec<T>::encode(out, value);
+  if constexpr (HasCodec<T>) {
+    Codec<T>::encode(out, value);
+  } else {
+    StructArgument<T>::encode(out, value);
+  }
 }
 template <class T>
 void encode_value(Params& out, const std::optional<T>& value) {
   if (value) {
-    Codec<T>::encode(out, *value);
+    encode_value(out, *value);
   } else {
     out.null();
   }
@@ -306,8 +314,10 @@ template <class T>
 bool accepts_parameter(const TypeMap& types, Oid type) {
   if constexpr (requires { Codec<T>::accepts_parameter(types, type); }) {
     return Codec<T>::accepts_parameter(types, type);
-  } else {
+  } else if constexpr (HasCodec<T>) {
     return Codec<T>::accepts(types, type);
+  } else {
+    return detail::is_json(types.base(type));
   }
 }
 

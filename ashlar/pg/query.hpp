@@ -34,7 +34,8 @@ struct Bare<std::optional<T>> {
 template <class T>
 bool accepts_argument(const TypeMap& types, Oid type) {
   using Inner = typename Bare<T>::type;
-  static_assert(HasCodec<Inner>, "no pg::Codec for this argument's type: see ashlar/pg/codec.hpp");
+  static_assert(HasCodec<Inner> || schema::Reflected<Inner>,
+                "no pg::Codec for this argument's type: see ashlar/pg/codec.hpp");
   return pg::accepts_parameter<Inner>(types, type);
 }
 

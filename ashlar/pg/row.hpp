@@ -14,6 +14,7 @@
 #include <vector>
 
 #include <ashlar/pg/codec.hpp>
+#include <ashlar/pg/codec_schema.hpp>
 #include <ashlar/pg/type_map.hpp>
 #include <ashlar/pg/wire.hpp>
 #include <ashlar/schema/reflect.hpp>
@@ -89,15 +90,6 @@ template <class T>
 inline constexpr bool kIsOptional = false;
 template <class T>
 inline constexpr bool kIsOptional<std::optional<T>> = true;
-
-/// How a struct is read from one column; specialised by codec_schema.hpp.
-template <class T>
-struct StructColumn {
-  static void decode(Oid type, std::string_view bytes, T& out);
-};
-/// A first member that wants the json column for itself, so that the struct around it is flat.
-template <class T>
-inline constexpr bool kTakesJson = false;
 
 template <class T>
 consteval bool first_takes_json();

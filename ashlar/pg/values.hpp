@@ -54,7 +54,11 @@ struct Range {
     return static_cast<std::uint8_t>((lower && lower_inclusive ? 2 : 0) | (upper && upper_inclusive ? 4 : 0) |
                                      (lower ? 0 : 8) | (upper ? 0 : 16));
   }
-  bool operator==(const Range&) const = default;
+  /// Whether a bound that is missing counts as inclusive makes no difference; all empty ranges are equal.
+  friend bool operator==(const Range& a, const Range& b) {
+    if (a.empty || b.empty) return a.empty == b.empty;
+    return a.flags() == b.flags() && a.lower == b.lower && a.upper == b.upper;
+  }
 };
 
 struct RangeBounds {
