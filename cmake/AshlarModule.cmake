@@ -44,7 +44,7 @@ function(ashlar_module name)
   add_library(ashlar::${name} ALIAS ashlar_${name})
   set_target_properties(ashlar_${name} PROPERTIES EXPORT_NAME ${name})
   set_property(GLOBAL APPEND PROPERTY ASHLAR_MODULES ${name})
-  target_compile_features(ashlar_${name} ${scope} cxx_std_23)
+  target_compile_options(ashlar_${name} ${scope} ${ASHLAR_LANGUAGE})
   target_include_directories(ashlar_${name} ${scope}
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:include>)
   foreach(use ${arg_USES})

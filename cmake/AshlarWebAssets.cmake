@@ -13,5 +13,5 @@ add_custom_command(
 
 add_library(ashlar_web_assets STATIC "${web_build_dir}/web_assets.cpp")
 set_target_properties(ashlar_web_assets PROPERTIES EXPORT_NAME web_assets CXX_CLANG_TIDY "")
-target_compile_features(ashlar_web_assets PRIVATE cxx_std_23)
+target_compile_options(ashlar_web_assets PRIVATE ${ASHLAR_LANGUAGE})
 target_include_directories(ashlar_web_assets PRIVATE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>)

@@ -167,6 +167,19 @@ Task<T> any(Task<T> first, Task<Rest>... rest) {
   if constexpr (!std::is_void_v<T>) co_return std::move(*result);
 }
 
+/// The first task to end decides, by its value or its error; the others are cancelled and waited for.
+template <class T, class... Rest>
+  requires(std::is_same_v<T, Rest> && ...)
+Task<T> race(Task<T> first, Task<Rest>... rest) {
+  std::optional<detail::Stored<T>> result;
+  detail::Children children;  // an error cancels the others, and so does a value: see store_first
+  children.start(detail::store_first(std::move(first), result, children));
+  (children.start(detail::store_first(std::move(rest), result, children)), ...);
+  co_await children.join();
+  if (!result) children.rethrow();
+  if constexpr (!std::is_void_v<T>) co_return std::move(*result);
+}
+
 /// Runs the task with a deadline of `limit` from now (or the current one, if that is sooner). When it passes, what the
 /// task waits for throws DeadlineExceeded inside it.
 template <class T>

@@ -62,6 +62,14 @@ TEST(Any, GivesTheFirstErrorWhenAllFail) {
   EXPECT_THROW(run(async::any(fail_after(1ms), fail_after(2ms))), std::runtime_error);
 }
 
+TEST(Race, EndsWithTheFirstThatEndsWhetherByValueOrError) {
+  EXPECT_EQ(run(async::race(after(1h, 1), after(1ms, 2))), 2);
+  bool cancelled = false;
+  const auto failing = []() -> Task<void> { co_await fail_after(1ms); };
+  EXPECT_THROW(run(async::race(note_cancel(cancelled), failing())), std::runtime_error);
+  EXPECT_TRUE(cancelled);
+}
+
 TEST(Timeout, GivesTheValueWhenTheTaskIsInTime) { EXPECT_EQ(run(async::timeout(1h, after(1ms, 5))), 5); }
 
 TEST(Timeout, ThrowsDeadlineExceededIntoTheTask) {

@@ -98,7 +98,7 @@ void Loop::run() {
         static_cast<IoHandler*>(event.data.ptr)->on_io(event.events);
       }
     }
-    stats_.events += static_cast<std::uint64_t>(std::max(event_count_, 0));
+    stats_.events.add(static_cast<std::uint64_t>(std::max(event_count_, 0)));
     event_count_ = event_index_ = 0;
     if (woken) {
       std::uint64_t count = 0;
@@ -110,11 +110,11 @@ void Loop::run() {
     run_ready();
     run_hooks();
 
-    ++stats_.ticks;
+    stats_.ticks.add();
     tick_end = Clock::now();
     const auto spent = as_ns(tick_end) - as_ns(now_);
-    stats_.busy_ns += spent;
-    stats_.longest_tick_ns = std::max(stats_.longest_tick_ns, spent);
+    stats_.busy_ns.add(spent);
+    if (spent > stats_.longest_tick_ns.get()) stats_.longest_tick_ns.set(spent);
   }
   busy_since_.store(0, std::memory_order_relaxed);
   stop_.store(false, std::memory_order_relaxed);
@@ -128,11 +128,13 @@ void Loop::run_ready() noexcept {
   while (waiter != nullptr) {
     Waiter* next = waiter->next_ready_;
     detail::current_context = waiter->context_;
-    ++stats_.resumed;
+    set_running(waiter->context_ != nullptr ? waiter->context_->route : nullptr);
+    stats_.resumed.add();
     waiter->handle_.resume();
     waiter = next;
   }
   detail::current_context = nullptr;
+  set_running(nullptr);
 }
 
 void Loop::run_hooks() noexcept {

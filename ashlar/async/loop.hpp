@@ -10,6 +10,7 @@
 #include <ashlar/async/context.hpp>
 #include <ashlar/async/timer.hpp>
 #include <ashlar/async/waiter.hpp>
+#include <ashlar/base/stat_number.hpp>
 
 namespace ashlar::async {
 
@@ -42,14 +43,13 @@ class TickHook {
   TickHook** link_ = nullptr;
 };
 
-/// Counts of one loop; plain numbers of its own thread, read by others only through Loop::snapshot().
+/// Counts of one loop. Written by its thread, read by any.
 struct LoopStats {
-  std::uint64_t ticks = 0;
-  std::uint64_t events = 0;
-  std::uint64_t resumed = 0;  ///< coroutines resumed
-  std::uint64_t busy_ns = 0;  ///< time not spent waiting in epoll
-  std::uint64_t longest_tick_ns = 0;
-  std::uint64_t timers = 0;  ///< armed now
+  StatNumber ticks;
+  StatNumber events;           ///< of descriptors
+  StatNumber resumed;          ///< coroutines
+  StatNumber busy_ns;          ///< time not spent waiting in epoll
+  StatNumber longest_tick_ns;  ///< since the loop began
 };
 
 class Loop {

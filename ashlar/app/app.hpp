@@ -1,0 +1,262 @@
+// App: the routes of a service and everything they need, in one object.
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <ashlar/app/middleware.hpp>
+#include <ashlar/app/router.hpp>
+#include <ashlar/async/component.hpp>
+
+namespace ashlar {
+
+struct AppOptions {
+  std::string title = "API";
+  std::string version = "0.1.0";
+  std::string summary = {};
+  std::string description = {};
+  std::vector<std::pair<std::string, std::string>> servers = {};  ///< URL and description, for OpenAPI
+  std::vector<std::pair<std::string, std::string>> tags = {};     ///< name and description, in order
+  std::string license_name = {};
+  std::string license_url = {};
+  std::string docs_path = "/docs";             ///< the documentation pages; empty: none
+  std::string openapi_path = "/openapi.json";  ///< empty: none
+  std::string metrics_path = "/metrics";       ///< empty: none
+  std::string health_path = "/health";         ///< with /live and /ready below it; empty: none
+  bool request_id = true;                      ///< see RequestId
+  bool security_headers = true;                ///< see SecurityHeaders
+};
+
+namespace detail {
+
+class Core;
+
+/// A function that takes resources by reference, and the command line's arguments as std::vector<std::string>.
+using Bound = std::function<Task<int>(Core&, std::vector<std::string>)>;
+
+void* core_resource(Core& core, unsigned key);
+
+template <class P>
+decltype(auto) program_argument(Core& core, std::vector<std::string>& arguments) {
+  if constexpr (std::is_same_v<std::remove_cvref_t<P>, std::vector<std::string>>) {
+    return std::move(arguments);
+  } else {
+    static_assert(std::is_lvalue_reference_v<P>,
+                  "hooks and commands take resources by reference, and std::vector<std::string> arguments");
+    return *static_cast<std::remove_cvref_t<P>*>(core_resource(core, kResourceKey<std::remove_cvref_t<P>>));
+  }
+}
+
+template <class F, class... P>
+Task<int> call_bound(F& function, Core& core, std::vector<std::string> arguments, List<P...>) {
+  using Result = typename Signature<F>::Result;
+  if constexpr (std::is_same_v<Result, Task<int>>) {
+    co_return co_await function(program_argument<P>(core, arguments)...);
+  } else if constexpr (async::is_task<Result>) {
+    co_await function(program_argument<P>(core, arguments)...);
+    co_return 0;
+  } else if constexpr (std::is_same_v<Result, int>) {
+    co_return function(program_argument<P>(core, arguments)...);
+  } else {
+    function(program_argument<P>(core, arguments)...);
+    co_return 0;
+  }
+}
+
+template <class F>
+Bound bind_program(F function) {
+  auto kept = std::make_shared<F>(std::move(function));  // outlives its coroutines
+  return [kept](Core& core, std::vector<std::string> arguments) {
+    return call_bound(*kept, core, std::move(arguments), typename Signature<F>::Parameters{});
+  };
+}
+
+template <class F, class... P>
+std::vector<unsigned> bound_resources(List<P...>) {
+  std::vector<unsigned> keys;
+  const auto add = [&]<class Q>(std::type_identity<Q>) {
+    if constexpr (std::is_lvalue_reference_v<Q>) keys.push_back(kResourceKey<std::remove_cvref_t<Q>>);
+  };
+  (add(std::type_identity<P>{}), ...);
+  return keys;
+}
+
+}  // namespace detail
+
+/// Made in main(), filled with routes, and given to run(). Nothing may be added once it runs. Adding things that
+/// contradict each other (two equal routes, a resource that nobody provides) is reported by run() before it serves.
+class App {
+ public:
+  explicit App(AppOptions options = {});
+  ~App();
+  App(const App&) = delete;
+  App& operator=(const App&) = delete;
+
+  // ---- routes
+  // --------------------------------------------------------------------------------------------------------
+  template <FixedString Pattern, class F>
+  App& get(F handler, RouteOptions options = {}) {
+    return add<http::Method::get, Pattern>(std::move(handler), std::move(options));
+  }
+  template <FixedString Pattern, class F>
+  App& post(F handler, RouteOptions options = {}) {
+    return add<http::Method::post, Pattern>(std::move(handler), std::move(options));
+  }
+  template <FixedString Pattern, class F>
+  App& put(F handler, RouteOptions options = {}) {
+    return add<http::Method::put, Pattern>(std::move(handler), std::move(options));
+  }
+  template <FixedString Pattern, class F>
+  App& patch(F handler, RouteOptions options = {}) {
+    return add<http::Method::patch, Pattern>(std::move(handler), std::move(options));
+  }
+  template <FixedString Pattern, class F>
+  App& del(F handler, RouteOptions options = {}) {
+    return add<http::Method::del, Pattern>(std::move(handler), std::move(options));
+  }
+  template <http::Method M, FixedString Pattern, class F>
+  App& add(F handler, RouteOptions options = {}) {
+    add_route(detail::make_route<M, Pattern>(std::move(handler), std::move(options)));
+    return *this;
+  }
+  template <FixedString Prefix>
+  App& include(Router<Prefix> router) {
+    for (auto& route : router.take()) add_route(std::move(route));
+    return *this;
+  }
+  /// Another application below a path: "/v1". It has its own documents, middleware and error format, and shares nothing
+  /// but the server; its components are started with this one's.
+  App& mount(std::string prefix, App& other);
+  /// Another application for a host name ("api.example.com"), whatever the port.
+  App& host(std::string name, App& other);
+
+  // ---- resources
+  // -------------------------------------------------------------------------------------------------------
+  /// Makes an object available to handlers as `T&`. It must outlive the application. A Component is started and stopped
+  /// with it.
+  template <class T>
+  App& provide(T& object) {
+    provide_object(detail::kResourceKey<std::remove_const_t<T>>, const_cast<std::remove_const_t<T>*>(&object));
+    return *this;
+  }
+  /// Makes the object at start-up: `app.provide<Mailer>([](const Settings& settings, pg::Db& db) { return
+  /// std::make_unique<Mailer>(…); })`. Its parameters are resources too, made before it, whatever the order of the
+  /// calls.
+  template <class T, class F>
+  App& provide(F factory) {
+    using Parameters = typename detail::Signature<F>::Parameters;
+    auto kept = std::make_shared<F>(std::move(factory));
+    provide_factory(detail::kResourceKey<T>, detail::bound_resources<F>(Parameters{}),
+                    [kept](detail::Core& core) { return make<T>(*kept, core, Parameters{}); });
+    return *this;
+  }
+
+  // ---- around requests
+  // -------------------------------------------------------------------------------------------------
+  /// Adds middleware; the first added is the outermost.
+  template <class M>
+    requires std::is_base_of_v<Middleware, M>
+  App& use(M middleware) {
+    add_middleware(std::make_shared<M>(std::move(middleware)));
+    return *this;
+  }
+  /// A dependency before every route of the application.
+  App& depends_on(RouteDependency dependency);
+
+  /// What an exception of this type is to the client. The mapping added last is asked first.
+  template <class E, class F>
+  App& on_error(F to_problem) {
+    add_error_mapping([to_problem = std::move(to_problem)](const std::exception& error) -> std::optional<Problem> {
+      if (const auto* match = dynamic_cast<const E*>(&error)) return to_problem(*match);
+      return std::nullopt;
+    });
+    return *this;
+  }
+  /// The shape of every error on the wire, in place of RFC 9457: `app.error_format<ErrorBody>([](const Problem&
+  /// problem) { return ErrorBody{…}; });` It shows in OpenAPI.
+  template <class T, class F>
+  App& error_format(F to_body, std::string_view content_type = "application/json; charset=utf-8") {
+    set_error_format(content_type, &schema::type_info<T>(),
+                     [to_body = std::move(to_body)](const Problem& problem, std::string& out) {
+                       schema::write_json<T>(to_body(problem), out);
+                     });
+    return *this;
+  }
+
+  // ---- life
+  // ------------------------------------------------------------------------------------------------------------
+  /// Runs once before serving, after the components have started. Takes resources by reference; may be a Task. Throws
+  /// to refuse.
+  template <class F>
+  App& on_start(F hook) {
+    add_hook(true, detail::bind_program(std::move(hook)));
+    return *this;
+  }
+  /// Runs once after the last request, before the components stop.
+  template <class F>
+  App& on_stop(F hook) {
+    add_hook(false, detail::bind_program(std::move(hook)));
+    return *this;
+  }
+  /// A command of the program: `./blog seed ARGS`. Takes resources by reference and the arguments as
+  /// std::vector<std::string>; may be a Task; an int is the exit code.
+  template <class F>
+  App& command(std::string name, std::string help, F function) {
+    add_command(std::move(name), std::move(help),
+                detail::bound_resources<F>(typename detail::Signature<F>::Parameters{}),
+                detail::bind_program(std::move(function)));
+    return *this;
+  }
+  /// A check that `check` and start-up run: gives the problems found, empty when all is well.
+  App& check(std::function<Task<std::vector<std::string>>()> check);
+
+  [[nodiscard]] const AppOptions& options() const noexcept;
+  /// The OpenAPI document, as JSON text.
+  [[nodiscard]] std::string openapi();
+
+  /// For tests and embedding: what run() does around serving. `start` throws what makes run() refuse to serve; it and
+  /// `stop` run on the loop that serves.
+  Task<void> start();
+  Task<void> stop();
+  [[nodiscard]] http::Handler& handler() noexcept;
+  [[nodiscard]] detail::Core& core() noexcept { return *core_; }
+
+ private:
+  template <class T, class F, class... P>
+  static std::shared_ptr<void> make(F& factory, detail::Core& core, detail::List<P...>) {
+    using Result = typename detail::Signature<F>::Result;
+    std::vector<std::string> none;
+    if constexpr (std::is_same_v<Result, T>) {
+      return std::make_shared<T>(factory(detail::program_argument<P>(core, none)...));
+    } else {
+      return std::shared_ptr<T>(factory(detail::program_argument<P>(core, none)...));
+    }
+  }
+
+  void add_route(detail::Route route);
+  void provide_object(unsigned key, void* object);
+  void provide_factory(unsigned key, std::vector<unsigned> needs,
+                       std::function<std::shared_ptr<void>(detail::Core&)> make);
+  void add_middleware(std::shared_ptr<Middleware> middleware);
+  void add_error_mapping(std::function<std::optional<Problem>(const std::exception&)> mapping);
+  void set_error_format(std::string_view content_type, const schema::TypeInfo* type,
+                        std::function<void(const Problem&, std::string&)> write);
+  void add_hook(bool start, detail::Bound hook);
+  void add_command(std::string name, std::string help, std::vector<unsigned> needs, detail::Bound function);
+
+  std::unique_ptr<detail::Core> core_;
+};
+
+/// Runs the program's command line: `serve` (the default), `routes`, `openapi`, `settings`, `check`, those of the
+/// components (`migrate`, …) and its own. Gives the exit code; errors go to standard error with what to do.
+int run(App& app, int argc, char** argv);
+
+}  // namespace ashlar

@@ -1,0 +1,37 @@
+// Depends<function>: the result of a dependency, in a handler's or another dependency's parameter list.
+#pragma once
+
+#include <type_traits>
+
+#include <ashlar/app/detail/traits.hpp>
+#include <ashlar/app/parameters.hpp>
+
+namespace ashlar {
+
+/// Used like a pointer to the result, or as the result itself where a reference to it is wanted. Every Depends of the
+/// same function in one request is the same object.
+template <auto Function>
+class Depends {
+ public:
+  using Result = detail::unwrapped_t<typename detail::Signature<decltype(Function)>::Result>;
+  using value_type = std::remove_cvref_t<Result>;
+  static_assert(!std::is_void_v<Result>, "a dependency returns something; one that only checks may return Checked");
+
+  explicit Depends(value_type& value) noexcept : value_(&value) {}
+  value_type* operator->() const noexcept { return value_; }
+  value_type& operator*() const noexcept { return *value_; }
+  operator value_type&() const noexcept { return *value_; }  // NOLINT: meant to be implicit
+
+ private:
+  value_type* value_;
+};
+
+/// The result of a dependency that only checks something (and throws when it does not hold).
+struct Checked {};
+
+/// Marks a dependency whose result is destroyed after the answer is on its way, not before: specialise for the
+/// function. `template <> inline constexpr bool ashlar::kCleanUpAfterAnswer<&trace_file> = true;`
+template <auto Function>
+inline constexpr bool kCleanUpAfterAnswer = false;
+
+}  // namespace ashlar

@@ -1,0 +1,80 @@
+// What a route takes and gives, as data: read by OpenAPI, `routes`, and the start-up checks. Filled in from the
+// handler's type.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <ashlar/http/request.hpp>
+
+namespace ashlar::schema {
+struct TypeInfo;
+}
+
+namespace ashlar {
+
+enum class In : std::uint8_t { path, query, header, cookie };
+
+/// One parameter outside of the body.
+struct ParameterInfo {
+  std::string name;  ///< as on the wire
+  In in = In::query;
+  bool required = true;
+  const schema::TypeInfo* type = nullptr;
+};
+
+/// Members of a struct that are read from the query string, headers or cookies, one parameter each.
+struct ParameterModelInfo {
+  In in = In::query;
+  const schema::TypeInfo* type = nullptr;
+};
+
+struct BodyInfo {
+  std::string content_type = "application/json";
+  const schema::TypeInfo* type = nullptr;  ///< null: any bytes
+  bool required = true;
+};
+
+struct ResponseInfo {
+  int status = 200;
+  std::string description;                 ///< empty: the status's reason phrase
+  std::string content_type;                ///< empty: no body
+  const schema::TypeInfo* type = nullptr;  ///< null: no schema, as for HTML
+  bool error = false;                      ///< described by the application's error format
+};
+
+struct SecurityInfo {
+  std::string scheme;  ///< name in components.securitySchemes
+  std::string kind;    ///< "http" or "apiKey"
+  std::string detail;  ///< http: "bearer", "basic"; apiKey: the header's name
+  std::vector<std::string> scopes;
+  bool optional = false;
+};
+
+/// Everything known about one operation.
+struct OperationInfo {
+  std::vector<ParameterInfo> parameters;
+  std::vector<ParameterModelInfo> parameter_models;
+  std::optional<BodyInfo> body;
+  std::vector<ResponseInfo> responses;
+  std::vector<SecurityInfo> security;
+  std::vector<std::string> resources;  ///< C++ names of the resources that the handler and its dependencies use
+};
+
+/// What the program says about a route.
+struct RouteOptions {
+  std::string summary = {};
+  std::string description = {};
+  std::vector<std::string> tags = {};
+  std::string operation_id = {};  ///< default: made from method and path, stable
+  bool deprecated = false;
+  bool hidden = false;           ///< not in OpenAPI
+  int status = 0;                ///< of the successful answer; 0: what the return type says
+  std::vector<int> errors = {};  ///< statuses that the handler may answer beside those known from its parameters
+  std::optional<std::uint64_t> max_body = {};  ///< bytes; default: the server's
+};
+
+}  // namespace ashlar

@@ -1,0 +1,120 @@
+// Core: the application as it runs. Built by App, immutable while it serves.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <ashlar/app/app.hpp>
+#include <ashlar/app/detail/route_tree.hpp>
+#include <ashlar/async/sync.hpp>
+#include <ashlar/http/exchange.hpp>
+#include <ashlar/telemetry/metric.hpp>
+
+namespace ashlar::detail {
+
+/// Request durations of one route, one histogram a status; found without a lock once made.
+struct Route::Metrics {
+  static constexpr std::size_t kStatuses = 24;
+  struct Entry {
+    std::atomic<int> status{0};
+    metrics::Histogram duration;
+  };
+  std::array<Entry, kStatuses> entries;
+  std::mutex adding;
+};
+
+class Core final : public http::Handler {
+ public:
+  struct Provider {
+    unsigned key;
+    std::vector<unsigned> needs;
+    std::function<std::shared_ptr<void>(Core&)> make;  // null: `object` is there
+    void* object = nullptr;
+  };
+  struct ProgramCommand {
+    std::string name;
+    std::string help;
+    std::vector<unsigned> needs;
+    Bound run;
+  };
+  struct Mounted {
+    std::string prefix;  // or a host
+    App* app;
+  };
+
+  explicit Core(AppOptions the_options) : options(std::move(the_options)) {}
+
+  // ---- serving ---------------------------------------------------------------------------------------------------
+  void handle(http::Exchange& exchange) noexcept override;
+  std::uint64_t body_limit(const http::Request& head, std::uint64_t standard) noexcept override;
+
+  // ---- life ------------------------------------------------------------------------------------------------------
+  /// Routes, resources and metrics; throws Invalid with every contradiction found. Once.
+  void prepare();
+  /// Components and hooks; on the loop of the caller.
+  Task<void> start();
+  Task<void> start_loop(async::Loop& loop);
+  /// The program's own checks and start hooks, when the loops have started; throws what refuses to serve.
+  Task<void> begin();
+  Task<void> stop_loop(async::Loop& loop);
+  Task<void> stop();
+  /// Until the background work of all loops has ended.
+  Task<void> drain_background();
+  /// The components of this application and the mounted ones, in order.
+  std::vector<async::Component*> all_components();
+  Task<std::vector<std::string>> run_checks();
+  std::string openapi();
+
+  // ---- answers ---------------------------------------------------------------------------------------------------
+  Problem problem_of(const std::exception_ptr& error) const;
+  void write_problem(http::Exchange& exchange, const Problem& problem) const;
+  void record(const Call& call) noexcept;
+
+  AppOptions options;
+  std::vector<std::unique_ptr<Route>> routes;
+  RouteTree tree;
+  std::vector<Provider> providers;
+  std::vector<void*> resources;              // by key
+  std::vector<std::shared_ptr<void>> owned;  // made here, in order
+  std::vector<async::Component*> components;
+  std::vector<std::shared_ptr<Middleware>> middleware;
+  std::vector<RouteDependency> dependencies;
+  std::vector<std::function<std::optional<Problem>(const std::exception&)>> mappings;
+  std::string_view error_content_type;
+  const schema::TypeInfo* error_type = nullptr;
+  std::function<void(const Problem&, std::string&)> error_writer;
+  std::vector<Bound> start_hooks;
+  std::vector<Bound> stop_hooks;
+  std::vector<ProgramCommand> commands;
+  std::vector<std::function<Task<std::vector<std::string>>()>> checks;
+  std::vector<Mounted> mounts;
+  std::vector<Mounted> hosts;
+  std::atomic<bool> draining{false};
+
+ private:
+  bool find_route(Call& call);
+  bool redirect_slash(Call& call, std::string_view path) const;
+  Core* delegate(http::Exchange& exchange);
+  void add_builtin_routes();
+  void make_resources();
+
+  bool prepared_ = false;
+  std::size_t started_ = 0;
+  std::once_flag openapi_once_;
+  std::string openapi_text_;
+  Route unmatched_;
+  metrics::UpDownCounter active_;
+
+ public:
+  std::atomic<std::int64_t> background_running{0};
+  async::Event background_idle;
+};
+
+}  // namespace ashlar::detail

@@ -1,0 +1,273 @@
+// From a handler to a Route: the checks while compiling, and the function that the running program calls.
+#pragma once
+
+#include <memory>
+#include <utility>
+
+#include <ashlar/app/detail/pattern.hpp>
+#include <ashlar/app/detail/resolve.hpp>
+#include <ashlar/app/detail/respond.hpp>
+
+namespace ashlar::detail {
+
+constexpr std::string_view method_name(http::Method method) {
+  constexpr std::string_view names[] = {"GET",     "HEAD",    "POST",  "PUT",   "DELETE",
+                                        "CONNECT", "OPTIONS", "TRACE", "PATCH", "?"};
+  return names[static_cast<std::size_t>(method)];
+}
+constexpr bool takes_body(http::Method method) {
+  return method == http::Method::post || method == http::Method::put || method == http::Method::patch ||
+         method == http::Method::del;
+}
+
+consteval Message route_message(http::Method method, std::string_view pattern) {
+  Message message;
+  message.add("route ").add(method_name(method)).add(" ").add(pattern).add(": ");
+  return message;
+}
+
+// ---- checks
+// ----------------------------------------------------------------------------------------------------------
+
+template <class P>
+consteval Source source_of() {
+  return Extractor<parameter_t<P>>::kSource;
+}
+
+template <class P>
+consteval Message unreadable_message(http::Method method, std::string_view pattern) {
+  return route_message(method, pattern)
+      .add("cannot read a parameter of type ")
+      .add(type_name<P>())
+      .add(
+          "; a parameter is a struct (the JSON body), Path<\"name\", T>, Query<T>, Header<T>, Cookie<T>, Form<T>, "
+          "Body<T>, "
+          "Credentials, Depends<function>, or a provided resource by reference");
+}
+consteval Message no_parameter_message(http::Method method, std::string_view pattern, std::string_view name) {
+  auto message = route_message(method, pattern);
+  message.add("takes Path<\"").add(name).add("\">, but the route has no {").add(name).add("}; ");
+  describe_parameters(message, pattern);
+  return message;
+}
+template <class P>
+consteval Message no_body_message(http::Method method, std::string_view pattern) {
+  return route_message(method, pattern)
+      .add("takes a body of type ")
+      .add(type_name<P>())
+      .add(", but a ")
+      .add(method_name(method))
+      .add(" request has none; read it with Query<T>, or use POST, PUT or PATCH");
+}
+
+template <http::Method M, FixedString Pattern, class P>
+consteval void check_parameter() {
+  if constexpr (!kIsDependency<P>) {
+    ASHLAR_REQUIRE(Extractable<parameter_t<P>>, unreadable_message<P>(M, Pattern),
+                   "a handler's parameter is of a type that cannot be read from a request");
+    if constexpr (Extractable<parameter_t<P>>) {
+      constexpr Source source = source_of<P>();
+      if constexpr (source == Source::path) {
+        constexpr auto name = Extractor<parameter_t<P>>::kName;
+        ASHLAR_REQUIRE(pattern_has(Pattern, name), no_parameter_message(M, Pattern, name),
+                       "a handler takes Path<\"name\">, but its route has no {name}");
+      }
+      if constexpr (source == Source::body || source == Source::form) {
+        ASHLAR_REQUIRE(takes_body(M), no_body_message<P>(M, Pattern),
+                       "a handler takes a body, but its method has none");
+      }
+    }
+  }
+}
+
+template <class P>
+consteval unsigned count_body() {
+  if constexpr (kIsDependency<P>) {
+    return 0;
+  } else if constexpr (Extractable<parameter_t<P>>) {
+    return source_of<P>() == Source::body || source_of<P>() == Source::form ? 1 : 0;
+  } else {
+    return 0;
+  }
+}
+template <class... P>
+consteval unsigned count_bodies(List<P...>) {
+  return (0U + ... + count_body<P>());
+}
+template <class... D>
+consteval unsigned count_dependency_bodies(List<D...>) {
+  return (0U + ... + count_bodies(typename dependency_signature<D>::Parameters{}));
+}
+
+template <http::Method M, FixedString Pattern, class... P>
+consteval void check_parameters(List<P...>) {
+  (check_parameter<M, Pattern, P>(), ...);
+}
+template <http::Method M, FixedString Pattern, class... D>
+consteval void check_dependencies(List<D...>) {
+  (check_parameters<M, Pattern>(typename dependency_signature<D>::Parameters{}), ...);
+}
+
+template <class F>
+consteval bool readable() {
+  return HasSignature<F>;
+}
+
+template <http::Method M, FixedString Pattern, class F>
+consteval bool check_handler() {
+  ASHLAR_REQUIRE(pattern_problem(Pattern).empty(), route_message(M, Pattern).add(pattern_problem(Pattern)),
+                 "this route's path is not well-formed");
+  ASHLAR_REQUIRE(
+      readable<F>(),
+      route_message(M, Pattern).add("the handler is a generic lambda or no function; name the types of its parameters"),
+      "the handler is a generic lambda or no function; name the types of its parameters");
+  if constexpr (readable<F>()) {
+    using Parameters = typename Signature<F>::Parameters;
+    using Dependencies = dependencies_t<Parameters>;
+    check_parameters<M, Pattern>(Parameters{});
+    check_dependencies<M, Pattern>(Dependencies{});
+    ASHLAR_REQUIRE((count_bodies(Parameters{}) + count_dependency_bodies(Dependencies{}) <= 1),
+                   route_message(M, Pattern).add("takes two bodies; put them into one struct, a member each"),
+                   "a handler takes two bodies; put them into one struct, a member each");
+  }
+  return true;
+}
+
+// ---- running
+// -----------------------------------------------------------------------------------------------------------
+
+template <class F>
+struct Invoker {
+  using Result = typename Signature<F>::Result;
+  using Value = unwrapped_t<Result>;
+  using Parameters = typename Signature<F>::Parameters;
+  using Dependencies = dependencies_t<Parameters>;
+
+  template <class... D>
+  static consteval bool any_async(List<D...>) {
+    return (kIsAsync<D> || ... || async::is_task<Result>);
+  }
+  static constexpr bool kAsync = any_async(Dependencies{});
+
+  template <class... D>
+  static void run_now(Call& call, List<D...>) {
+    schema::Errors errors;
+    [[maybe_unused]] Frame<Dependencies> frame;
+    (resolve_now<D>(call, frame, errors), ...);
+    arguments_t<Parameters> arguments;
+    if constexpr (decltype(arguments)::kReads) arguments.read(call, errors);
+    if (!errors.empty()) [[unlikely]]
+      throw_invalid(errors);
+    auto& function = *static_cast<F*>(const_cast<void*>(call.route->handler.get()));
+    if constexpr (std::is_void_v<Value>) {
+      arguments.apply(function, frame);
+      Respond<void>::write(call);
+    } else {
+      Respond<Value>::write(call, arguments.apply(function, frame));
+    }
+  }
+
+  template <class... D>
+  static Task<void> run_later(Call& call, List<D...>) {
+    schema::Errors errors;
+    [[maybe_unused]] Frame<Dependencies> frame;
+    (co_await resolve<D>(call, frame, errors), ...);
+    arguments_t<Parameters> arguments;
+    if constexpr (decltype(arguments)::kReads) arguments.read(call, errors);
+    if (!errors.empty()) [[unlikely]]
+      throw_invalid(errors);
+    auto& function = *static_cast<F*>(const_cast<void*>(call.route->handler.get()));
+    if constexpr (!async::is_task<Result>) {
+      if constexpr (std::is_void_v<Value>) {
+        arguments.apply(function, frame);
+        Respond<void>::write(call);
+      } else {
+        Respond<Value>::write(call, arguments.apply(function, frame));
+      }
+    } else if constexpr (std::is_void_v<Value>) {
+      co_await arguments.apply(function, frame);
+      Respond<void>::write(call);
+    } else {
+      Respond<Value>::write(call, co_await arguments.apply(function, frame));
+    }
+  }
+
+  static bool invoke(Call& call) {
+    if constexpr (kAsync) {
+      async::launch(run_later(call, Dependencies{}), call);
+      return false;
+    } else {
+      run_now(call, Dependencies{});
+      return true;
+    }
+  }
+
+  static void describe(OperationInfo& info) {
+    describe_dependencies(info, Dependencies{});
+    describe_all(info, Parameters{});
+    Respond<Value>::describe(info);
+  }
+
+  static std::vector<unsigned> resources() {
+    std::vector<unsigned> keys;
+    add_dependency_resources(keys, Dependencies{});
+    add_resources(keys, Parameters{});
+    return keys;
+  }
+};
+
+template <http::Method M, FixedString Pattern, class F>
+Route make_route(F handler, RouteOptions options) {
+  static_assert(check_handler<M, Pattern, F>());
+  Route route;
+  route.method = M;
+  route.pattern = std::string(Pattern.view());
+  route.options = std::move(options);
+  if constexpr (HasSignature<F>) {
+    route.handler = std::make_shared<F>(std::move(handler));
+    route.invoke = &Invoker<F>::invoke;
+    route.describe = &Invoker<F>::describe;
+    route.resources = Invoker<F>::resources();
+  }
+  return route;
+}
+
+// ---- dependencies of routers
+// ---------------------------------------------------------------------------------------------
+
+// Runs one dependency, with those it needs, before the route; the results stand in for the same dependencies of the
+// handler.
+template <auto Function>
+struct Prelude {
+  using D = Depends<Function>;
+  using Dependencies = dependencies_t<List<D>>;
+
+  template <class One>
+  static void publish(Call& call, Frame<Dependencies>& frame) {
+    auto& value = frame.template of<One>();
+    auto* shared = static_cast<SharedValue*>(call.exchange.scratch.allocate(sizeof(SharedValue), alignof(SharedValue)));
+    *shared = {&kFunctionKey<DependencyOf<One>::function>, value.value, call.shared};
+    call.shared = shared;
+  }
+
+  template <class... All>
+  static Task<void> run_all(Call& call, List<All...>) {
+    // The values live until the answer is on its way: the handler uses them.
+    struct Kept final : AfterAnswer {
+      Frame<Dependencies> frame;
+    };
+    auto* kept = new Kept;
+    kept->run = [](AfterAnswer* self, bool) noexcept { delete static_cast<Kept*>(self); };
+    call.keep(*kept);
+    schema::Errors errors;
+    (co_await resolve<All>(call, kept->frame, errors), ...);
+    if (!errors.empty()) throw_invalid(errors);
+    (publish<All>(call, kept->frame), ...);
+  }
+  static Task<void> run(Call& call) { return run_all(call, Dependencies{}); }
+  static void describe(OperationInfo& info) { describe_dependencies(info, Dependencies{}); }
+};
+
+}  // namespace ashlar::detail
+
+#undef ASHLAR_REQUIRE

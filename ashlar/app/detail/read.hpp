@@ -1,0 +1,23 @@
+// Reading parameters by their type descriptions: the part of binding that is not a template.
+#pragma once
+
+#include <string_view>
+
+#include <ashlar/app/call.hpp>
+#include <ashlar/schema/json.hpp>
+
+namespace ashlar::detail {
+
+// Each appends what is wrong to `errors`, with `loc` beginning with where it stood, and leaves `out` valid.
+void read_path(Call& call, std::string_view name, const schema::TypeInfo& type, void* out, schema::Errors& errors);
+void read_query(Call& call, const schema::TypeInfo& type, void* out, schema::Errors& errors);
+void read_headers(Call& call, const schema::TypeInfo& type, void* out, schema::Errors& errors);
+void read_cookies(Call& call, const schema::TypeInfo& type, void* out, schema::Errors& errors);
+void read_form(Call& call, const schema::TypeInfo& type, void* out, schema::Errors& errors);
+void read_json(Call& call, const schema::TypeInfo& type, void* out, schema::Errors& errors);
+/// The token after `Authorization: <scheme> `; data() is null when there is none.
+std::string_view read_credentials(Call& call, std::string_view scheme) noexcept;
+[[noreturn]] void throw_missing_credentials(std::string_view scheme);
+[[noreturn]] void throw_invalid(schema::Errors& errors);
+
+}  // namespace ashlar::detail

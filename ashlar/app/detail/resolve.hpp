@@ -1,0 +1,257 @@
+// The dependency graph of a handler, resolved while the program compiles, and the code that runs it.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+#include <ashlar/app/depends.hpp>
+#include <ashlar/app/detail/extract.hpp>
+
+namespace ashlar::detail {
+
+template <class P>
+struct DependencyOf {
+  static constexpr bool value = false;
+};
+template <auto F>
+struct DependencyOf<Depends<F>> {
+  static constexpr bool value = true;
+  static constexpr auto function = F;
+};
+
+// ---- order: every dependency once, after those it needs
+// --------------------------------------------------------------
+
+template <class Next, class... Visiting>
+consteval Message cycle_message(List<Visiting...>) {
+  Message message;
+  message.add("dependency cycle: ");
+  bool inside = false;
+  const auto add = [&]<class D>(D*) {
+    inside = inside || std::is_same_v<D, Next>;
+    if (inside) message.add(function_name<DependencyOf<D>::function>()).add(" -> ");
+  };
+  (add(static_cast<Visiting*>(nullptr)), ...);
+  return message.add(function_name<DependencyOf<Next>::function>());
+}
+
+template <class Visiting, class Done, class Pending>
+struct Collect {
+  using type = Done;
+};
+
+template <class Visiting, class Done, class P, class... Rest>
+struct Collect<Visiting, Done, List<P, Rest...>> {
+  static consteval auto step() {
+    using D = std::remove_cvref_t<P>;
+    if constexpr (!DependencyOf<D>::value) {
+      return std::type_identity<Done>{};
+    } else if constexpr (kContains<D, Done>) {
+      return std::type_identity<Done>{};
+    } else if constexpr (kContains<D, Visiting>) {
+      ASHLAR_REQUIRE((!kContains<D, Visiting>), (cycle_message<D>(Visiting{})),
+                     "these dependencies need each other in a circle");
+      return std::type_identity<Done>{};
+    } else {
+      using Inner = typename Signature<std::remove_const_t<decltype(DependencyOf<D>::function)>>::Parameters;
+      using Before = typename Collect<typename AppendTo<Visiting, D>::type, Done, Inner>::type;
+      return std::type_identity<typename AppendTo<Before, D>::type>{};
+    }
+  }
+  using type = typename Collect<Visiting, typename decltype(step())::type, List<Rest...>>::type;
+};
+
+template <class Parameters>
+using dependencies_t = typename Collect<List<>, List<>, Parameters>::type;
+
+// ---- values ------------------------------------------------------------------------------------------------------
+
+// The value is kept in the frame, or is one that stands in for it (see Call::find_shared), or waits for after the
+// answer.
+template <class D>
+struct DependencyValue {
+  using T = typename D::value_type;
+  static constexpr auto kFunction = DependencyOf<D>::function;
+  static constexpr bool kAfter = kCleanUpAfterAnswer<kFunction>;
+  std::optional<T> own;
+  T* value = nullptr;
+
+  template <class U>
+  void set(Call& call, U&& result) {
+    if constexpr (kAfter) {
+      struct Kept final : AfterAnswer {
+        T value;
+        explicit Kept(U&& v) : value(std::forward<U>(v)) {}
+      };
+      auto* kept = new Kept(std::forward<U>(result));
+      kept->run = [](AfterAnswer* self, bool) noexcept { delete static_cast<Kept*>(self); };
+      call.keep(*kept);
+      value = &kept->value;
+    } else if constexpr (std::is_lvalue_reference_v<typename D::Result>) {
+      value = const_cast<T*>(&result);
+    } else {
+      own.emplace(std::forward<U>(result));
+      value = &*own;
+    }
+  }
+};
+
+template <class T>
+inline constexpr char kTypeKey = 0;
+template <auto F>
+inline constexpr char kFunctionKey = 0;
+
+template <class Dependencies>
+struct Frame;
+template <class... D>
+struct Frame<List<D...>> : DependencyValue<D>... {
+  template <class Which>
+  [[nodiscard]] DependencyValue<Which>& of() noexcept {
+    return *this;
+  }
+};
+
+// ---- arguments -----------------------------------------------------------------------------------------------------
+
+template <unsigned I, class P>
+struct Argument {
+  typename Extractor<parameter_t<P>>::Slot slot{};
+};
+template <unsigned I, auto F>
+struct Argument<I, Depends<F>> {};
+
+template <class P>
+inline constexpr bool kIsDependency = DependencyOf<std::remove_cvref_t<P>>::value;
+
+template <class Indices, class Parameters>
+struct Arguments;
+template <std::size_t... I, class... P>
+struct Arguments<std::index_sequence<I...>, List<P...>>
+    : Argument<I, std::conditional_t<kIsDependency<P>, std::remove_cvref_t<P>, P>>... {
+  static constexpr bool kReads = (!kIsDependency<P> || ...);
+
+  void read(Call& call, schema::Errors& errors) { (read_one<I, P>(call, errors), ...); }
+
+  template <class F, class FrameType>
+  decltype(auto) apply(F& function, FrameType& frame) {
+    return function(pass_one<I, P>(frame)...);
+  }
+
+ private:
+  template <std::size_t At, class Q>
+  void read_one(Call& call, schema::Errors& errors) {
+    if constexpr (!kIsDependency<Q>) {
+      Extractor<parameter_t<Q>>::read(call, static_cast<Argument<At, Q>*>(this)->slot, errors);
+    }
+  }
+  template <std::size_t At, class Q, class FrameType>
+  decltype(auto) pass_one(FrameType& frame) {
+    if constexpr (kIsDependency<Q>) {
+      using D = std::remove_cvref_t<Q>;
+      return D{*frame.template of<D>().value};
+    } else {
+      return Extractor<parameter_t<Q>>::pass(static_cast<Argument<At, Q>*>(this)->slot);
+    }
+  }
+};
+
+template <class Parameters>
+using arguments_t = Arguments<std::make_index_sequence<Parameters::size>, Parameters>;
+
+// ---- running
+// ---------------------------------------------------------------------------------------------------------
+
+template <class D>
+using dependency_signature = Signature<std::remove_const_t<decltype(DependencyOf<D>::function)>>;
+template <class D>
+inline constexpr bool kIsAsync = async::is_task<typename dependency_signature<D>::Result>;
+
+// True: a value stands in for this dependency, it is not called.
+template <class D>
+bool take_shared(Call& call, DependencyValue<D>& value) {
+  constexpr auto function = DependencyOf<D>::function;
+  void* shared = call.find_shared(&kFunctionKey<function>, &kTypeKey<typename D::value_type>);
+  if (shared == nullptr) [[likely]]
+    return false;
+  value.value = static_cast<typename D::value_type*>(shared);
+  return true;
+}
+
+// Once something is wrong with the request, the parameters of further dependencies are still read, so that all errors
+// come at once, but the dependencies are not called.
+template <class D, class FrameType>
+void resolve_now(Call& call, FrameType& frame, schema::Errors& errors) {
+  auto& value = frame.template of<D>();
+  if (take_shared<D>(call, value)) return;
+  constexpr auto function = DependencyOf<D>::function;
+  arguments_t<typename dependency_signature<D>::Parameters> arguments;
+  if constexpr (decltype(arguments)::kReads) arguments.read(call, errors);
+  if (!errors.empty()) [[unlikely]]
+    return;
+  value.set(call, arguments.apply(*function, frame));
+}
+
+template <class D, class FrameType>
+Task<void> resolve_later(Call& call, FrameType& frame, schema::Errors& errors) {
+  auto& value = frame.template of<D>();
+  if (take_shared<D>(call, value)) co_return;
+  constexpr auto function = DependencyOf<D>::function;
+  arguments_t<typename dependency_signature<D>::Parameters> arguments;
+  if constexpr (decltype(arguments)::kReads) arguments.read(call, errors);
+  if (!errors.empty()) [[unlikely]]
+    co_return;
+  value.set(call, co_await arguments.apply(*function, frame));
+}
+
+struct Ready {
+  [[nodiscard]] static constexpr bool await_ready() noexcept { return true; }
+  static constexpr void await_suspend(std::coroutine_handle<>) noexcept {}
+  static constexpr void await_resume() noexcept {}
+};
+
+template <class D, class FrameType>
+auto resolve(Call& call, FrameType& frame, schema::Errors& errors) {
+  if constexpr (kIsAsync<D>) {
+    return resolve_later<D>(call, frame, errors);
+  } else {
+    resolve_now<D>(call, frame, errors);
+    return Ready{};
+  }
+}
+
+// ---- description
+// -----------------------------------------------------------------------------------------------------
+
+template <class P>
+void describe_one(OperationInfo& info) {
+  if constexpr (!kIsDependency<P>) Extractor<parameter_t<P>>::describe(info);
+}
+template <class... P>
+void describe_all(OperationInfo& info, List<P...>) {
+  (describe_one<P>(info), ...);
+}
+template <class... D>
+void describe_dependencies(OperationInfo& info, List<D...>) {
+  (describe_all(info, typename dependency_signature<D>::Parameters{}), ...);
+}
+
+template <class P>
+void add_resource(std::vector<unsigned>& keys) {
+  if constexpr (!kIsDependency<P>) {
+    if constexpr (Extractor<parameter_t<P>>::kSource == Source::resource) {
+      keys.push_back(kResourceKey<typename Extractor<parameter_t<P>>::Resource>);
+    }
+  }
+}
+template <class... P>
+void add_resources(std::vector<unsigned>& keys, List<P...>) {
+  (add_resource<P>(keys), ...);
+}
+template <class... D>
+void add_dependency_resources(std::vector<unsigned>& keys, List<D...>) {
+  (add_resources(keys, typename dependency_signature<D>::Parameters{}), ...);
+}
+
+}  // namespace ashlar::detail

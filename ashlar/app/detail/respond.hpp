@@ -1,0 +1,156 @@
+// How each kind of result becomes an answer, and how it is described. The one place to touch for a new kind.
+#pragma once
+
+#include <expected>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include <ashlar/app/call.hpp>
+#include <ashlar/app/detail/traits.hpp>
+#include <ashlar/app/responses.hpp>
+#include <ashlar/base/error.hpp>
+#include <ashlar/schema/annotated.hpp>
+#include <ashlar/schema/json.hpp>
+
+namespace ashlar::detail {
+
+inline constexpr std::string_view kJson = "application/json; charset=utf-8";
+inline constexpr std::string_view kPlainText = "text/plain; charset=utf-8";
+inline constexpr std::string_view kHtml = "text/html; charset=utf-8";
+
+void respond_text(Call& call, int status, std::string_view type, std::string body);
+void respond_redirect(Call& call, const Redirect& redirect);
+void respond_problem(Call& call, const Problem& problem);
+void respond_stream(Call& call, Stream stream);
+void set_status(Call& call, int status) noexcept;  // unless the route says another
+
+template <class T>
+void respond_json(Call& call, int status, const T& value) {
+  set_status(call, status);
+  call.exchange.response.content_type = kJson;
+  schema::write_json(value, call.exchange.response.body);
+}
+
+inline void describe_response(OperationInfo& info, int status, std::string_view content_type,
+                              const schema::TypeInfo* type = nullptr) {
+  info.responses.push_back({status, {}, std::string(content_type), type, false});
+}
+
+// Any value that the schema can write: JSON with 200.
+template <class T>
+struct Respond {
+  static void write(Call& call, const T& value) { respond_json(call, 200, value); }
+  static void describe(OperationInfo& info) {
+    describe_response(info, 200, "application/json", &schema::type_info<T>());
+  }
+};
+// Annotations are rules for what comes in.
+template <class T, auto... Rules>
+struct Respond<Annotated<T, Rules...>> : Respond<T> {};
+template <>
+struct Respond<void> {
+  static void write(Call& call) { set_status(call, 204); }
+  static void describe(OperationInfo& info) { describe_response(info, 204, {}); }
+};
+template <>
+struct Respond<NoContent> {
+  static void write(Call& call, NoContent) { set_status(call, 204); }
+  static void describe(OperationInfo& info) { describe_response(info, 204, {}); }
+};
+template <class T>
+struct Respond<Created<T>> {
+  static void write(Call& call, const Created<T>& created) {
+    if (!created.location.empty()) call.exchange.response.header("Location", created.location);
+    respond_json(call, 201, created.value);
+  }
+  static void describe(OperationInfo& info) {
+    describe_response(info, 201, "application/json", &schema::type_info<T>());
+  }
+};
+template <class T>
+struct Respond<Accepted<T>> {
+  static void write(Call& call, const Accepted<T>& accepted) { respond_json(call, 202, accepted.value); }
+  static void describe(OperationInfo& info) {
+    describe_response(info, 202, "application/json", &schema::type_info<T>());
+  }
+};
+template <>
+struct Respond<std::string> {
+  static void write(Call& call, std::string text) { respond_text(call, 200, kPlainText, std::move(text)); }
+  static void describe(OperationInfo& info) { describe_response(info, 200, "text/plain"); }
+};
+template <>
+struct Respond<std::string_view> {
+  static void write(Call& call, std::string_view text) {
+    set_status(call, 200);
+    call.exchange.response.content_type = kPlainText;
+    call.exchange.response.body.append(text);
+  }
+  static void describe(OperationInfo& info) { describe_response(info, 200, "text/plain"); }
+};
+template <>
+struct Respond<const char*> : Respond<std::string_view> {};
+template <>
+struct Respond<Text> {
+  static void write(Call& call, Text text) { respond_text(call, 200, kPlainText, std::move(text.body)); }
+  static void describe(OperationInfo& info) { describe_response(info, 200, "text/plain"); }
+};
+template <>
+struct Respond<Html> {
+  static void write(Call& call, Html html) { respond_text(call, 200, kHtml, std::move(html.body)); }
+  static void describe(OperationInfo& info) { describe_response(info, 200, "text/html"); }
+};
+template <>
+struct Respond<Content> {
+  static void write(Call& call, Content content) {
+    respond_text(call, content.status, content.type, std::move(content.body));
+  }
+  static void describe(OperationInfo& info) { describe_response(info, 200, "application/octet-stream"); }
+};
+template <>
+struct Respond<Stream> {
+  static void write(Call& call, Stream stream) { respond_stream(call, std::move(stream)); }
+  static void describe(OperationInfo& info) { describe_response(info, 200, "application/octet-stream"); }
+};
+template <>
+struct Respond<Redirect> {
+  static void write(Call& call, const Redirect& redirect) { respond_redirect(call, redirect); }
+  static void describe(OperationInfo& info) { describe_response(info, 303, {}); }
+};
+template <>
+struct Respond<Problem> {
+  static void write(Call& call, const Problem& problem) { respond_problem(call, problem); }
+  static void describe(OperationInfo&) {}  // its status is only known when it happens: see RouteOptions::errors
+};
+template <class T, class E>
+struct Respond<std::expected<T, E>> {
+  static void write(Call& call, std::expected<T, E> result) {
+    if (result) {
+      if constexpr (std::is_void_v<T>) {
+        Respond<void>::write(call);
+      } else {
+        Respond<T>::write(call, std::move(*result));
+      }
+    } else if constexpr (std::is_base_of_v<Error, E>) {
+      throw std::move(result.error());  // the exception mapping knows what to make of it
+    } else {
+      Respond<E>::write(call, std::move(result.error()));
+    }
+  }
+  static void describe(OperationInfo& info) {
+    Respond<T>::describe(info);
+    if constexpr (!std::is_base_of_v<Error, E>) Respond<E>::describe(info);
+  }
+};
+template <class... T>
+struct Respond<std::variant<T...>> {
+  static void write(Call& call, std::variant<T...> result) {
+    std::visit([&]<class V>(V& value) { Respond<V>::write(call, std::move(value)); }, result);
+  }
+  static void describe(OperationInfo& info) { (Respond<T>::describe(info), ...); }
+};
+
+}  // namespace ashlar::detail

@@ -1,0 +1,159 @@
+#include <ashlar/app/detail/read.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <span>
+#include <vector>
+
+#include <ashlar/base/error.hpp>
+#include <ashlar/base/text.hpp>
+#include <ashlar/schema/json.hpp>
+#include <ashlar/schema/text_io.hpp>
+
+namespace ashlar::detail {
+namespace {
+
+// "application/json; charset=utf-8" and "application/merge-patch+json" are JSON.
+bool is_json(std::string_view type) {
+  type = trim(type.substr(0, type.find(';')));
+  if (equals_ignore_case(type, "application/json")) return true;
+  return type.size() > 5 && equals_ignore_case(type.substr(type.size() - 5), "+json");
+}
+
+bool is_form(std::string_view type) {
+  return equals_ignore_case(trim(type.substr(0, type.find(';'))), "application/x-www-form-urlencoded");
+}
+
+// The views point into the request, or into its scratch memory where something had to be decoded.
+class Pairs {
+ public:
+  explicit Pairs(http::Scratch& scratch) noexcept : scratch_(scratch) {}
+
+  void add(std::string_view name, std::string_view value) { pairs_.push_back({name, value}); }
+  void add_encoded(std::string_view name, std::string_view value) { add(decode(name), decode(value)); }
+  [[nodiscard]] std::span<const schema::Pair> get() const noexcept { return pairs_; }
+
+ private:
+  std::string_view decode(std::string_view text) {
+    if (text.find_first_of("%+") == std::string_view::npos) return text;
+    const auto decoded = percent_decode(text, true);
+    if (!decoded) {
+      Problem problem;
+      problem.status = 400;
+      problem.detail = fmt::format("'{}' has a '%' that is not followed by two hexadecimal digits", text);
+      throw problem;
+    }
+    return scratch_.copy(*decoded);
+  }
+
+  http::Scratch& scratch_;
+  std::vector<schema::Pair> pairs_;
+};
+
+Pairs split_encoded(std::string_view text, http::Scratch& scratch) {  // WHATWG URL, application/x-www-form-urlencoded
+  Pairs pairs{scratch};
+  while (!text.empty()) {
+    const auto end = std::min(text.find('&'), text.size());
+    const std::string_view pair = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (pair.empty()) continue;
+    const auto equals = std::min(pair.find('='), pair.size());
+    pairs.add_encoded(pair.substr(0, equals), pair.substr(std::min(equals + 1, pair.size())));
+  }
+  return pairs;
+}
+
+Pairs split_cookies(std::string_view text, http::Scratch& scratch) {  // RFC 6265, 4.2
+  Pairs pairs{scratch};
+  while (!text.empty()) {
+    const auto end = std::min(text.find(';'), text.size());
+    const std::string_view pair = trim(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+    const auto equals = pair.find('=');
+    if (equals == std::string_view::npos) continue;
+    std::string_view value = pair.substr(equals + 1);
+    if (value.size() >= 2 && value.front() == '"' && value.back() == '"') value = value.substr(1, value.size() - 2);
+    pairs.add(pair.substr(0, equals), value);
+  }
+  return pairs;
+}
+
+// User-Agent is user_agent, as a member is called.
+std::string_view member_name(std::string_view header, http::Scratch& scratch) {
+  auto* text = static_cast<char*>(scratch.allocate(header.size() + 1, 1));
+  for (std::size_t i = 0; i < header.size(); ++i) text[i] = header[i] == '-' ? '_' : to_lower_ascii(header[i]);
+  return {text, header.size()};
+}
+
+}  // namespace
+
+void read_path(Call& call, std::string_view name, const schema::TypeInfo& type, void* out, schema::Errors& errors) {
+  schema::read_text(type, call.path_value(name), out, errors, {"path", name});
+}
+
+void read_query(Call& call, const schema::TypeInfo& type, void* out, schema::Errors& errors) {
+  const auto pairs = split_encoded(call.exchange.request.query, call.exchange.scratch);
+  schema::read_pairs(type, pairs.get(), out, errors, {"query", {}});
+}
+
+void read_headers(Call& call, const schema::TypeInfo& type, void* out, schema::Errors& errors) {
+  Pairs pairs{call.exchange.scratch};
+  for (const auto& header : call.exchange.request.headers()) {
+    pairs.add(member_name(header.name, call.exchange.scratch), header.value);
+  }
+  schema::read_pairs(type, pairs.get(), out, errors, {"header", {}});
+}
+
+void read_cookies(Call& call, const schema::TypeInfo& type, void* out, schema::Errors& errors) {
+  const auto text = call.exchange.request.header(http::KnownHeader::cookie).value_or(std::string_view());
+  const auto pairs = split_cookies(text, call.exchange.scratch);
+  schema::read_pairs(type, pairs.get(), out, errors, {"cookie", {}});
+}
+
+void read_form(Call& call, const schema::TypeInfo& type, void* out, schema::Errors& errors) {
+  const auto& request = call.exchange.request;
+  if (!is_form(request.header(http::KnownHeader::content_type).value_or(std::string_view()))) {
+    throw Unsupported("this takes a form: send Content-Type: application/x-www-form-urlencoded");
+  }
+  schema::read_pairs(type, split_encoded(request.body, call.exchange.scratch).get(), out, errors, {"body", {}});
+}
+
+void read_json(Call& call, const schema::TypeInfo& type, void* out, schema::Errors& errors) {
+  const auto& request = call.exchange.request;
+  // No Content-Type is taken for JSON: there is nothing else it could be. A wrong one is refused: browsers send
+  // text/plain and forms across origins without asking, JSON only after a preflight.
+  if (const auto content_type = request.header(http::KnownHeader::content_type);
+      content_type && !is_json(*content_type)) {
+    throw Unsupported("this takes JSON: send Content-Type: application/json");
+  }
+  if (const auto encoding = request.header(http::KnownHeader::content_encoding); encoding && *encoding != "identity") {
+    throw Unsupported(fmt::format("the body's Content-Encoding '{}' is not understood; send it as it is", *encoding));
+  }
+  if (request.body.empty()) {
+    errors.add("missing", "Field required", {"body", {}});
+    return;
+  }
+  schema::read_json(type, request.body, out, errors, {"body", {}});
+}
+
+std::string_view read_credentials(Call& call, std::string_view scheme) noexcept {
+  const auto header = call.exchange.request.header(http::KnownHeader::authorization);
+  if (!header) return {};
+  const auto space = header->find(' ');
+  if (space == std::string_view::npos || !equals_ignore_case(header->substr(0, space), scheme)) return {};
+  const auto token = trim(header->substr(space + 1));
+  return token.empty() ? std::string_view() : token;
+}
+
+void throw_missing_credentials(std::string_view scheme) {
+  Problem problem;
+  problem.status = 401;
+  problem.detail = fmt::format("credentials are missing: send Authorization: {} <token>", scheme);
+  problem.headers.emplace_back("WWW-Authenticate", std::string(scheme));
+  throw problem;
+}
+
+void throw_invalid(schema::Errors& errors) { throw schema::ValidationError(std::move(errors)); }
+
+}  // namespace ashlar::detail

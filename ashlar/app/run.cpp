@@ -1,0 +1,199 @@
+// The command line of every program: serve, routes, openapi, settings, check, and what components and the program add.
+#include <fmt/format.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <fstream>
+
+#include <ashlar/app/app.hpp>
+#include <ashlar/app/detail/core.hpp>
+#include <ashlar/app/detail/serve.hpp>
+#include <ashlar/async/runtime.hpp>
+#include <ashlar/base/error.hpp>
+#include <ashlar/telemetry/log.hpp>
+
+namespace ashlar {
+namespace {
+
+using detail::Core;
+
+// A message of several lines reads better indented below one that says what failed.
+int report(std::string_view what, const std::exception& error) {
+  std::string text = error.what();
+  for (std::size_t at = text.find('\n'); at != std::string::npos; at = text.find('\n', at + 1))
+    text.insert(at + 1, "  ");
+  fmt::print(stderr, "{}:\n  {}\n", what, text);
+  return 1;
+}
+
+void configure_logs(const ServeSettings& settings) {
+  log::set_levels(settings.log_level);
+  log::Options options;
+  options.format = settings.log_format == "human"  ? log::Format::human
+                   : settings.log_format == "json" ? log::Format::json
+                                                   : log::Format::automatic;
+  log::configure(options);
+}
+
+// Starts the components (and nothing else), runs the work, stops them.
+int with_components(Core& core, std::function<Task<int>()> work) {
+  int code = 1;
+  async::run([](Core& c, std::function<Task<int>()> body, int& result) -> Task<void> {
+    std::exception_ptr error;
+    bool on_loop = false;
+    try {
+      co_await c.start();
+      on_loop = true;
+      co_await c.start_loop(async::Loop::current());
+      result = co_await body();
+    } catch (...) {
+      error = std::current_exception();
+    }
+    if (on_loop) co_await c.stop_loop(async::Loop::current());
+    co_await c.stop();
+    if (error) std::rethrow_exception(error);
+  }(core, std::move(work), code));
+  return code;
+}
+
+int print_routes(const Core& core) {
+  std::size_t width = 0;
+  for (const auto& route : core.routes) width = std::max(width, route->pattern.size());
+  for (const auto& route : core.routes) {
+    if (route->options.hidden) continue;
+    OperationInfo info;
+    for (auto* describe : route->dependency_descriptions) describe(info);
+    route->describe(info);
+    std::string notes = route->options.summary;
+    for (const auto& security : info.security) {
+      notes +=
+          fmt::format("{}[{}{}]", notes.empty() ? "" : "  ", security.scheme, security.optional ? ", optional" : "");
+    }
+    std::string line =
+        fmt::format("{:<7} {:<{}}  {}", detail::method_name(route->method), route->pattern, width, notes);
+    line.resize(line.find_last_not_of(' ') + 1);
+    fmt::print("{}\n", line);
+  }
+  return 0;
+}
+
+int write_openapi(Core& core, const std::string& path) {
+  const std::string document = core.openapi();
+  if (path.empty() || path == "-") {
+    fmt::print("{}\n", document);
+    return 0;
+  }
+  std::ofstream file(path);
+  file << document << '\n';
+  file.flush();
+  if (!file) throw Unavailable(fmt::format("cannot write {}", path));
+  return 0;
+}
+
+int run_check(Core& core) {
+  return with_components(core, [&core]() -> Task<int> {
+    const auto problems = co_await core.run_checks();
+    for (const auto& problem : problems) fmt::print(stderr, "{}\n", problem);
+    if (problems.empty()) {
+      fmt::print("all checks passed: {} routes, {} components\n", core.routes.size(), core.all_components().size());
+      co_return 0;
+    }
+    fmt::print(stderr, "{} problem{} found\n", problems.size(), problems.size() == 1 ? "" : "s");
+    co_return 1;
+  });
+}
+
+int print_settings(Core& core, const ServeSettings& settings) {
+  fmt::print("# server: defaults < environment < flags\n");
+  for (const auto& [name, value] : detail::describe_settings(settings)) fmt::print("{:<28} {}\n", name, value);
+  for (auto* component : core.all_components()) {
+    const auto values = component->settings();
+    if (values.empty()) continue;
+    fmt::print("\n# {}\n", component->name());
+    for (const auto& [name, value] : values) fmt::print("{:<28} {}\n", name, value);
+  }
+  return 0;
+}
+
+}  // namespace
+
+int run(App& app, int argc, char** argv) {
+  Core& core = app.core();
+  ::signal(SIGPIPE, SIG_IGN);
+  CLI::App cli{core.options.description.empty() ? core.options.title : core.options.description};
+  cli.set_version_flag("--version", fmt::format("{} {}", core.options.title, core.options.version));
+  cli.require_subcommand(0, 1);
+  cli.set_help_all_flag("--help-all", "Help for every command");
+  cli.footer("Without a command it serves. `COMMAND --help` says more about one.");
+
+  ServeSettings settings;
+  detail::load_serve_settings(settings);
+  auto* serve = cli.add_subcommand("serve", "Serve the API (what happens without a command, too)");
+  std::vector<CLI::App*> with_server_flags{&cli, serve};
+  for (auto* one : with_server_flags) detail::add_serve_flags(*one, settings);
+
+  auto* routes = cli.add_subcommand("routes", "List the routes");
+  std::string output;
+  auto* openapi = cli.add_subcommand("openapi", "Print the OpenAPI 3.1 document");
+  openapi->add_option("-o,--output", output, "Write it to this file instead");
+  auto* show_settings = cli.add_subcommand("settings", "Print the settings in force, with secrets hidden");
+  auto* check = cli.add_subcommand("check", "Start the components, check everything that can be checked, and stop");
+
+  // The commands of components that are there already; those made at start-up add none before it.
+  std::vector<std::string> arguments;
+  std::vector<std::pair<CLI::App*, async::Command>> component_commands;
+  std::vector<std::pair<CLI::App*, std::size_t>> program_commands;
+  try {
+    core.prepare();
+    for (auto* component : core.all_components()) {
+      for (auto& command : component->commands()) {
+        auto* sub = cli.add_subcommand(command.name, command.help);
+        sub->allow_extras();
+        component_commands.emplace_back(sub, std::move(command));
+      }
+    }
+    for (std::size_t i = 0; i < core.commands.size(); ++i) {
+      auto* sub = cli.add_subcommand(core.commands[i].name, core.commands[i].help);
+      sub->allow_extras();
+      program_commands.emplace_back(sub, i);
+    }
+  } catch (const std::exception& error) {
+    return report(fmt::format("{} cannot start", core.options.title), error);
+  }
+
+  try {
+    cli.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return cli.exit(error) == 0 ? 0 : 2;
+  }
+
+  try {
+    configure_logs(settings);
+    if (routes->parsed()) return print_routes(core);
+    if (openapi->parsed()) return write_openapi(core, output);
+    if (show_settings->parsed()) return print_settings(core, settings);
+    if (check->parsed()) return run_check(core);
+    for (auto& [sub, command] : component_commands) {
+      if (!sub->parsed()) continue;
+      auto work = [run = command.run, extras = sub->remaining()] { return run(extras); };
+      return command.needs_start ? with_components(core, work) : async::run(work());
+    }
+    for (auto& [sub, index] : program_commands) {
+      if (!sub->parsed()) continue;
+      auto& command = core.commands[index];
+      return with_components(core, [&core, &command, extras = sub->remaining()] { return command.run(core, extras); });
+    }
+  } catch (const std::exception& error) {
+    return report(fmt::format("{} failed", core.options.title), error);
+  }
+  try {
+    return detail::serve(core, settings);
+  } catch (const std::exception& error) {
+    return report(fmt::format("{} cannot start", core.options.title), error);
+  }
+}
+
+}  // namespace ashlar

@@ -1,0 +1,242 @@
+#include <ashlar/app/detail/serve.hpp>
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+
+#include <ashlar/async/offload.hpp>
+#include <ashlar/async/runtime.hpp>
+#include <ashlar/async/signals.hpp>
+#include <ashlar/base/error.hpp>
+#include <ashlar/http/server.hpp>
+#include <ashlar/telemetry/log.hpp>
+#include <ashlar/telemetry/metric.hpp>
+
+namespace ashlar::detail {
+namespace {
+
+http::ServerOptions server_options(const ServeSettings& settings) {
+  http::ServerOptions options;
+  const bool v6 = settings.host.find(':') != std::string::npos;
+  options.listen = {!settings.unix_socket.empty() ? "unix:" + settings.unix_socket
+                    : v6                          ? fmt::format("[{}]:{}", settings.host, settings.port)
+                                                  : fmt::format("{}:{}", settings.host, settings.port)};
+  options.max_body = settings.max_body_bytes;
+  options.request_timeout = std::chrono::seconds{settings.request_timeout_seconds};
+  options.drain_timeout = std::chrono::seconds{settings.drain_timeout_seconds};
+  return options;
+}
+
+std::string url_of(const net::Address& address) {
+  if (address.is_unix()) return "http+unix://" + address.host();
+  std::string host = address.host();
+  if (host == "0.0.0.0") host = "127.0.0.1";
+  if (host == "::") host = "::1";
+  return host.find(':') != std::string::npos ? fmt::format("http://[{}]:{}", host, address.port())
+                                             : fmt::format("http://{}:{}", host, address.port());
+}
+
+void announce(const Core& core, const http::Server& server, const ServeSettings& settings, unsigned loops,
+              std::chrono::milliseconds took) {
+  const std::string url = url_of(server.addresses().front());
+  const bool people = settings.log_format == "human" || (settings.log_format != "json" && ::isatty(STDOUT_FILENO) != 0);
+  if (!people) {
+    log::info("serving", {{"url", std::string_view(url)},
+                          {"service.name", std::string_view(core.options.title)},
+                          {"service.version", std::string_view(core.options.version)},
+                          {"loops", static_cast<std::uint64_t>(loops)},
+                          {"took_ms", static_cast<std::uint64_t>(took.count())}});
+    return;
+  }
+  fmt::print("\n  {} {} is ready after {} ms\n\n", core.options.title, core.options.version, took.count());
+  fmt::print("    API      {}\n", url);
+  if (!core.options.docs_path.empty()) fmt::print("    docs     {}{}\n", url, core.options.docs_path);
+  if (!core.options.health_path.empty()) fmt::print("    health   {}{}/ready\n", url, core.options.health_path);
+  if (!core.options.metrics_path.empty()) fmt::print("    metrics  {}{}\n", url, core.options.metrics_path);
+  fmt::print("\n  {} {}; Ctrl-C stops it\n\n", loops, loops == 1 ? "loop" : "loops");
+  std::fflush(stdout);
+}
+
+void collect_loops(async::Runtime& runtime, metrics::Collector& out) {
+  for (unsigned i = 0; i < runtime.size(); ++i) {
+    const auto& stats = runtime.loop(i).stats();
+    const std::string index = std::to_string(i);
+    const auto count = [&](std::string_view name, std::string_view help, std::string_view unit, double value) {
+      out.counter({.name = name, .help = help, .unit = unit}, value, {{"loop", index}});
+    };
+    count("ashlar.loop.ticks", "Rounds of the event loop.", "", static_cast<double>(stats.ticks.get()));
+    count("ashlar.loop.events", "Descriptors found ready.", "", static_cast<double>(stats.events.get()));
+    count("ashlar.loop.resumed", "Coroutines resumed.", "", static_cast<double>(stats.resumed.get()));
+    count("ashlar.loop.busy", "Time not spent waiting.", "s", static_cast<double>(stats.busy_ns.get()) * 1e-9);
+    out.gauge({.name = "ashlar.loop.longest_tick", .help = "The longest round since the start.", .unit = "s"},
+              static_cast<double>(stats.longest_tick_ns.get()) * 1e-9, {{"loop", index}});
+  }
+  const auto offload = async::offload_stats();
+  out.gauge({.name = "ashlar.offload.queued", .help = "Blocking work that waits for a thread."},
+            static_cast<double>(offload.queued));
+  out.gauge({.name = "ashlar.offload.running", .help = "Blocking work that runs."},
+            static_cast<double>(offload.running));
+  out.counter({.name = "ashlar.offload.done", .help = "Blocking work done."}, static_cast<double>(offload.done));
+  out.counter({.name = "ashlar.offload.refused", .help = "Blocking work refused because the queue was full."},
+              static_cast<double>(offload.refused));
+}
+
+void collect_server(const http::Server& server, metrics::Collector& out) {
+  const auto stats = server.stats();
+  const auto gauge = [&](std::string_view name, std::string_view help, const auto& value) {
+    out.gauge({.name = name, .help = help}, static_cast<double>(value.get()));
+  };
+  const auto count = [&](std::string_view name, std::string_view help, std::string_view unit, const auto& value) {
+    out.counter({.name = name, .help = help, .unit = unit}, static_cast<double>(value.get()));
+  };
+  gauge("ashlar.http.connections", "Open connections.", stats.connections);
+  gauge("ashlar.http.requests_suspended", "Requests whose handler waits for something.", stats.requests_suspended);
+  gauge("ashlar.http.streams", "Answers being streamed.", stats.streams);
+  count("ashlar.http.accepted", "Connections accepted.", "", stats.accepted);
+  count("ashlar.http.received", "Bytes received.", "By", stats.bytes_received);
+  count("ashlar.http.sent", "Bytes sent.", "By", stats.bytes_sent);
+  const auto limit = [&](std::string_view name, const auto& value) {
+    out.counter({.name = "ashlar.http.limited", .help = "Requests and connections refused or ended by a limit."},
+                static_cast<double>(value.get()), {{"limit", name}});
+  };
+  limit("connections", stats.refused_connections);
+  limit("connections_per_peer", stats.refused_peer_connections);
+  limit("malformed", stats.malformed);
+  limit("head_size", stats.heads_too_large);
+  limit("target_length", stats.targets_too_long);
+  limit("body_size", stats.bodies_too_large);
+  limit("header_time", stats.header_timeouts);
+  limit("body_time", stats.body_timeouts);
+  limit("idle_time", stats.idle_timeouts);
+  limit("write_time", stats.write_timeouts);
+  limit("request_time", stats.request_timeouts);
+  limit("requests_per_connection", stats.request_limits);
+}
+
+// One program's serving, from start to stop. Its parts live as long as the runtime runs.
+class Serving {
+ public:
+  Serving(Core& core, const ServeSettings& settings, async::Signals& signals)
+      : core_(core),
+        settings_(settings),
+        signals_(signals),
+        server_(server_options(settings), core),
+        runtime_(settings.threads != 0 ? settings.threads : std::max(1U, std::thread::hardware_concurrency())) {}
+
+  void run() {
+    server_.bind();  // first: a port in use should not cost a start of the database
+    runtime_.run(main());
+  }
+
+ private:
+  Task<void> on_every_loop(Task<void> (Core::*action)(async::Loop&)) {
+    for (unsigned i = 0; i < runtime_.size(); ++i) {
+      co_await async::run_on(runtime_.loop(i), (core_.*action)(runtime_.loop(i)));
+    }
+  }
+
+  Task<void> start() {
+    co_await core_.start();
+    started_loops_ = true;
+    co_await on_every_loop(&Core::start_loop);
+    co_await core_.begin();
+  }
+
+  Task<void> main() {
+    const auto began = async::Clock::now();
+    std::exception_ptr error;
+    try {
+      // A signal while it starts ends the start.
+      co_await async::race(serve(began), stop_signal());
+    } catch (...) {
+      error = std::current_exception();
+    }
+    co_await async::shield(stop());
+    if (error) std::rethrow_exception(error);
+  }
+
+  Task<void> stop_signal() {
+    const int signal = co_await signals_.next();
+    log::info("stopping", {{"signal", std::string_view(signal == SIGINT ? "SIGINT" : "SIGTERM")}});
+  }
+
+  // Ends only by being cancelled, or by what refuses to start.
+  Task<void> serve(async::TimePoint began) {
+    co_await start();
+    loop_metrics_ = metrics::default_registry().collect([this](metrics::Collector& out) {
+      collect_loops(runtime_, out);
+      collect_server(server_, out);
+    });
+    for (unsigned i = 0; i < runtime_.size(); ++i) {
+      async::Loop& loop = runtime_.loop(i);
+      co_await async::run_on(loop, [](http::Server& server, async::Loop& on) -> Task<void> {
+        server.start(on);
+        co_return;
+      }(server_, loop));
+      ++serving_;
+    }
+    watchdog_.emplace(runtime_, std::chrono::milliseconds{settings_.stall_limit_ms}, [](const async::Stall& stall) {
+      log::warn("a handler held its loop", {{"http.route", std::string_view(stall.route)},
+                                            {"held_ms", static_cast<std::int64_t>(stall.held.count())},
+                                            {"loop", static_cast<std::uint64_t>(stall.loop)},
+                                            {"stack", std::string_view(stall.stack)}});
+    });
+    announce(core_, server_, settings_, runtime_.size(),
+             std::chrono::duration_cast<std::chrono::milliseconds>(async::Clock::now() - began));
+    async::Event never;
+    co_await never.wait();
+  }
+
+  // The second signal does not wait.
+  static Task<void> exit_on_signal(async::Signals& signals) {
+    co_await signals.next();
+    fmt::print(stderr, "stopped at once\n");
+    ::_exit(130);
+  }
+
+  Task<void> drain() {
+    core_.draining = true;
+    std::vector<Task<void>> drains;
+    for (unsigned i = 0; i < serving_; ++i) {
+      drains.push_back(async::run_on(runtime_.loop(i), server_.drain(runtime_.loop(i))));
+    }
+    if (!drains.empty()) co_await async::all(std::move(drains));
+    co_await core_.drain_background();
+    watchdog_.reset();
+    loop_metrics_ = {};
+    if (serving_ > 0) {
+      for (auto& hook : core_.stop_hooks) co_await hook(core_, {});
+    }
+    if (started_loops_) co_await on_every_loop(&Core::stop_loop);
+    co_await core_.stop();
+  }
+
+  Task<void> stop() {
+    co_await async::race(drain(), exit_on_signal(signals_));
+    if (serving_ > 0) log::info("stopped");
+  }
+
+  Core& core_;
+  const ServeSettings& settings_;
+  async::Signals& signals_;
+  http::Server server_;
+  async::Runtime runtime_;
+  std::optional<async::Watchdog> watchdog_;
+  metrics::Registry::Collection loop_metrics_;
+  unsigned serving_ = 0;
+  bool started_loops_ = false;
+};
+
+}  // namespace
+
+int serve(Core& core, const ServeSettings& settings) {
+  async::Signals signals{SIGINT, SIGTERM};
+  Serving serving{core, settings, signals};
+  serving.run();
+  return 0;
+}
+
+}  // namespace ashlar::detail

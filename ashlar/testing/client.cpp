@@ -1,0 +1,124 @@
+#include <ashlar/testing/client.hpp>
+
+#include <algorithm>
+
+#include <ashlar/async/combinators.hpp>
+#include <ashlar/async/sync.hpp>
+#include <ashlar/base/error.hpp>
+#include <ashlar/base/text.hpp>
+#include <ashlar/http/exchange.hpp>
+
+namespace ashlar::testing {
+
+std::optional<std::string> Answer::header(std::string_view name) const {
+  for (const auto& [key, value] : headers) {
+    if (equals_ignore_case(key, name)) return value;
+  }
+  return std::nullopt;
+}
+
+Request& Request::form(const std::vector<std::pair<std::string, std::string>>& fields) {
+  std::string text;
+  for (const auto& [name, value] : fields) {
+    if (!text.empty()) text += '&';
+    text += percent_encode(name) + '=' + percent_encode(value);
+  }
+  header("Content-Type", "application/x-www-form-urlencoded");
+  return body(std::move(text));
+}
+
+Answer Request::send() { return client_.run(client_.exchange(std::move(*this))); }
+
+// What the server's connection is to a real request.
+struct Client::Sending final : http::Exchange {
+  async::Event done;
+
+ private:
+  void on_finish() noexcept override { done.set(); }
+};
+
+Client::Client(App& app) : app_(app) { async::run(loop_, app_.start()); }
+
+Client::~Client() {
+  try {
+    async::run(loop_, app_.stop());
+  } catch (...) {  // NOLINT: a destructor; what failed has been logged
+  }
+}
+
+Client& Client::default_header(std::string name, std::string value) {
+  std::erase_if(default_headers_, [&](const auto& one) { return equals_ignore_case(one.first, name); });
+  if (!value.empty()) default_headers_.emplace_back(std::move(name), std::move(value));
+  return *this;
+}
+
+void Client::remove_override(const void* key) {
+  // The newest one of this key: scopes end in the reverse order of their beginnings.
+  const auto found =
+      std::find_if(overrides_.rbegin(), overrides_.rend(), [&](const auto& one) { return one->shared.key == key; });
+  if (found != overrides_.rend()) overrides_.erase(std::next(found).base());
+  link_overrides();
+}
+
+void Client::link_overrides() {
+  detail::SharedValue* next = nullptr;
+  for (auto& one : overrides_) {
+    one->shared.next = next;
+    next = &one->shared;
+  }
+}
+
+Task<Answer> Client::exchange(Request sent) {
+  for (const auto& one : default_headers_) {
+    const bool given =
+        std::ranges::any_of(sent.headers_, [&](const auto& own) { return equals_ignore_case(own.first, one.first); });
+    if (!given) sent.headers_.push_back(one);
+  }
+  Sending sending;
+  auto& request = sending.request;
+  request.clear();
+  request.method = sent.method_;
+  request.method_text = http::to_string(sent.method_);
+  request.target = sent.target_;
+  const auto question = std::min(sent.target_.find('?'), sent.target_.size());
+  request.path = request.target.substr(0, question);
+  request.query = request.target.substr(std::min(question + 1, sent.target_.size()));
+  request.authority = "testserver";
+  request.body = sent.body_;
+  for (const auto& [name, value] : sent.headers_) {
+    if (!request.add_header(name, value)) throw Invalid("a request has too many headers");
+  }
+  sending.context.scope = &sending.scope;
+  sending.context.overrides = overrides_.empty() ? nullptr : &overrides_.back()->shared;
+  sending.started = async::Clock::now();
+  app_.handler().handle(sending);
+  co_await sending.done.wait();
+
+  Answer answer;
+  auto& response = sending.response;
+  answer.status = response.status;
+  if (!response.content_type.empty()) answer.headers.emplace_back("Content-Type", response.content_type);
+  std::string_view lines = response.header_lines();
+  while (!lines.empty()) {
+    const std::string_view line = lines.substr(0, lines.find("\r\n"));
+    lines.remove_prefix(line.size() + 2);
+    const auto colon = line.find(':');
+    answer.headers.emplace_back(line.substr(0, colon), trim(line.substr(colon + 1)));
+  }
+  if (response.streaming()) {
+    auto stream = response.take_stream();
+    while (auto piece = co_await stream.next()) answer.body += *piece;
+  } else if (sent.method_ != http::Method::head && response.status != 204 && response.status != 304) {
+    answer.body = response.body_bytes();
+  }
+  co_return answer;
+}
+
+std::vector<Answer> Client::send_all(std::vector<Request> requests) {
+  std::vector<Task<Answer>> tasks;
+  tasks.reserve(requests.size());
+  for (auto& request : requests) tasks.push_back(exchange(std::move(request)));
+  return run(async::all(std::move(tasks)));
+}
+
+}  // namespace ashlar::testing

@@ -1,0 +1,161 @@
+// Client: requests to an application in the same process, through everything but the socket.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <ashlar/app/app.hpp>
+#include <ashlar/async/runtime.hpp>
+#include <ashlar/schema/json.hpp>
+
+namespace ashlar::testing {
+
+/// An answer, whole.
+struct Answer {
+  int status = 0;
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::string body;
+
+  /// The first header with this name, in any case.
+  [[nodiscard]] std::optional<std::string> header(std::string_view name) const;
+  /// The body as a T. Throws ValidationError naming what does not fit.
+  template <class T>
+  [[nodiscard]] T json() const {
+    return schema::parse_json<T>(body);
+  }
+};
+
+class Client;
+
+/// A request in the making: `client.post("/articles").json(article).header("Authorization", token).send()`; converts to
+/// its Answer, so that `Answer a = client.get("/")` sends it.
+class [[nodiscard("call send()")]] Request {
+ public:
+  Request& header(std::string name, std::string value) {
+    headers_.emplace_back(std::move(name), std::move(value));
+    return *this;
+  }
+  Request& bearer(std::string_view token) { return header("Authorization", "Bearer " + std::string(token)); }
+  /// Raw bytes; say what they are with header("Content-Type", …).
+  Request& body(std::string bytes) {
+    body_ = std::move(bytes);
+    return *this;
+  }
+  /// JSON text, or anything that the schema can write.
+  Request& json(std::string_view text) {
+    header("Content-Type", "application/json");
+    return body(std::string(text));
+  }
+  Request& json(const char* text) { return json(std::string_view(text)); }
+  template <class T>
+  Request& json(const T& value) {
+    return json(std::string_view(schema::to_json(value)));
+  }
+  /// name=value pairs, encoded as a form.
+  Request& form(const std::vector<std::pair<std::string, std::string>>& fields);
+
+  Answer send();
+  operator Answer() { return send(); }  // NOLINT: a request is its answer where one is wanted
+
+ private:
+  friend class Client;
+  Request(Client& client, http::Method method, std::string target)
+      : client_(client), method_(method), target_(std::move(target)) {}
+  Client& client_;
+  http::Method method_;
+  std::string target_;
+  std::vector<std::pair<std::string, std::string>> headers_;
+  std::string body_;
+};
+
+/// Starts the application (its components, checks and hooks) on a loop of this thread when it is made, and stops it
+/// when it goes. Not thread-safe: one test, one thread.
+class Client {
+ public:
+  explicit Client(App& app);
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  Request get(std::string target) { return {*this, http::Method::get, std::move(target)}; }
+  Request head(std::string target) { return {*this, http::Method::head, std::move(target)}; }
+  Request post(std::string target) { return {*this, http::Method::post, std::move(target)}; }
+  Request put(std::string target) { return {*this, http::Method::put, std::move(target)}; }
+  Request patch(std::string target) { return {*this, http::Method::patch, std::move(target)}; }
+  Request del(std::string target) { return {*this, http::Method::del, std::move(target)}; }
+  Request options(std::string target) { return {*this, http::Method::options, std::move(target)}; }
+
+  /// A header of every request from now on, in place of an earlier one with the name; an empty value removes it.
+  Client& default_header(std::string name, std::string value);
+
+  /// A dependency gives this value instead of running, in every request from now on, until the scope that this returns
+  /// ends.
+  class [[nodiscard("the override ends with this object")]] Override {
+   public:
+    Override(Override&& other) noexcept : client_(std::exchange(other.client_, nullptr)), key_(other.key_) {}
+    ~Override() {
+      if (client_ != nullptr) client_->remove_override(key_);
+    }
+
+   private:
+    friend class Client;
+    Override(Client& client, const void* key) : client_(&client), key_(key) {}
+    Client* client_;
+    const void* key_;
+  };
+  /// `auto scope = client.override_dependency<&current_user>(User{…});`
+  template <auto Function>
+  Override override_dependency(typename Depends<Function>::value_type value) {
+    return add_override(&detail::kFunctionKey<Function>, std::move(value));
+  }
+  /// Every dependency whose result is a T gives this value: `auto scope = client.acting_as(User{.id = 1, .roles =
+  /// {"admin"}});`
+  template <class T>
+  Override acting_as(T value) {
+    return add_override(&detail::kTypeKey<T>, std::move(value));
+  }
+
+  /// Runs a task on the application's loop, for what a test does beside requests.
+  template <class T>
+  T run(Task<T> task) {
+    return async::run(loop_, std::move(task));
+  }
+  /// Sends many requests at the same time and gives the answers in order.
+  std::vector<Answer> send_all(std::vector<Request> requests);
+
+ private:
+  friend class Request;
+  struct Sending;
+
+  template <class T>
+  Override add_override(const void* key, T value) {
+    auto kept = std::make_shared<T>(std::move(value));
+    auto one = std::make_unique<Kept>();
+    one->shared = {key, kept.get(), nullptr};
+    one->owner = std::move(kept);
+    overrides_.push_back(std::move(one));
+    link_overrides();
+    return Override{*this, key};
+  }
+  void remove_override(const void* key);
+  void link_overrides();
+  Task<Answer> exchange(Request request);
+
+  struct Kept {
+    detail::SharedValue shared;
+    std::shared_ptr<void> owner;
+  };
+
+  App& app_;
+  async::Loop loop_;
+  std::vector<std::pair<std::string, std::string>> default_headers_;
+  std::vector<std::unique_ptr<Kept>> overrides_;
+};
+
+}  // namespace ashlar::testing
