@@ -39,7 +39,7 @@ struct Order {
   Annotated<std::string, min_length{1}, max_length{40}> reference;
   Customer customer;
   Address shipping;
-  Annotated<std::vector<Line>, min_length{1}, max_length{100}> lines;
+  Annotated<std::vector<Line>, min_items{1}, max_items{100}> lines;
   Priority priority = Priority::standard;
   bool gift = false;
   std::optional<std::string> note = {};

@@ -181,6 +181,7 @@ struct Rules {
   };
   const Check* checks = nullptr;
   std::size_t check_count = 0;
+  bool plain = false;  // nothing is changed, and nothing is checked but bounds and lengths
   std::atomic<const detail::Regex*>* regex = nullptr;  // of `pattern`, compiled at first use
 };
 
@@ -316,6 +317,8 @@ struct RuleSet {
       rules.check_count = kChecks;
     }
     if (!rules.pattern.empty()) rules.regex = &regex;
+    rules.plain = !rules.strip && !rules.to_lower && !rules.to_upper && !rules.unique_items && !rules.multiple_of &&
+                  rules.pattern.empty() && kChecks == 0;
     return rules;
   }();
 };

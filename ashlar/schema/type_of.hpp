@@ -215,6 +215,10 @@ struct ListFunctions {
     if constexpr (kCommits) {
       return new Element{};
     } else {
+      // Growing from one by doubling moves the first few elements over and over.
+      if constexpr (requires(T& v) { v.reserve(4); }) {
+        if (as<T>(list).capacity() == 0) as<T>(list).reserve(sizeof(Element) <= 256 ? 4 : 1);
+      }
       return &as<T>(list).emplace_back();
     }
   }

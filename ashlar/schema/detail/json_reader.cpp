@@ -4,7 +4,10 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <cstddef>
+#include <cstring>
 
 #include <ashlar/schema/json.hpp>
 
@@ -38,6 +41,7 @@ bool JsonReader::run(const TypeInfo& type, void* into) {
   return errors_->size() == before;
 }
 
+// Nothing but a jump: every case is a tail call.
 bool JsonReader::read(const TypeInfo& type, void* into, const Path& path) {
   if (scan_.p == scan_.end) return scan_.fail_value();
   switch (type.kind) {
@@ -65,41 +69,80 @@ bool JsonReader::read(const TypeInfo& type, void* into, const Path& path) {
       return read_variant(type, into, path);
     case Kind::optional:
     case Kind::patch:
-      // A null that is refused is the wrong type for what is inside.
-      if (*scan_.p == 'n' && !(type.rules != nullptr && type.rules->not_null)) {
-        type.optional->reset(into);
-        return scan_.read_word("null");
-      }
-      return read(*type.inner, type.optional->emplace(into), path);
-    case Kind::secret: {
-      ++secret_;
-      const bool valid = read(*type.inner, type.optional->emplace(into), path);
-      --secret_;
-      return valid;
-    }
-    case Kind::json: {
-      const char* start = scan_.p;
-      if (!scan_.skip_value(depth_)) return false;
-      type.json->assign(into, {start, static_cast<std::size_t>(scan_.p - start)});
-      return true;
-    }
+      return read_optional(type, into, path);
+    case Kind::secret:
+      return read_secret(type, into, path);
+    case Kind::json:
+      return read_any(type, into);
     case Kind::string_view:
       break;
   }
-  return refuse(type_failure(type), path);
+  return refuse_kind(type, path);
 }
 
-bool JsonReader::read_string(const TypeInfo& type, std::string& into, const Path& path) {
+bool JsonReader::read_optional(const TypeInfo& type, void* into, const Path& path) {
+  // A null that is refused is the wrong type for what is inside.
+  if (*scan_.p == 'n' && !(type.rules != nullptr && type.rules->not_null)) {
+    type.optional->reset(into);
+    return scan_.read_word("null");
+  }
+  return read(*type.inner, type.optional->emplace(into), path);
+}
+
+bool JsonReader::read_secret(const TypeInfo& type, void* into, const Path& path) {
+  ++secret_;
+  const bool valid = read(*type.inner, type.optional->emplace(into), path);
+  --secret_;
+  return valid;
+}
+
+bool JsonReader::read_any(const TypeInfo& type, void* into) {
   const char* start = scan_.p;
-  if (*start != '"') return refuse(type_failure(type), path);
+  if (!scan_.skip_value(depth_)) return false;
+  type.json->assign(into, {start, static_cast<std::size_t>(scan_.p - start)});
+  return true;
+}
+
+// Most strings end within 16 bytes: those are found and stored by the same load.
+bool JsonReader::read_string(const TypeInfo& type, std::string& into, const Path& path) {
+#if defined(__SSE2__)
+  const char* const start = scan_.p;
+  if (scan_.end - start > 16 && *start == '"') [[likely]] {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(start + 1));
+    const unsigned bits = special_bits(bytes);
+    const auto size = static_cast<std::size_t>(std::countr_zero(bits));
+    if (bits != 0 && start[1 + size] == '"') [[likely]] {
+      // A string holds 15 characters and a null without memory of its own, so there is room for the 16 bytes.
+      [[clang::always_inline]] into.resize_and_overwrite(size, [&](char* to, std::size_t length) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);
+        return length;
+      });
+      scan_.p = start + size + 2;
+      if (type.rules == nullptr || passes_plainly(*type.rules, into)) [[likely]]
+        return true;
+      check_slow(type, &into, path, start);
+      return true;
+    }
+  }
+#endif
+  return read_long_string(type, into, path);
+}
+
+bool JsonReader::read_long_string(const TypeInfo& type, std::string& into, const Path& path) {
+  const char* start = scan_.p;
+  if (*start != '"') return refuse_kind(type, path);
   RawString raw;
   if (!scan_.read_string(raw)) return false;
-  if (raw.escaped) {
-    unescape(raw.text, into);
+  if (!raw.escaped) {
+    // string::assign takes more instructions: it must expect that the two overlap.
+    into.resize_and_overwrite(raw.text.size(), [&](char* to, std::size_t size) {
+      std::memcpy(to, raw.text.data(), size);
+      return size;
+    });
   } else {
-    into.assign(raw.text);
+    unescape(raw.text, into);
   }
-  check(type, &into, path, start);
+  if (type.rules != nullptr && !passes_plainly(*type.rules, into)) check_slow(type, &into, path, start);
   return true;
 }
 
@@ -108,7 +151,14 @@ bool JsonReader::read_number(const TypeInfo& type, void* into, const Path& path)
   if (*start != '-' && (*start < '0' || *start > '9')) return read_lax(type, into, path);
   Number number;
   if (!scan_.read_number(number)) return false;
-  if (auto failure = store_number(type, number, into, strict_)) {
+  if (type.kind == Kind::integer && number.whole && !number.large &&
+      store_if_it_fits(type, number.negative, number.digits, into)) [[likely]] {
+    check(type, into, path, start);
+  } else if (const double real = number.to_double();
+             type.kind == Kind::number && type.size == sizeof real && std::isfinite(real)) {
+    std::memcpy(into, &real, sizeof real);
+    check(type, into, path, start);
+  } else if (auto failure = store_number(type, number, into, strict_)) {
     report(std::move(*failure), path, start, number.text);
   } else {
     check(type, into, path, start);
@@ -130,7 +180,7 @@ bool JsonReader::read_boolean(const TypeInfo& type, void* into, const Path& path
 bool JsonReader::read_lax(const TypeInfo& type, void* into, const Path& path) {
   const char* start = scan_.p;
   const bool number_for_boolean = type.kind == Kind::boolean && (*start == '-' || (*start >= '0' && *start <= '9'));
-  if (strict_ || (*start != '"' && !number_for_boolean)) return refuse(type_failure(type), path);
+  if (strict_ || (*start != '"' && !number_for_boolean)) return refuse_kind(type, path);
   std::string buffer;
   std::string_view text;
   if (number_for_boolean) {
@@ -160,7 +210,7 @@ bool JsonReader::read_text(const TypeInfo& type, void* into, const Path& path) {
     if (!scan_.read_number(number)) return false;
     text = number.text;
   } else {
-    return refuse(type_failure(type), path);
+    return refuse_kind(type, path);
   }
   if (auto failure = parse_scalar(type, text, into)) {
     report(std::move(*failure), path, start, {start, static_cast<std::size_t>(scan_.p - start)});
@@ -181,8 +231,33 @@ bool JsonReader::take_text(std::string_view& text, std::string& buffer) {
   return true;
 }
 
+inline bool JsonReader::read_member(const MemberState& member, std::size_t index, void* into, const Path& path,
+                                    std::uint64_t* seen, const char* key_at) {
+  std::uint64_t& word = seen[index / 64];
+  const std::uint64_t bit = std::uint64_t{1} << (index % 64);
+  if ((word & bit) != 0) return scan_.fail("duplicate key", key_at);
+  word |= bit;
+  ++matched_;
+  if (!member.readable) [[unlikely]]
+    return scan_.skip_value(depth_);
+  return read(*member.type, at_offset(into, member.offset), {&path, member.wire, -1});
+}
+
+// Does the text at `at`, of which at least eight bytes are left, begin with the member's key, from quote to colon?
+inline bool JsonReader::is_key(const MemberState& member, const char* at) const noexcept {
+  std::uint64_t head;
+  std::memcpy(&head, at, sizeof head);
+  if ((head & member.key_mask) != member.key_head) return false;
+  const std::size_t size = member.key.size();
+  if (size <= 8) return true;
+  if (static_cast<std::size_t>(scan_.end - at) < size) return false;
+  std::uint64_t tail;
+  std::memcpy(&tail, at + size - sizeof tail, sizeof tail);
+  return tail == member.key_tail && (size <= 16 || std::memcmp(at, member.key.data(), size) == 0);
+}
+
 bool JsonReader::read_object(const TypeInfo& type, void* into, const Path& path, std::string_view tag) {
-  if (*scan_.p != '{') return refuse(type_failure(type), path);
+  if (*scan_.p != '{') return refuse_kind(type, path);
   if (depth_ >= kMaxDepth) return scan_.fail("recursion limit exceeded");
   const ObjectState& state = object_state_of(type);
   const char* start = scan_.p++;
@@ -193,52 +268,28 @@ bool JsonReader::read_object(const TypeInfo& type, void* into, const Path& path,
   std::uint64_t seen[2] = {0, 0};
   ++depth_;
   scan_.skip_space();
-  std::size_t expected = 0;
+  const MemberState* const first = state.members.data();
+  const MemberState* const last = first + count;
+  const MemberState* expected = first;
   for (bool more = !scan_.take('}'); more;) {
-    if (scan_.peek() != '"')
-      return scan_.fail(scan_.p == scan_.end ? "EOF while parsing an object" : "key must be a string");
-    std::size_t index = count;
-    const char* key_at = scan_.p;
-    // Most clients send the members in the order of declaration: compare with the next one, quotes included.
-    if (expected < count) {
-      const std::string& key = state.members[expected].key;
-      const std::size_t size = key.size() - 1;
-      if (static_cast<std::size_t>(scan_.end - key_at) >= size && std::memcmp(key_at, key.data(), size) == 0) {
-        index = expected;
-        scan_.p += size;
-      }
-    }
-    std::string_view name;
-    std::string buffer;
-    if (index == count) {
-      if (!take_text(name, buffer)) return false;
-      index = state.find(name);
-    }
-    if (!scan_.read_colon()) return false;
-    if (index < count) {
-      const MemberState& member = state.members[index];
-      std::uint64_t& word = seen[index / 64];
-      const std::uint64_t bit = std::uint64_t{1} << (index % 64);
-      if (word & bit) return scan_.fail("duplicate key", key_at);
-      word |= bit;
-      expected = index + 1;
-      ++matched_;
-      if (member.readable) [[likely]] {
-        const Path child{&path, member.wire, -1};
-        if (!read(*member.type, at_offset(into, member.offset), child)) return false;
-      } else if (!scan_.skip_value(depth_)) {
-        return false;
-      }
+    const char* const key_at = scan_.p;
+    const MemberState* member = expected;
+    // Most clients send the members in the order of declaration.
+    if (expected != last && scan_.end - key_at >= 8 && is_key(*expected, key_at)) [[likely]] {
+      scan_.p += expected->key.size();
+      scan_.skip_space();
     } else {
-      if (name != tag || tag.empty()) --matched_;
-      const char* value_at = scan_.p;
-      if (!scan_.skip_value(depth_)) return false;
-      if (type.object->options.extra == Extra::forbid && (tag.empty() || name != tag)) {
-        const Path child{&path, name, -1};
-        const bool hide = state.contains_secret;  // it may be a misspelt password
-        report({"extra_forbidden", "Extra inputs are not permitted", ""}, child, value_at,
-               hide ? std::string_view{} : std::string_view(value_at, static_cast<std::size_t>(scan_.p - value_at)));
-      }
+      std::size_t index = count;
+      if (!read_other_key(type, state, index, path, tag)) return false;
+      member = first + index;
+    }
+    if (member != last) [[likely]] {
+      if (!read_member(*member, static_cast<std::size_t>(member - first), into, path, seen, key_at)) return false;
+      expected = member + 1;
+    }
+    if (scan_.end - scan_.p >= 2 && scan_.p[0] == ',' && scan_.p[1] == '"') [[likely]] {
+      ++scan_.p;
+      continue;
     }
     if (!scan_.next_item('}', more)) return false;
   }
@@ -247,7 +298,34 @@ bool JsonReader::read_object(const TypeInfo& type, void* into, const Path& path,
   if ((state.required[0] & ~seen[0]) != 0 || (state.required[1] & ~seen[1]) != 0) {
     report_missing(state, seen, path, start);
   }
-  if (errors_->size() == errors_before) check_object(type, state, into, path, start);
+  if ((type.rules != nullptr || type.object->validate != nullptr) && errors_->size() == errors_before) {
+    check_object(type, state, into, path, start);
+  }
+  return true;
+}
+
+// A key that is not the one expected. Gives the member's number, or, for an unknown one, passes over its value and
+// leaves `index` at the number of members.
+bool JsonReader::read_other_key(const TypeInfo& type, const ObjectState& state, std::size_t& index, const Path& path,
+                                std::string_view tag) {
+  if (scan_.peek() != '"') {
+    return scan_.fail(scan_.p == scan_.end ? "EOF while parsing an object" : "key must be a string");
+  }
+  std::string_view name;
+  std::string buffer;
+  if (!take_text(name, buffer) || !scan_.read_colon()) return false;
+  index = state.find(name);
+  if (index < state.members.size()) return true;
+  const bool is_tag = !tag.empty() && name == tag;
+  if (!is_tag) --matched_;
+  const char* const value_at = scan_.p;
+  if (!scan_.skip_value(depth_)) return false;
+  if (type.object->options.extra == Extra::forbid && !is_tag) {
+    const Path child{&path, name, -1};
+    const bool hide = state.contains_secret;  // it may be a misspelt password
+    report({"extra_forbidden", "Extra inputs are not permitted", ""}, child, value_at,
+           hide ? std::string_view{} : std::string_view(value_at, static_cast<std::size_t>(scan_.p - value_at)));
+  }
   return true;
 }
 
@@ -280,7 +358,7 @@ void JsonReader::check_object(const TypeInfo& type, const ObjectState& state, co
 }
 
 bool JsonReader::read_list(const TypeInfo& type, void* into, const Path& path) {
-  if (*scan_.p != '[') return refuse(type_failure(type), path);
+  if (*scan_.p != '[') return refuse_kind(type, path);
   if (depth_ >= kMaxDepth) return scan_.fail("recursion limit exceeded");
   const ListOps& list = *type.list;
   const char* start = scan_.p++;
@@ -317,7 +395,7 @@ bool JsonReader::read_list(const TypeInfo& type, void* into, const Path& path) {
 }
 
 bool JsonReader::read_fixed(const TypeInfo& type, void* into, const Path& path) {
-  if (*scan_.p != '[') return refuse(type_failure(type), path);
+  if (*scan_.p != '[') return refuse_kind(type, path);
   if (depth_ >= kMaxDepth) return scan_.fail("recursion limit exceeded");
   const char* start = scan_.p++;
   ++depth_;
@@ -350,7 +428,7 @@ bool JsonReader::read_fixed(const TypeInfo& type, void* into, const Path& path) 
 }
 
 bool JsonReader::read_map(const TypeInfo& type, void* into, const Path& path) {
-  if (*scan_.p != '{') return refuse(type_failure(type), path);
+  if (*scan_.p != '{') return refuse_kind(type, path);
   if (depth_ >= kMaxDepth) return scan_.fail("recursion limit exceeded");
   const char* start = scan_.p++;
   const std::size_t errors_before = errors_->size();
@@ -384,6 +462,8 @@ bool JsonReader::read_map(const TypeInfo& type, void* into, const Path& path) {
   if (errors_->size() == errors_before) check(type, into, path, start);
   return true;
 }
+
+bool JsonReader::refuse_kind(const TypeInfo& type, const Path& path) { return refuse(type_failure(type), path); }
 
 bool JsonReader::refuse(Failure failure, const Path& path) {
   const char* start = scan_.p;

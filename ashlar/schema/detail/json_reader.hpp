@@ -33,25 +33,35 @@ class JsonReader {
   // over.
   bool read(const TypeInfo& type, void* into, const Path& path);
   bool read_string(const TypeInfo& type, std::string& into, const Path& path);
+  [[gnu::noinline]] bool read_long_string(const TypeInfo& type, std::string& into, const Path& path);
   bool read_number(const TypeInfo& type, void* into, const Path& path);
   bool read_boolean(const TypeInfo& type, void* into, const Path& path);
   bool read_text(const TypeInfo& type, void* into, const Path& path);  // value, enumeration, literal
   bool read_lax(const TypeInfo& type, void* into, const Path& path);   // a number or boolean in a string
   bool read_object(const TypeInfo& type, void* into, const Path& path, std::string_view tag = {});
+  bool read_member(const MemberState& member, std::size_t index, void* into, const Path& path, std::uint64_t* seen,
+                   const char* key_at);
+  [[nodiscard]] bool is_key(const MemberState& member, const char* at) const noexcept;
+  [[gnu::noinline]] bool read_other_key(const TypeInfo& type, const ObjectState& state, std::size_t& index,
+                                        const Path& path, std::string_view tag);
   bool read_list(const TypeInfo& type, void* into, const Path& path);
   bool read_fixed(const TypeInfo& type, void* into, const Path& path);  // array, tuple
   bool read_map(const TypeInfo& type, void* into, const Path& path);
-  bool read_variant(const TypeInfo& type, void* into, const Path& path);
+  [[gnu::noinline]] bool read_variant(const TypeInfo& type, void* into, const Path& path);
   bool read_tagged(const TypeInfo& type, std::string_view discriminator, void* into, const Path& path);
   bool read_untagged(const TypeInfo& type, void* into, const Path& path);
 
+  [[gnu::cold, gnu::noinline]] bool refuse_kind(const TypeInfo& type, const Path& path);  // of another kind
+  [[gnu::noinline]] bool read_optional(const TypeInfo& type, void* into, const Path& path);
+  [[gnu::noinline]] bool read_secret(const TypeInfo& type, void* into, const Path& path);
+  [[gnu::noinline]] bool read_any(const TypeInfo& type, void* into);
   bool take_text(std::string_view& text, std::string& buffer);  // a string, unescaped
   bool refuse(Failure failure, const Path& path);               // passes over the value
-  void report(Failure failure, const Path& path, const char* at, std::string_view input);
+  [[gnu::cold, gnu::noinline]] void report(Failure failure, const Path& path, const char* at, std::string_view input);
   void check(const TypeInfo& type, void* value, const Path& path, const char* at) {
-    if (type.rules) check_slow(type, value, path, at);
+    if (type.rules && !passes_plainly(type, value)) check_slow(type, value, path, at);
   }
-  void check_slow(const TypeInfo& type, void* value, const Path& path, const char* at);
+  [[gnu::noinline]] void check_slow(const TypeInfo& type, void* value, const Path& path, const char* at);
   void check_object(const TypeInfo& type, const ObjectState& state, const void* value, const Path& path,
                     const char* at);
   void report_missing(const ObjectState& state, const std::uint64_t* seen, const Path& path, const char* at);

@@ -154,11 +154,11 @@ bool JsonScanner::read_number(Number& out) noexcept {
       ++at;
     }
     if (at == first) return fail("invalid number", at);
-    exponent += minus ? -value : value;
+    exponent = std::clamp<std::int64_t>(exponent + (minus ? -value : value), -2'000'000, 2'000'000);
   }
   out.text = {start, static_cast<std::size_t>(at - start)};
   out.digits = digits;
-  out.exponent = static_cast<std::int32_t>(std::clamp<std::int64_t>(exponent, -2'000'000, 2'000'000));
+  out.exponent = static_cast<std::int32_t>(exponent);
   out.negative = negative;
   out.whole = whole;
   out.large = count > 19;

@@ -14,16 +14,22 @@
 
 namespace ashlar::schema::detail {
 
+#if defined(__SSE2__)
+/// Of 16 bytes: one bit for each that is a quote, a backslash or a control character.
+inline unsigned special_bits(__m128i bytes) noexcept {
+  const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), last_control = _mm_set1_epi8(0x1F);
+  return static_cast<unsigned>(
+      _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)),
+                                     _mm_cmpeq_epi8(_mm_min_epu8(bytes, last_control), bytes))));
+}
+#endif
+
 /// The first byte in [p, end) that is a quote, a backslash or a control character; or end.
 inline const char* find_special(const char* p, const char* end) noexcept {
 #if defined(__SSE2__)
-  const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), last_control = _mm_set1_epi8(0x1F);
   while (end - p >= 16) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-    const __m128i special = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)),
-                                         _mm_cmpeq_epi8(_mm_min_epu8(bytes, last_control), bytes));
-    if (const int mask = _mm_movemask_epi8(special); mask != 0) {
-      return p + std::countr_zero(static_cast<unsigned>(mask));
+    if (const unsigned bits = special_bits(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); bits != 0) {
+      return p + std::countr_zero(bits);
     }
     p += 16;
   }
@@ -61,14 +67,16 @@ class JsonScanner {
   const char* problem = nullptr;  // why the text is no JSON; static text
   const char* problem_at = nullptr;
 
-  [[gnu::cold]] bool fail(const char* why, const char* at = nullptr) noexcept {
+  [[gnu::cold, gnu::noinline]] bool fail(const char* why, const char* at = nullptr) noexcept {
     if (!problem) {
       problem = why;
       problem_at = at ? at : p;
     }
     return false;
   }
-  [[gnu::cold]] bool fail_value() noexcept { return fail(p == end ? "EOF while parsing a value" : "expected value"); }
+  [[gnu::cold, gnu::noinline]] bool fail_value() noexcept {
+    return fail(p == end ? "EOF while parsing a value" : "expected value");
+  }
 
   void skip_space() noexcept {
     while (p != end && static_cast<unsigned char>(*p) <= ' ') {

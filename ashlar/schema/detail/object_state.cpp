@@ -144,6 +144,9 @@ const ObjectState* make(const TypeInfo& type) {
     const std::string wire = m.rules && !m.rules->alias.empty() ? std::string(m.rules->alias)
                                                                 : detail::respell(member.name, object.options.naming);
     m.key = '"' + wire + "\":";
+    std::memcpy(&m.key_head, m.key.data(), std::min<std::size_t>(m.key.size(), sizeof m.key_head));
+    if (m.key.size() > 8) std::memcpy(&m.key_tail, m.key.data() + m.key.size() - 8, sizeof m.key_tail);
+    m.key_mask = m.key.size() >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * m.key.size())) - 1;  // little-endian
     m.readable = member.type->kind != Kind::string_view;
     if (m.rules) {
       m.readable = m.readable && !m.rules->read_only;
@@ -184,9 +187,8 @@ std::size_t ObjectState::find(std::string_view wire) const noexcept {
 
 namespace detail {
 
-const ObjectState& object_state_of(const TypeInfo& type) {
+const ObjectState& make_object_state(const TypeInfo& type) {
   std::atomic<const ObjectState*>& place = *type.object->state;
-  if (const ObjectState* state = place.load(std::memory_order_acquire)) return *state;
   static std::recursive_mutex mutex;  // a struct's state asks for those of the structs in it
   const std::lock_guard lock(mutex);
   if (const ObjectState* state = place.load(std::memory_order_acquire)) return *state;

@@ -22,6 +22,8 @@ struct MemberState {
   const TypeInfo* type;
   const Rules* rules;  // of the member or of what it may hold; or null
   std::uint32_t offset;
+  // To compare `key` in two steps without a loop: its first eight bytes, which of them there are, and its last eight.
+  std::uint64_t key_head = 0, key_mask = 0, key_tail = 0;
   bool required = false;  // must be there when read
   bool readable = true, writable = true;
   bool nullable = false;  // std::optional, Patch, pointers
@@ -44,8 +46,13 @@ struct ObjectState {
 
 namespace detail {
 
+const ObjectState& make_object_state(const TypeInfo& object);
 /// Thread-safe; computed at the first call for a type.
-const ObjectState& object_state_of(const TypeInfo& object);
+inline const ObjectState& object_state_of(const TypeInfo& object) {
+  if (const ObjectState* state = object.object->state->load(std::memory_order_acquire)) [[likely]]
+    return *state;
+  return make_object_state(object);
+}
 
 /// "blog::Page<blog::Article>" → "PageOfArticle".
 std::string component_name(std::string_view cpp_name);

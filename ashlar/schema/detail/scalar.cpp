@@ -41,20 +41,9 @@ Failure beyond_64_bits() {
 }
 
 std::optional<Failure> store_whole(const TypeInfo& type, bool negative, std::uint64_t magnitude, void* into) {
-  const unsigned bits = type.size * 8;
-  if (type.is_signed) {
-    const std::uint64_t limit = std::uint64_t{1} << (bits - 1);
-    if (negative ? magnitude > limit : magnitude >= limit) {
-      if (bits == 64) return beyond_64_bits();
-      return negative ? too_small(type) : too_large(type);
-    }
-    store_integer(type, negative ? 0 - magnitude : magnitude, into);
-    return std::nullopt;
-  }
-  if (negative && magnitude != 0) return too_small(type);
-  if (bits < 64 && magnitude >> bits != 0) return too_large(type);
-  store_integer(type, magnitude, into);
-  return std::nullopt;
+  if (store_if_it_fits(type, negative, magnitude, into)) return std::nullopt;
+  if (type.is_signed && type.size == 8) return beyond_64_bits();
+  return negative ? too_small(type) : too_large(type);
 }
 
 std::optional<Failure> store_double(const TypeInfo& type, double value, void* into) {
@@ -285,22 +274,6 @@ std::uint64_t load_unsigned(const TypeInfo& type, const void* value) noexcept {
   return wide;
 }
 
-void store_integer(const TypeInfo& type, std::uint64_t bits, void* into) noexcept {
-  switch (type.size) {
-    case 1:
-      std::memcpy(into, &bits, 1);
-      break;
-    case 2:
-      std::memcpy(into, &bits, 2);
-      break;
-    case 4:
-      std::memcpy(into, &bits, 4);
-      break;
-    default:
-      std::memcpy(into, &bits, 8);
-  }
-}
-
 std::optional<Failure> store_number(const TypeInfo& type, const Number& number, void* into, bool strict) {
   if (type.kind == Kind::number) return store_double(type, number.to_double(), into);
   if (number.whole && !number.large) [[likely]] {
@@ -429,6 +402,40 @@ std::optional<Failure> parse_scalar(const TypeInfo& type, std::string_view text,
     default:
       return type_failure(type);
   }
+}
+
+bool passes_plainly(const TypeInfo& type, const void* value) noexcept {
+  const Rules& r = *type.rules;
+  if (!r.plain) return false;
+  const auto within = [&](auto v) {
+    using V = decltype(v);
+    const auto of = [](const Bound& bound) {
+      return bound.kind == Bound::Kind::integer ? static_cast<V>(bound.integer) : static_cast<V>(bound.number);
+    };
+    return (!r.ge || v >= of(r.ge)) && (!r.le || v <= of(r.le)) && (!r.gt || v > of(r.gt)) && (!r.lt || v < of(r.lt));
+  };
+  const auto whole = [](const Bound& bound) { return bound.kind != Bound::Kind::number; };
+  switch (type.kind) {
+    case Kind::string:
+      return passes_plainly(r, *static_cast<const std::string*>(value));
+    case Kind::integer:
+      return type.is_signed && whole(r.ge) && whole(r.le) && whole(r.gt) && whole(r.lt) &&
+             within(load_signed(type, value));
+    case Kind::number:
+      return within(load_double(type, value));
+    case Kind::list: {
+      const auto size = static_cast<std::int64_t>(type.list->size(value));
+      return size >= r.min_length && (r.max_length < 0 || size <= r.max_length);
+    }
+    default:
+      return false;
+  }
+}
+
+bool passes_counted(const Rules& r, std::string_view text) noexcept {
+  if (!r.plain) return false;
+  const auto length = static_cast<std::int64_t>(utf8_length(text));
+  return length >= r.min_length && (r.max_length < 0 || length <= r.max_length);
 }
 
 std::optional<Failure> check_rules(const TypeInfo& type, void* value) {
