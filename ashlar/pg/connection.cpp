@@ -95,6 +95,7 @@ void Connection::submit(Execution& execution) {
   if (prepared == nullptr) prepared = &prepare(*execution.statement_);
   if (prepared->state == Prepared::State::ready) [[likely]]
     return bind(execution, *prepared);
+  ++preparing_;
   execution.stage_ = Execution::Stage::preparing;
   execution.prepared_ = prepared;
   execution.next_ = nullptr;
@@ -161,6 +162,7 @@ void Connection::settle_prepared(Prepared& prepared) {
   if (!problems.empty()) {
     drop_prepared(prepared, true);
     while (waiting != nullptr) {
+      --preparing_;
       Execution& execution = *std::exchange(waiting, waiting->next_);
       execution.prepared_ = nullptr;
       execution.fail(std::make_exception_ptr(QueryMismatch(mismatch_message(*execution.statement_, problems))));
@@ -176,6 +178,7 @@ void Connection::settle_prepared(Prepared& prepared) {
   const bool once = prepared.id == 0;
   if (waiting == nullptr && once) return drop_prepared(prepared, true);
   while (waiting != nullptr) {
+    --preparing_;
     Execution& execution = *std::exchange(waiting, waiting->next_);
     bind(execution, prepared);
   }
@@ -186,6 +189,7 @@ void Connection::fail_prepared(Prepared& prepared, std::exception_ptr why) noexc
   const auto fields = std::move(prepared.error);
   drop_prepared(prepared, false);
   while (waiting != nullptr) {
+    --preparing_;
     Execution& execution = *std::exchange(waiting, waiting->next_);
     execution.prepared_ = nullptr;
     if (fields) {
@@ -502,6 +506,7 @@ void Connection::fail_all(const std::string& reason) noexcept {
   for (const auto& [prepared, owned] : prepared_) {
     Execution* waiting = std::exchange(prepared->waiting, nullptr);
     while (waiting != nullptr) {
+      --preparing_;
       Execution& execution = *std::exchange(waiting, waiting->next_);
       execution.prepared_ = nullptr;
       execution.fail(std::make_exception_ptr(ConnectionLost(reason, false)));

@@ -235,6 +235,8 @@ class Connection final : private async::IoHandler, private async::TickHook {
 
   [[nodiscard]] bool open_now() const noexcept { return open_; }
   [[nodiscard]] std::size_t in_flight() const noexcept { return static_cast<std::size_t>(tail_ - head_); }
+  /// Those, and the executions that wait until their statement is prepared.
+  [[nodiscard]] std::size_t load() const noexcept { return in_flight() + preparing_; }
   /// How long the oldest operation has been running.
   [[nodiscard]] async::Nanoseconds head_age() const noexcept;
   [[nodiscard]] std::size_t unsent() const noexcept { return out_.size(); }
@@ -311,6 +313,7 @@ class Connection final : private async::IoHandler, private async::TickHook {
   std::vector<std::pair<std::string, std::string>> parameters_;
   TypeMap types_;
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
+  std::size_t preparing_ = 0;
   std::uint64_t uses_ = 0;
   std::uint64_t names_ = 0;
   std::size_t consumed_startup_ = 0;

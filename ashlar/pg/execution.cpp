@@ -78,6 +78,7 @@ void Execution::on_cancel() noexcept {
       pool_->forget(*this);
       break;
     case Stage::preparing: {
+      --connection_->preparing_;
       Execution** link = &prepared_->waiting;
       while (*link != this) link = &(*link)->next_;
       *link = next_;

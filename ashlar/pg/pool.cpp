@@ -137,10 +137,10 @@ Connection* Pool::pick() noexcept {
       if (closed == nullptr && !slot.connecting) closed = &slot;
       continue;
     }
-    const std::size_t load = connection->in_flight();
+    const std::size_t load = connection->load();
     if (load == 0 || (load < kSpill && connection->head_age() < kSlow)) return connection;
     if (load >= options_.max_in_flight) continue;
-    if (best == nullptr || load < best->in_flight()) best = connection;
+    if (best == nullptr || load < best->load()) best = connection;
   }
   if (closed != nullptr && !stopping_ && failures_ == 0) connect_in_background(*closed);
   return best;
@@ -184,7 +184,7 @@ void Pool::forget(Execution& execution) noexcept {
 }
 
 void Pool::drain(Connection& connection) noexcept {
-  while (waiting_ != nullptr && connection.open_now() && connection.in_flight() < options_.max_in_flight) {
+  while (waiting_ != nullptr && connection.open_now() && connection.load() < options_.max_in_flight) {
     Execution& execution = *waiting_;
     waiting_ = execution.next_;
     if (waiting_ == nullptr) waiting_tail_ = &waiting_;
@@ -335,7 +335,7 @@ PoolStats Pool::stats() const noexcept {
   for (const Slot& slot : slots_) {
     if (slot.connection == nullptr) continue;
     ++out.shared_open;
-    out.in_flight += slot.connection->in_flight();
+    out.in_flight += slot.connection->load();
   }
   out.exclusive_open = exclusive_open_;
   out.exclusive_used = exclusive_open_ - idle_.size();

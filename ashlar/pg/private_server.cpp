@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -65,12 +66,21 @@ void give_to(const fs::path& path, const std::optional<detail::User>& user) {
     throw Internal(fmt::format("cannot give {} to the user {}: {}", path.string(), user->name, std::strerror(errno)));
 }
 
-fs::path make_temporary(std::string_view prefix, const std::optional<detail::User>& user) {
-  std::string pattern = fmt::format("/tmp/{}XXXXXX", prefix);
+fs::path make_temporary(std::string_view parent, const std::optional<detail::User>& user) {
+  std::string pattern = fmt::format("{}/ashlar-XXXXXX", parent);
   if (::mkdtemp(pattern.data()) == nullptr)
-    throw Internal(fmt::format("cannot make a folder in /tmp: {}", std::strerror(errno)));
+    throw Internal(fmt::format("cannot make a folder in {}: {}", parent, std::strerror(errno)));
   give_to(pattern, user);
   return pattern;
+}
+
+/// Memory, where there is enough: copying a database there takes 10 ms instead of 400.
+std::string_view throwaway_parent() {
+  struct statvfs info{};
+  constexpr std::uint64_t kEnough = 1U << 30;
+  const bool roomy =
+      ::statvfs("/dev/shm", &info) == 0 && static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize >= kEnough;
+  return roomy && ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
 }
 
 /// The server that runs on this data folder, by its postmaster.pid: its process id, or 0. A stale file (the server was
@@ -175,7 +185,7 @@ PrivateServer::~PrivateServer() {
 void PrivateServer::prepare_folder() {
   const auto user = detail::unprivileged_user();
   if (throwaway_) {
-    data_ = make_temporary("ashlar-", user);
+    data_ = make_temporary(throwaway_parent(), user);
     socket_folder_ = data_.string();
     data_ /= "data";
     fs::create_directory(data_);
@@ -289,7 +299,7 @@ void PrivateServer::launch() {
       std::error_code ignored;
       fs::remove_all(recorded, ignored);  // left by a program that was killed
     }
-    socket_folder_ = make_temporary("ashlar-", user).string();  // short: a socket's path has at most 107 bytes
+    socket_folder_ = make_temporary("/tmp", user).string();  // short: a socket's path has at most 107 bytes
     std::ofstream(data_ / kSocketFile) << socket_folder_;
     give_to(data_ / kSocketFile, user);
   }
@@ -469,6 +479,9 @@ bool PrivateServer::database_exists(std::string_view name) {
 void PrivateServer::create_database(std::string_view name, std::string_view from_template) {
   std::string sql = "create database " + detail::quote_identifier(name);
   if (!from_template.empty()) sql += " template " + detail::quote_identifier(from_template);
+  // Copying files needs a checkpoint, which costs nothing without fsync; then it is faster than writing them to the
+  // log.
+  if (throwaway_ && std::atoi(read_file(data_ / "PG_VERSION").c_str()) >= 15) sql += " strategy file_copy";
   run_sql("postgres", sql);
 }
 
