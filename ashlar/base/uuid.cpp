@@ -27,12 +27,14 @@ void mark(Uuid& id, int version) {
   id.bytes[8] = static_cast<std::uint8_t>((id.bytes[8] & 0x3F) | 0x80);
 }
 
-int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
+// 0-15, or a value with high bits set.
+constexpr auto kHexValues = [] {
+  std::array<std::uint8_t, 256> table{};
+  table.fill(0xFF);
+  for (std::uint8_t i = 0; i < 10; ++i) table['0' + i] = i;
+  for (std::uint8_t i = 0; i < 6; ++i) table['a' + i] = table['A' + i] = static_cast<std::uint8_t>(10 + i);
+  return table;
+}();
 
 }  // namespace
 
@@ -66,16 +68,17 @@ std::optional<Uuid> Uuid::parse(std::string_view text) noexcept {
   const bool hyphens = text.size() == 36;
   if (!hyphens && text.size() != 32) return std::nullopt;
   Uuid id;
-  std::size_t at = 0;
+  const char* p = text.data();
+  unsigned wrong = 0;
   for (std::size_t i = 0; i < 16; ++i) {
-    if (hyphens && (i == 4 || i == 6 || i == 8 || i == 10)) {
-      if (text[at++] != '-') return std::nullopt;
-    }
-    const int high = hex_value(text[at]), low = hex_value(text[at + 1]);
-    if (high < 0 || low < 0) return std::nullopt;
-    id.bytes[i] = static_cast<std::uint8_t>(high * 16 + low);
-    at += 2;
+    if (hyphens && (i == 4 || i == 6 || i == 8 || i == 10)) wrong |= *p++ == '-' ? 0U : 0x80U;
+    const unsigned high = kHexValues[static_cast<unsigned char>(p[0])];
+    const unsigned low = kHexValues[static_cast<unsigned char>(p[1])];
+    wrong |= high | low;
+    id.bytes[i] = static_cast<std::uint8_t>(high << 4 | low);
+    p += 2;
   }
+  if (wrong > 15) return std::nullopt;
   return id;
 }
 
