@@ -130,7 +130,11 @@ int run(App& app, int argc, char** argv) {
   cli.footer("Without a command it serves. `COMMAND --help` says more about one.");
 
   ServeSettings settings;
-  detail::load_serve_settings(settings);
+  try {
+    detail::load_serve_settings(settings);
+  } catch (const std::exception& error) {
+    return report("the settings in the environment are wrong", error);
+  }
   auto* serve = cli.add_subcommand("serve", "Serve the API (what happens without a command, too)");
   std::vector<CLI::App*> with_server_flags{&cli, serve};
   for (auto* one : with_server_flags) detail::add_serve_flags(*one, settings);

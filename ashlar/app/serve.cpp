@@ -21,9 +21,9 @@ namespace {
 http::ServerOptions server_options(const ServeSettings& settings) {
   http::ServerOptions options;
   const bool v6 = settings.host.find(':') != std::string::npos;
-  options.listen = {!settings.unix_socket.empty() ? "unix:" + settings.unix_socket
-                    : v6                          ? fmt::format("[{}]:{}", settings.host, settings.port)
-                                                  : fmt::format("{}:{}", settings.host, settings.port)};
+  options.listen = {settings.unix_socket ? "unix:" + *settings.unix_socket
+                    : v6                 ? fmt::format("[{}]:{}", settings.host, settings.port)
+                                         : fmt::format("{}:{}", settings.host, settings.port)};
   options.max_body = settings.max_body_bytes;
   options.request_timeout = std::chrono::seconds{settings.request_timeout_seconds};
   options.drain_timeout = std::chrono::seconds{settings.drain_timeout_seconds};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace ashlar {
@@ -10,7 +11,7 @@ namespace ashlar {
 struct ServeSettings {
   std::string host = "127.0.0.1";
   std::uint16_t port = 8000;     ///< 0: a free one
-  std::string unix_socket = {};  ///< a path; in place of host and port
+  std::optional<std::string> unix_socket = {};  ///< a path; in place of host and port
   std::uint32_t threads = 0;     ///< loops; 0: one a core
   std::uint32_t request_timeout_seconds = 30;
   std::uint32_t drain_timeout_seconds = 30;
