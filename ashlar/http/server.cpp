@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 
 #include <mutex>
 #include <utility>
@@ -59,6 +60,8 @@ Server::Server(ServerOptions options, Handler& handler) : impl_(std::make_unique
 Server::~Server() = default;
 
 void Server::bind() {
+  // OpenSSL writes without MSG_NOSIGNAL: a client that is gone must be an error code, not the end of the program.
+  if (impl_->options.tls != nullptr) ::signal(SIGPIPE, SIG_IGN);
   for (const std::string& text : impl_->options.listen) {
     const auto address = net::Address::parse(text);
     if (!address) {
@@ -109,6 +112,7 @@ ServerStats& operator+=(ServerStats& sum, const ServerStats& more) noexcept {
                             &ServerStats::refused_connections,
                             &ServerStats::refused_peer_connections,
                             &ServerStats::accept_failures,
+                            &ServerStats::failed_handshakes,
                             &ServerStats::malformed,
                             &ServerStats::heads_too_large,
                             &ServerStats::targets_too_long,

@@ -4,17 +4,25 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include <ashlar/async/context.hpp>
 #include <ashlar/http/request_parser.hpp>
 
+namespace ashlar::net {
+class TlsContext;
+}
+
 namespace ashlar::http {
 
 struct ServerOptions {
   /// "127.0.0.1:8000", "[::]:8000", "unix:/run/app.sock". Port 0 takes a free one, see Server::addresses().
   std::vector<std::string> listen = {"127.0.0.1:8000"};
+  /// Set: connections that come over IP are TLS. Those of unix sockets never are. The handshake counts towards
+  /// header_timeout.
+  std::shared_ptr<net::TlsContext> tls{};
   int backlog = 4096;  ///< the kernel caps it at net.core.somaxconn
 
   HeadLimits head;  ///< 431, 414

@@ -38,6 +38,7 @@ struct ServerStats {
   StatNumber refused_connections;       ///< 503: max_connections_per_loop
   StatNumber refused_peer_connections;  ///< 503: max_connections_per_peer
   StatNumber accept_failures;           ///< out of descriptors or memory
+  StatNumber failed_handshakes;         ///< TLS
   StatNumber malformed;                 ///< 400, 417, 501, 505
   StatNumber heads_too_large;           ///< 431
   StatNumber targets_too_long;          ///< 414

@@ -74,6 +74,14 @@ TlsContext::~TlsContext() { ::SSL_CTX_free(context_); }
 
 Transport::~Transport() { close(); }
 
+void Transport::end_writing() noexcept {
+  if (ssl_ != nullptr) {
+    ::SSL_shutdown(ssl_);  // best effort, as in close()
+    ::ERR_clear_error();
+  }
+  ::shutdown(fd_.get(), SHUT_WR);
+}
+
 void Transport::close() noexcept {
   if (ssl_ != nullptr) {
     ::SSL_shutdown(ssl_);  // best effort: one try to send close_notify

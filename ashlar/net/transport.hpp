@@ -95,6 +95,8 @@ class Transport {
   /// Why the last operation failed.
   [[nodiscard]] std::string error() const;
 
+  /// Says that nothing more will be written (TLS: close_notify), and leaves the other direction open.
+  void end_writing() noexcept;
   void close() noexcept;
 
  private:

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -41,7 +42,7 @@ class Connection final : public async::IoHandler, private async::Completion {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  /// Begins to read. False: the loop cannot watch the descriptor.
+  /// Begins. False: the loop cannot watch the descriptor.
   [[nodiscard]] bool open() noexcept;
   void on_io(std::uint32_t events) noexcept override;
 
@@ -59,7 +60,10 @@ class Connection final : public async::IoHandler, private async::Completion {
   friend class LoopServer;
   friend class StreamWait;
 
+  class Handshake;
+
   enum class Phase : std::uint8_t {
+    handshake,  // TLS; the descriptor is the transport's
     head,       // between requests, or reading a head
     body,       // reading a body
     handling,   // the handler has the exchange
@@ -100,7 +104,11 @@ class Connection final : public async::IoHandler, private async::Completion {
   void on_writable() noexcept;
   [[nodiscard]] bool over_high_water() const noexcept;
 
-  // Ending.
+  // Beginning and ending.
+  void begin_handshake();
+  void on_handshake(bool succeeded) noexcept;
+  [[nodiscard]] bool begin_reading() noexcept;
+  void read_decrypted() noexcept;
   void end_exchange() noexcept;
   void settle() noexcept;
   void watch(std::uint32_t events) noexcept;
@@ -144,6 +152,7 @@ class Connection final : public async::IoHandler, private async::Completion {
   ChunkedDecoder decoder_;
   OutputQueue unsent_;
   class StreamWait* stream_wait_ = nullptr;
+  std::unique_ptr<Handshake> handshake_;
   net::Address peer_;
   Connection* next_ = nullptr;
   Connection* previous_ = nullptr;

@@ -224,6 +224,7 @@ void LoopServer::adopt(net::Fd fd, const net::Address& peer) noexcept {
   stats_.accepted.add();
   stats_.connections.add();
   if (!async::Timer::armed()) arm();
+  connection->begin_handshake();
 }
 
 void LoopServer::shed(net::Fd fd) noexcept {

@@ -1,0 +1,218 @@
+// What a connection sends: answers, streams, and what the socket did not take at once.
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <utility>
+
+#include <ashlar/base/error.hpp>
+#include <ashlar/http/detail/connection.hpp>
+#include <ashlar/http/detail/loop_server.hpp>
+
+namespace ashlar::http::detail {
+namespace {
+
+constexpr std::size_t kCopiedBody = 16 * 1024;  // a larger body goes to the kernel from where it is
+constexpr std::size_t kFlushAt = 64 * 1024;     // corked bytes of a long pipeline
+
+}  // namespace
+
+/// Where a stream waits until the client has taken enough.
+class StreamWait final : public async::Waiter {
+ public:
+  explicit StreamWait(Connection& connection) noexcept : connection_(connection) {}
+  bool await_ready() noexcept {
+    if (!cancelled_already()) return !connection_.over_high_water();
+    mark_cancelled();
+    return true;
+  }
+  void await_suspend(std::coroutine_handle<> handle) noexcept {
+    suspend(handle);
+    connection_.stream_wait_ = this;
+  }
+  void await_resume() const { check_cancelled(); }
+  void go_on() noexcept {
+    connection_.stream_wait_ = nullptr;
+    wake();
+  }
+
+ private:
+  void on_cancel() noexcept override {
+    if (connection_.stream_wait_ != this) return;
+    mark_cancelled();
+    go_on();
+  }
+  Connection& connection_;
+};
+
+void Connection::respond() {
+  server_.stats().requests_running.subtract();
+  phase_ = Phase::head;
+  pause_reading_ = false;
+  const Request& request = exchange_->request;
+  Response& response = exchange_->response;
+
+  bool close = !request.keep_alive || end_of_input_;
+  if (response.close_connection) close = linger_ = true;
+  if (requests_ >= server_.options().max_requests_per_connection) [[unlikely]] {
+    server_.stats().request_limits.add();
+    close = linger_ = true;
+  }
+  // In a drain the last request that has arrived is the one to say it with.
+  if (server_.draining() && !close && !more_input_waits()) [[unlikely]]
+    close = linger_ = true;
+
+  if (response.streaming()) [[unlikely]]
+    return begin_stream(close);
+  const bool no_content = response.status == 204 || response.status == 304;
+  const std::string_view body = no_content || response.status == 205 ? std::string_view() : response.body_bytes();
+  close_after_ = close_after_ || close;
+  write_head(cork(), server_.head_start(), response,
+             {.framing = no_content ? Framing::none : Framing::length,
+              .length = body.size(),
+              .connection = close                                ? std::string_view("close")
+                            : request.version == Version::http10 ? std::string_view("keep-alive")
+                                                                 : std::string_view()});
+  if (request.method != Method::head) {
+    if (body.size() > kCopiedBody) [[unlikely]] {
+      send(body, body.data() == response.body.data() ? &response.body : nullptr);
+    } else {
+      cork().append(body);
+      if (cork().size() >= kFlushAt) [[unlikely]]
+        flush();
+    }
+  }
+  if (exchange_ != nullptr) end_exchange();
+}
+
+void Connection::begin_stream(bool close) {
+  const Request& request = exchange_->request;
+  Response& response = exchange_->response;
+  const bool no_content = response.status == 204 || response.status == 205 || response.status == 304;
+  const std::optional<std::uint64_t> length = response.stream_length();
+  stream_framing_ = no_content                           ? Framing::none
+                    : length                             ? Framing::length
+                    : request.version == Version::http11 ? Framing::chunked
+                                                         : Framing::until_close;
+  const bool no_body = no_content || request.method == Method::head;
+  if (stream_framing_ == Framing::until_close && !no_body) close = true;
+  close_after_ = close_after_ || close;
+  stream_left_ = length.value_or(0);
+  write_head(cork(), server_.head_start(), response,
+             {.framing = stream_framing_,
+              .length = stream_left_,
+              .connection = close                                ? std::string_view("close")
+                            : request.version == Version::http10 ? std::string_view("keep-alive")
+                                                                 : std::string_view()});
+  if (no_body) return end_exchange();
+
+  phase_ = Phase::streaming;
+  server_.stats().streams.add();
+  exchange_->context.deadline = async::TimePoint::max();
+  exchange_->context.scope = &exchange_->scope;
+  const async::ContextGuard guard(&exchange_->context);
+  async::launch(pump(response.take_stream()), *this);
+}
+
+Task<void> Connection::pump(Generator<std::string> generator) {
+  while (std::optional<std::string> piece = co_await generator.next()) {
+    if (phase_ == Phase::closed) co_return;
+    if (!piece->empty()) send_piece(std::move(*piece));
+    co_await StreamWait(*this);
+  }
+}
+
+void Connection::send_piece(std::string&& piece) {
+  if (stream_framing_ == Framing::length) {
+    if (piece.size() > stream_left_) throw Internal("a streamed body is longer than its announced length");
+    stream_left_ -= piece.size();
+  }
+  Cork& cork = this->cork();
+  if (stream_framing_ == Framing::chunked) {
+    char size[kMostChunkDigits];
+    cork.append(format_chunk_size(piece.size(), size));
+    cork.append("\r\n");
+    if (piece.size() <= kCopiedBody) {
+      cork.append(piece);
+      cork.append("\r\n");
+      return flush();
+    }
+    piece += "\r\n";
+  }
+  send(piece, &piece);
+}
+
+void Connection::on_complete(std::exception_ptr error) noexcept {
+  const async::ContextGuard guard(nullptr);
+  server_.stats().streams.subtract();
+  if (phase_ == Phase::closed) {
+    end_exchange();
+    return server_.retire(*this);
+  }
+  phase_ = Phase::head;
+  pause_reading_ = false;
+  end_exchange();
+  if (error != nullptr || (stream_framing_ == Framing::length && stream_left_ != 0)) {
+    // The client must see that the body is cut short; without a length only a reset tells it.
+    if (stream_framing_ == Framing::until_close) {
+      const linger reset{.l_onoff = 1, .l_linger = 0};
+      ::setsockopt(transport_.fd(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    }
+    return close_now();
+  }
+  if (stream_framing_ == Framing::chunked) cork().append(kLastChunk);
+  run();
+  read_decrypted();
+}
+
+void Connection::send(std::string_view body, std::string* owner) noexcept {
+  Cork& cork = this->cork();
+  if (phase_ == Phase::closed) return cork.clear();
+  if (cork.empty() && body.empty()) return;
+  std::size_t sent = 0;
+  if (unsent_.empty()) {
+    const iovec parts[2] = {{const_cast<char*>(cork.view().data()), cork.size()},
+                            {const_cast<char*>(body.data()), body.size()}};
+    const std::size_t first = cork.empty() ? 1 : 0;
+    const net::Io io = transport_.write(std::span(parts).subspan(first, (body.empty() ? 1U : 2U) - first));
+    if (io.state == net::Io::State::closed || io.state == net::Io::State::failed) {
+      cork.clear();
+      return client_left(), close_now();
+    }
+    sent = io.bytes;
+    server_.stats().bytes_sent.add(sent);
+    if (sent == cork.size() + body.size()) [[likely]]
+      return cork.clear();
+    write_waits_ = true;
+    write_since_ = server_.loop().now();
+    written_ = 0;
+  }
+  const std::size_t from_cork = std::min(sent, cork.size());
+  unsent_.push_copy(cork.view().substr(from_cork));
+  if (owner != nullptr) {
+    unsent_.push_owned(std::move(*owner), sent - from_cork);
+  } else {
+    unsent_.push_static(body.substr(sent - from_cork));
+  }
+  cork.clear();
+  if (over_high_water()) server_.stats().paused.add();
+  if (!running_) update_interest();
+}
+
+void Connection::on_writable() noexcept {
+  iovec parts[OutputQueue::kMostParts];
+  while (!unsent_.empty()) {
+    const net::Io io = transport_.write(unsent_.front(parts));
+    if (io.state == net::Io::State::would_block) break;
+    if (io.state != net::Io::State::done) return client_left(), close_now();
+    unsent_.pop(io.bytes);
+    written_ += io.bytes;
+    server_.stats().bytes_sent.add(io.bytes);
+  }
+  write_waits_ = !unsent_.empty();
+  if (stream_wait_ != nullptr && !over_high_water()) stream_wait_->go_on();
+  run();
+}
+
+bool Connection::over_high_water() const noexcept { return unsent_.bytes() > server_.options().output_high_water; }
+
+}  // namespace ashlar::http::detail
