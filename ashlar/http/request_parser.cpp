@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include <ashlar/http/detail/characters.hpp>
+#include <ashlar/http/detail/fields.hpp>
 #include <ashlar/http/detail/framing.hpp>
 
 namespace ashlar::http {
@@ -150,57 +151,24 @@ class HeadParser {
   }
 
   bool fields() noexcept {
+    Header header;
     while (true) {
-      if (at_ == end_) return need_more();
-      if (*at_ == '\r') [[unlikely]] {
-        if (end_ - at_ < 2) return need_more();
-        if (at_[1] != '\n') return refuse(400, "A CR without a LF is not allowed.", "RFC 9112 §2.2");
-        at_ += 2;
-        return true;
+      switch (detail::read_field(at_, end_, header, result_.refusal)) {
+        case detail::FieldStep::field:
+          break;
+        case detail::FieldStep::end:
+          return true;
+        case detail::FieldStep::more:
+          return need_more();
+        case detail::FieldStep::refused:
+          result_.state = HeadResult::State::refused;
+          return false;
       }
-      if (!field()) return false;
+      if (request_.headers().size() >= limits_.max_headers) {
+        return refuse(431, "The request has more headers than this server allows.", "RFC 6585 §5");
+      }
+      if (!note(header.name, header.value)) return false;
     }
-  }
-
-  bool field() noexcept {
-    const char* const name_start = at_;
-    at_ = detail::skip(at_, end_, detail::kToken);
-    if (at_ == end_) return need_more();
-    if (*at_ != ':' || at_ == name_start) return refuse_name(name_start);
-    const std::string_view name(name_start, at_);
-    ++at_;
-    while (at_ != end_ && (*at_ == ' ' || *at_ == '\t')) ++at_;
-    const char* const value_start = at_;
-    at_ = detail::skip_field_chars(at_, end_);
-    if (end_ - at_ < 2) {
-      if (at_ != end_ && *at_ != '\r') return refuse_value();
-      return need_more();
-    }
-    if (at_[0] != '\r' || at_[1] != '\n') return refuse_value();
-    const char* value_end = at_;
-    while (value_end != value_start && (value_end[-1] == ' ' || value_end[-1] == '\t')) --value_end;
-    at_ += 2;
-
-    if (request_.headers().size() >= limits_.max_headers) {
-      return refuse(431, "The request has more headers than this server allows.", "RFC 6585 §5");
-    }
-    return note(name, {value_start, value_end});
-  }
-
-  bool refuse_name(const char* name_start) noexcept {
-    if (at_ == name_start && (*at_ == ' ' || *at_ == '\t')) {
-      return refuse(400, "A header continued on the next line is not allowed.", "RFC 9112 §5.2");
-    }
-    if (*at_ == ' ' || *at_ == '\t') {
-      return refuse(400, "White space between a header's name and its colon is not allowed.", "RFC 9112 §5.1");
-    }
-    return refuse(400, "A header name is malformed.", "RFC 9110 §5.1");
-  }
-
-  bool refuse_value() noexcept {
-    if (*at_ == '\r') return refuse(400, "A CR without a LF is not allowed.", "RFC 9112 §2.2");
-    if (*at_ == '\n') return refuse(400, "A LF without a CR is not allowed.", "RFC 9112 §2.2");
-    return refuse(400, "A header value has a control character.", "RFC 9110 §5.5");
   }
 
   bool note(std::string_view name, std::string_view value) noexcept {
