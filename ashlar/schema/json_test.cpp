@@ -219,6 +219,21 @@ TEST(Json, StringsAreUnescapedAndEscaped) {
   }
 }
 
+TEST(Json, StringsOfEveryLengthAreReadWhole) {
+  for (std::size_t size = 0; size < 200; ++size) {
+    std::string text;
+    for (std::size_t i = 0; i < size; ++i) text += static_cast<char>('a' + i % 26);
+    for (const std::string_view tail : {"", "]", ",\"next one, which is long enough to be read by mistake\"]"}) {
+      const std::string json = (tail.empty() ? "" : "[") + ('"' + text + '"') + std::string(tail);
+      if (tail.empty()) {
+        ASSERT_EQ(parse_json<std::string>(json), text);
+      } else {
+        ASSERT_EQ(parse_json<std::vector<std::string>>(json).at(0), text);
+      }
+    }
+  }
+}
+
 TEST(Json, WhatIsNoJsonIsOneError) {
   for (const char* bad : {"",
                           " ",

@@ -113,9 +113,9 @@ bool JsonReader::read_string(const TypeInfo& type, std::string& into, const Path
     const auto size = static_cast<std::size_t>(std::countr_zero(bits));
     if (bits != 0 && start[1 + size] == '"') [[likely]] {
       // A string holds 15 characters and a null without memory of its own, so there is room for the 16 bytes.
-      [[clang::always_inline]] into.resize_and_overwrite(size, [&](char* to, std::size_t length) {
+      [[clang::always_inline]] into.resize_and_overwrite(size, [&](char* to, std::size_t) {
         _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);
-        return length;
+        return size;
       });
       scan_.p = start + size + 2;
       if (type.rules == nullptr || passes_plainly(*type.rules, into)) [[likely]]
@@ -134,10 +134,11 @@ bool JsonReader::read_long_string(const TypeInfo& type, std::string& into, const
   RawString raw;
   if (!scan_.read_string(raw)) return false;
   if (!raw.escaped) {
-    // string::assign takes more instructions: it must expect that the two overlap.
-    into.resize_and_overwrite(raw.text.size(), [&](char* to, std::size_t size) {
-      std::memcpy(to, raw.text.data(), size);
-      return size;
+    // string::assign takes more instructions: it must expect that the two overlap. libstdc++ 12 hands the function the
+    // string's new capacity in place of the size that was asked for, so that argument is of no use.
+    into.resize_and_overwrite(raw.text.size(), [&](char* to, std::size_t) {
+      std::memcpy(to, raw.text.data(), raw.text.size());
+      return raw.text.size();
     });
   } else {
     unescape(raw.text, into);
