@@ -14,7 +14,6 @@ namespace ashlar::auth {
 namespace {
 
 using testing::HasSubstr;
-using testing::Not;
 using namespace std::chrono_literals;
 
 // The clock of the tests: seconds since 1970.

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """A wrong program does not compile, and says why. Usage: check.py BUILD_DIR FILE.cpp
 
-The file names what its errors must say, one `// expect: REGEX` a line. It must fail to compile with those words in its
+The file names what its errors must say, one `// expect: REGEX` a line, and with `// expect in C++26: REGEX` what they say
+where the compiler lets the library put its messages together. It must fail to compile with those words in its
 errors, and in few of them; and compile when ASHLAR_FIXED is defined, which shows that nothing else is wrong with it.
 """
 import re
@@ -17,30 +18,32 @@ MOST_ERRORS = 2  # what a reader is asked to look at
 def main(build, file):
     compiler = Compiler(build)
     file = Path(file).resolve()
-    expected = re.findall(r"^// expect: (.+)$", file.read_text(encoding="utf-8"), re.M)
-    if not expected:
+    text = file.read_text(encoding="utf-8")
+    wrong = {standard: re.findall(rf"^// expect{words}: (.+)$", text, re.M)
+             for standard, words in ((("-std=c++23",), ""), (("-std=c++26",), r" in C\+\+26"))}
+    wrong = {standard: expected for standard, expected in wrong.items() if expected}
+    if not wrong:
         print(f"{file}: no `// expect: REGEX`")
         return 1
     flags = compiler.flags("ashlar/app")
-    (status, messages), (fixed_status, fixed_messages) = in_parallel(
-        lambda more: compiler.run(flags, file, "-fsyntax-only", *more), [(), ("-DASHLAR_FIXED",)])
-    errors = [line for line in messages.splitlines() if re.search(r"\berror: ", line)]
+    *results, (fixed_status, fixed_messages) = in_parallel(
+        lambda more: compiler.run(flags, file, "-fsyntax-only", *more), [*wrong, ("-std=c++23", "-DASHLAR_FIXED")])
+
     problems = []
-    if status == 0:
-        problems.append("it compiles")
-    for pattern in expected:
-        if status and not any(re.search(pattern, line) for line in errors):
-            problems.append(f"no error says: {pattern}")
-    if len(errors) > MOST_ERRORS:
-        problems.append(f"{len(errors)} errors; at most {MOST_ERRORS} are readable")
+    for expected, (status, messages) in zip(wrong.values(), results):
+        errors = [line for line in messages.splitlines() if re.search(r"\berror: ", line)]
+        if status == 0:
+            problems.append("it compiles")
+        for pattern in expected:
+            if status and not any(re.search(pattern, line) for line in errors):
+                problems.append(f"no error says: {pattern}\n---- but:\n{messages}")
+        if len(errors) > MOST_ERRORS:
+            problems.append(f"{len(errors)} errors; at most {MOST_ERRORS} are readable:\n{messages}")
+        print("\n".join(errors))
     if fixed_status:
         problems.append(f"with ASHLAR_FIXED it does not compile:\n{fixed_messages}")
-    if problems:
-        print(f"{file.name}: " + "\n".join(problems))
-        print(f"---- what the compiler said\n{messages}")
-        return 1
-    print(errors[0])
-    return 0
+    print("\n".join(f"{file.name}: {problem}" for problem in problems))
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

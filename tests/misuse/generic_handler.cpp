@@ -1,5 +1,6 @@
 // A handler whose parameters have no types to read from.
-// expect: route GET /hello/\{name\}: the handler is a generic lambda or no function
+// expect: generic_handler\.cpp:\d+.*: the handler is a generic lambda or no function; name the types of its parameters
+// expect in C++26: route GET /hello/\{name\}: the handler is a generic lambda or no function
 #include <ashlar/ashlar.hpp>
 
 using namespace ashlar;

@@ -1,5 +1,6 @@
 // A path parameter that the route does not have.
-// expect: route GET /articles/\{slug\}: takes Path<"id">, but the route has no \{id\}
+// expect: FixedString<17>\{"/articles/\{slug\}"\}, .*\{"id"\}.*: a handler takes Path<"name">, but its route has no \{name\}
+// expect in C++26: route GET /articles/\{slug\}: takes Path<"id">, but the route has no \{id\}; it has \{slug\}
 #include <ashlar/ashlar.hpp>
 
 using namespace ashlar;

@@ -1,5 +1,5 @@
 // A secret in a text: a log line, an answer, an error.
-// expect: Secret
+// expect: invalid operands to binary expression .*Secret<std::string>
 #include <ashlar/ashlar.hpp>
 
 using namespace ashlar;

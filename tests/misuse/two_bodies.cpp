@@ -1,5 +1,6 @@
 // Two parameters that both want the body.
-// expect: route POST /articles: takes two bodies
+// expect: List<Article, Author>.*: a handler takes two bodies; put them into one struct, a member each
+// expect in C++26: route POST /articles: takes two bodies
 #include <ashlar/ashlar.hpp>
 
 using namespace ashlar;

@@ -1,5 +1,6 @@
 // A parameter that says neither where it comes from nor how it is read.
-// expect: route GET /articles: cannot read a parameter of type int
+// expect: "/articles".*, int>': a handler's parameter is of a type that cannot be read from a request; it may be a struct
+// expect in C++26: route GET /articles: cannot read a parameter of type int
 #include <ashlar/ashlar.hpp>
 
 using namespace ashlar;

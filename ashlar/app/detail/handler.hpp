@@ -60,24 +60,49 @@ consteval Message no_body_message(http::Method method, std::string_view pattern)
       .add(" request has none; read it with Query<T>, or use POST, PUT or PATCH");
 }
 
+// Written as templates, so that a compiler that cannot show a message made by a function shows their arguments: the
+// route, and what does not fit it.
+template <FixedString Pattern, FixedString Name>
+inline constexpr bool kRouteHas = pattern_has(Pattern, Name);
+template <http::Method M, FixedString Pattern, class Body>
+inline constexpr bool kTakesBody = takes_body(M);
+template <http::Method M, FixedString Pattern, class Parameter>
+inline constexpr bool kReadable = Extractable<Parameter>;
+
+template <http::Method M, FixedString Pattern, FixedString Name, class T>
+consteval void check_path(const Path<Name, T>*) {
+  ASHLAR_REQUIRE((kRouteHas<Pattern, Name>), no_parameter_message(M, Pattern, Name),
+                 "a handler takes Path<\"name\">, but its route has no {name}");
+}
+
 template <http::Method M, FixedString Pattern, class P>
 consteval void check_parameter() {
   if constexpr (!kIsDependency<P>) {
-    ASHLAR_REQUIRE(Extractable<parameter_t<P>>, unreadable_message<P>(M, Pattern),
-                   "a handler's parameter is of a type that cannot be read from a request");
-    if constexpr (Extractable<parameter_t<P>>) {
+    using Parameter = parameter_t<P>;
+    ASHLAR_REQUIRE(
+        (kReadable<M, Pattern, Parameter>), unreadable_message<P>(M, Pattern),
+        "a handler's parameter is of a type that cannot be read from a request; it may be a struct (the JSON "
+        "body), Path<\"name\">, Query<T>, Header<T>, Cookie<T>, Form<T>, Body<T>, Credentials, "
+        "Depends<function>, or a provided resource by reference");
+    if constexpr (Extractable<Parameter>) {
       constexpr Source source = source_of<P>();
-      if constexpr (source == Source::path) {
-        constexpr auto name = Extractor<parameter_t<P>>::kName;
-        ASHLAR_REQUIRE(pattern_has(Pattern, name), no_parameter_message(M, Pattern, name),
-                       "a handler takes Path<\"name\">, but its route has no {name}");
-      }
+      if constexpr (source == Source::path) check_path<M, Pattern>(static_cast<const Parameter*>(nullptr));
       if constexpr (source == Source::body || source == Source::form) {
-        ASHLAR_REQUIRE(takes_body(M), no_body_message<P>(M, Pattern),
-                       "a handler takes a body, but its method has none");
+        ASHLAR_REQUIRE(
+            (kTakesBody<M, Pattern, Parameter>), no_body_message<P>(M, Pattern),
+            "a handler takes a body, but its method has none; read it with Query<T>, or use POST, PUT or PATCH");
       }
     }
   }
+}
+
+template <class... P>
+consteval bool all_readable(List<P...>) {
+  return ((kIsDependency<P> || Extractable<parameter_t<P>>) && ...);
+}
+template <class... D>
+consteval bool all_dependencies_readable(List<D...>) {
+  return (all_readable(typename dependency_signature<D>::Parameters{}) && ...);
 }
 
 template <class P>
@@ -111,6 +136,16 @@ consteval void check_dependencies(List<D...>) {
 template <class F>
 consteval bool readable() {
   return HasSignature<F>;
+}
+
+// False: an error has been said, and there is no use in saying what follows from it.
+template <class F>
+consteval bool fits() {
+  if constexpr (readable<F>()) {
+    using Parameters = typename Signature<F>::Parameters;
+    return all_readable(Parameters{}) && all_dependencies_readable(dependencies_t<Parameters>{});
+  }
+  return false;
 }
 
 template <http::Method M, FixedString Pattern, class F>
@@ -223,7 +258,7 @@ Route make_route(F handler, RouteOptions options) {
   route.method = M;
   route.pattern = std::string(Pattern.view());
   route.options = std::move(options);
-  if constexpr (HasSignature<F>) {
+  if constexpr (fits<F>()) {
     route.handler = std::make_shared<F>(std::move(handler));
     route.invoke = &Invoker<F>::invoke;
     route.describe = &Invoker<F>::describe;

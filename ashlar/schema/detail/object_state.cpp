@@ -234,7 +234,7 @@ std::string component_name(std::string_view cpp_name) {
   // Template arguments: "a::Page<b::Article, c::X>" → Page, then "Of" Article "And" X. Namespaces and punctuation go.
   std::string out, word;
   const auto flush = [&] {
-    if (!word.empty() && out.size() > 0) word[0] = to_upper_ascii(word[0]);
+    if (!word.empty() && !out.empty()) word[0] = to_upper_ascii(word[0]);
     out += word;
     word.clear();
   };

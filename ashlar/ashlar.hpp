@@ -1,0 +1,36 @@
+// Everything that a program of Ashlar uses by name. Tests add <ashlar/testing/…>; modules include what they use instead.
+#pragma once
+
+#include <ashlar/app/app.hpp>
+#include <ashlar/app/background.hpp>
+#include <ashlar/app/depends.hpp>
+#include <ashlar/app/middleware.hpp>
+#include <ashlar/app/parameters.hpp>
+#include <ashlar/app/responses.hpp>
+#include <ashlar/app/router.hpp>
+#include <ashlar/async/channel.hpp>
+#include <ashlar/async/combinators.hpp>
+#include <ashlar/async/generator.hpp>
+#include <ashlar/async/offload.hpp>
+#include <ashlar/async/sync.hpp>
+#include <ashlar/async/task.hpp>
+#include <ashlar/auth/jwt.hpp>
+#include <ashlar/auth/local_secret.hpp>
+#include <ashlar/auth/password.hpp>
+#include <ashlar/base/bytes.hpp>
+#include <ashlar/base/decimal.hpp>
+#include <ashlar/base/email.hpp>
+#include <ashlar/base/error.hpp>
+#include <ashlar/base/ip_address.hpp>
+#include <ashlar/base/secret.hpp>
+#include <ashlar/base/time.hpp>
+#include <ashlar/base/url.hpp>
+#include <ashlar/base/uuid.hpp>
+#include <ashlar/http/client.hpp>
+#include <ashlar/pg/db.hpp>
+#include <ashlar/pg/migrations.hpp>
+#include <ashlar/pg/query.hpp>
+#include <ashlar/schema/annotated.hpp>
+#include <ashlar/schema/json.hpp>
+#include <ashlar/telemetry/log.hpp>
+#include <ashlar/telemetry/metric.hpp>
