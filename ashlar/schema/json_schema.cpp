@@ -36,20 +36,19 @@ void bound(std::string& out, std::string_view name, const Bound& b) {
   if (b) raw(out, name, b.kind == Bound::Kind::integer ? fmt::format("{}", b.integer) : fmt::format("{}", b.number));
 }
 
+// An example is written as text; for a type that is not text in JSON it is JSON already.
+std::string example_json(const Rules& r, const TypeInfo& type) {
+  const bool is_text = type.kind == Kind::string || type.kind == Kind::value || type.kind == Kind::enumeration;
+  if (const auto json = is_text ? std::nullopt : Json::from(r.example)) return json->text();
+  std::string out;
+  append_json_string(r.example, out);
+  return out;
+}
+
 void describe_rules(const Rules& r, const TypeInfo& type, std::string& out) {
   if (!r.title.empty()) text(out, "title", r.title);
   if (!r.description.empty()) text(out, "description", r.description);
-  if (!r.example.empty()) {
-    key(out, "examples");
-    out += '[';
-    const bool is_text = type.kind == Kind::string || type.kind == Kind::value || type.kind == Kind::enumeration;
-    if (const auto json = is_text ? std::nullopt : Json::from(r.example)) {
-      out += json->text();
-    } else {
-      append_json_string(r.example, out);
-    }
-    out += ']';
-  }
+  if (!r.example.empty()) raw(out, "examples", "[" + example_json(r, type) + "]");
   if (r.deprecated) raw(out, "deprecated", "true");
   if (r.read_only) raw(out, "readOnly", "true");
   if (r.write_only) raw(out, "writeOnly", "true");
@@ -202,7 +201,29 @@ void SchemaSet::write_object(const TypeInfo& type, Mode mode, std::string& out) 
   out += '}';
 }
 
-std::vector<SchemaSet::Property> SchemaSet::properties(const TypeInfo& type, Mode mode) {
+std::vector<SchemaSet::Property> SchemaSet::properties(const TypeInfo& object, Mode mode) {
+  const bool omits = object.kind == Kind::object && object.object->options.omit_null;
+  return members(object, mode, mode == Mode::output && omits ? Nulls::never : Nulls::described);
+}
+
+std::vector<SchemaSet::Property> SchemaSet::parameters(const TypeInfo& object) {
+  return members(object, Mode::input, Nulls::never);
+}
+
+SchemaSet::Property SchemaSet::parameter(const TypeInfo& type) {
+  const TypeInfo& value = behind_nullable(type);
+  Property p;
+  p.required = &value == &type;
+  p.schema = schema(value, Mode::input);
+  if (value.rules) {
+    p.description = value.rules->description;
+    p.deprecated = value.rules->deprecated;
+    if (!value.rules->example.empty()) p.example = example_json(*value.rules, value);
+  }
+  return p;
+}
+
+std::vector<SchemaSet::Property> SchemaSet::members(const TypeInfo& type, Mode mode, Nulls nulls) {
   std::vector<Property> all;
   if (type.kind != Kind::object) return all;
   const ObjectState& state = object_state_of(type);
@@ -212,10 +233,12 @@ std::vector<SchemaSet::Property> SchemaSet::properties(const TypeInfo& type, Mod
     Property& p = all.emplace_back();
     p.name = m.wire;
     p.required = is_required(m, mode, type.object->options);
-    write(*m.type, mode, p.schema);
+    const bool has_null = m.type->kind == Kind::optional || m.type->kind == Kind::patch;
+    write(nulls == Nulls::never && has_null ? *m.type->inner : *m.type, mode, p.schema);
     if (m.rules) {
       p.description = m.rules->description;
       p.deprecated = m.rules->deprecated;
+      if (!m.rules->example.empty()) p.example = example_json(*m.rules, behind_nullable(*m.type));
     }
     const bool shows_default =
         !m.required && state.defaults && m.type->kind != Kind::patch && m.readable && !detail::contains_secret(*m.type);
@@ -332,6 +355,7 @@ void SchemaSet::write(const TypeInfo& type, Mode mode, std::string& out) {
       return;
     case Kind::optional:
     case Kind::patch:
+      if (r.not_null && mode == Mode::input) return write(*type.inner, mode, out);
       write_nullable(*type.inner, mode, out);
       return;
     case Kind::list:

@@ -1,10 +1,12 @@
 // JSON Schema 2020-12 of described types, as OpenAPI 3.1 uses it: structs and enums become named components.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <ashlar/schema/type_of.hpp>
 
@@ -37,18 +39,25 @@ class SchemaSet {
     return schema(type_info<T>(), mode);
   }
 
-  /// The schema in place, also of a struct. For query structs, whose members become parameters, see properties().
+  /// The schema in place, also of a struct. For query structs, whose members become parameters, see parameters().
   [[nodiscard]] std::string inline_schema(const TypeInfo& type, Mode mode);
 
   struct Property {
     std::string name;         // on the wire
     std::string schema;       // JSON text
     std::string description;  // plain text
+    std::string example;      // JSON text; empty: none
     bool required = false;
     bool deprecated = false;
   };
-  /// The members of a struct one by one: parameters of a query, headers, form fields.
+  /// The members of a struct one by one.
   [[nodiscard]] std::vector<Property> properties(const TypeInfo& object, Mode mode);
+
+  /// The members of a struct that is read from the query string, headers or cookies: as properties() of the input, but
+  /// none is ever null, for there is no way to send that.
+  [[nodiscard]] std::vector<Property> parameters(const TypeInfo& object);
+  /// One value that is read from there, without its name.
+  [[nodiscard]] Property parameter(const TypeInfo& type);
 
   /// A JSON object of all components, by name.
   [[nodiscard]] std::string components();
@@ -67,6 +76,8 @@ class SchemaSet {
   Component& component(const TypeInfo& type);
   bool differs(const TypeInfo& type, std::set<const void*>& seen);
   void write(const TypeInfo& type, Mode mode, std::string& out);
+  enum class Nulls : std::uint8_t { described, never };
+  std::vector<Property> members(const TypeInfo& object, Mode mode, Nulls nulls);
   void write_nullable(const TypeInfo& inner, Mode mode, std::string& out);
   void write_variant(const TypeInfo& type, Mode mode, std::string& out);
   void write_object(const TypeInfo& type, Mode mode, std::string& out);

@@ -167,5 +167,43 @@ TEST(JsonSchema, GivesPropertiesOneByOne) {
   EXPECT_TRUE(all[1].required);
 }
 
+struct Search {
+  std::optional<std::string> tag;
+  Annotated<std::optional<int>, ge{1}, example{"3"}, deprecated{}> page;
+};
+TEST(JsonSchema, ParametersAreNeverNull) {
+  SchemaSet set;
+  const auto all = set.parameters(type_info<Search>());
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[0].schema, R"({"type":"string"})");
+  EXPECT_FALSE(all[0].required);
+  EXPECT_EQ(all[1].schema, R"({"type":"integer","format":"int32","minimum":1,"examples":[3],"deprecated":true})");
+  EXPECT_EQ(all[1].example, "3");
+  EXPECT_TRUE(all[1].deprecated);
+  EXPECT_EQ(set.parameter(type_info<Annotated<std::string, example{"x"}>>()).example, R"("x")");
+}
+
+struct Change {
+  Annotated<Patch<std::string>, not_null{}, min_length{1}> title;
+  Annotated<Patch<std::vector<std::string>>, not_null{}> tags;
+};
+TEST(JsonSchema, NotNullHasNoNull) {
+  SchemaSet set;
+  const auto all = set.properties(type_info<Change>(), Mode::input);
+  EXPECT_EQ(all.at(0).schema, R"({"type":"string","minLength":1})");
+  EXPECT_FALSE(all.at(0).required);
+  EXPECT_EQ(all.at(1).schema, R"({"type":"array","items":{"type":"string"}})");
+}
+
+struct Sparse {
+  std::optional<std::string> note;
+  static constexpr SchemaOptions schema{.omit_null = true};
+};
+TEST(JsonSchema, WhatIsLeftOutWhenNullIsNeverNull) {
+  SchemaSet set;
+  EXPECT_EQ(set.properties(type_info<Sparse>(), Mode::output).at(0).schema, R"({"type":"string"})");
+  EXPECT_EQ(set.properties(type_info<Sparse>(), Mode::input).at(0).schema, R"({"type":["string","null"]})");
+}
+
 }  // namespace
 }  // namespace ashlar::schema
