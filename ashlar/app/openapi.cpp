@@ -1,0 +1,531 @@
+#include <ashlar/app/openapi.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <optional>
+#include <set>
+
+#include <ashlar/app/detail/openapi_names.hpp>
+#include <ashlar/base/text.hpp>
+#include <ashlar/http/response.hpp>
+#include <ashlar/schema/json.hpp>
+#include <ashlar/schema/json_schema.hpp>
+#include <ashlar/schema/json_value.hpp>
+#include <ashlar/schema/schema.hpp>
+
+namespace ashlar::detail {
+
+// RFC 9457, as Core::write_problem writes it.
+struct DescribedProblemItem {
+  Annotated<std::string, description{"What is wrong, in a stable word"}, example{"string_too_short"}> type;
+  Annotated<std::vector<std::variant<std::string, std::int64_t>>,
+            description{"Where: the part of the request, then names and positions"}, example{R"(["body","title"])"}>
+      loc;
+  Annotated<std::string, description{"What is wrong, in a sentence"},
+            example{"String should have at least 1 character"}>
+      msg;
+  Annotated<std::optional<Json>, description{"The value that was sent"}> input;
+  Annotated<std::optional<std::map<std::string, Json>>, description{"The limits that the message names"}> ctx;
+  Annotated<std::optional<std::uint32_t>, description{"Of the JSON document, from 1"}> line;
+  Annotated<std::optional<std::uint32_t>, description{"In bytes, from 1"}> column;
+  static constexpr SchemaOptions schema{.name = "ProblemItem", .omit_null = true};
+};
+struct DescribedProblem {
+  Annotated<std::string, format{"uri-reference"}, description{"The kind of problem"}, example{"about:blank"}> type;
+  Annotated<std::string, description{"The kind of problem, for people"}, example{"Unprocessable Content"}> title;
+  Annotated<std::int32_t, ge{400}, le{599}, description{"The status code of the answer"}, example{"422"}> status;
+  Annotated<std::optional<std::string>, description{"What happened this time"}> detail;
+  Annotated<std::string, format{"uri-reference"}, description{"The path of the request"}> instance;
+  Annotated<std::optional<std::string>, description{"Names the request in the service's logs"}> request_id;
+  Annotated<std::optional<std::vector<DescribedProblemItem>>, description{"Everything that is wrong with the request"}>
+      errors;
+  static constexpr SchemaOptions schema{
+      .name = "Problem", .description = "What went wrong (RFC 9457)", .omit_null = true};
+};
+
+namespace {
+
+using schema::Mode;
+using schema::SchemaSet;
+using Property = SchemaSet::Property;
+
+// ---- JSON text -----------------------------------------------------------------------------------------------------
+
+// Writes members and elements in the order of the calls.
+class Writer {
+ public:
+  Writer& open(char bracket) {
+    separate();
+    out_ += bracket;
+    return *this;
+  }
+  Writer& close(char bracket) {
+    out_ += bracket;
+    return *this;
+  }
+  Writer& key(std::string_view name) {
+    separate();
+    schema::append_json_string(name, out_);
+    out_ += ':';
+    return *this;
+  }
+  Writer& raw(std::string_view json) {
+    separate();
+    out_ += json;
+    return *this;
+  }
+  Writer& text(std::string_view value) {
+    separate();
+    schema::append_json_string(value, out_);
+    return *this;
+  }
+  Writer& member(std::string_view name, std::string_view value) { return key(name).text(value); }
+  Writer& member_if(std::string_view name, std::string_view value) {
+    return value.empty() ? *this : member(name, value);
+  }
+  Writer& flag(std::string_view name) { return key(name).raw("true"); }
+  Writer& reference(std::string_view to) { return open('{').member("$ref", to).close('}'); }
+  std::string take() { return std::move(out_); }
+
+ private:
+  void separate() {
+    if (!out_.empty() && out_.back() != '{' && out_.back() != '[' && out_.back() != ':') out_ += ',';
+  }
+  std::string out_;
+};
+
+// ---- what an operation is in the document --------------------------------------------------------------------------
+
+constexpr std::array kMethods = {http::Method::get,     http::Method::put,  http::Method::post,  http::Method::del,
+                                 http::Method::options, http::Method::head, http::Method::patch, http::Method::trace};
+
+std::string_view place_of(In in) {
+  constexpr std::array<std::string_view, 4> names = {"path", "query", "header", "cookie"};
+  return names[static_cast<std::size_t>(in)];
+}
+
+struct Parameter {
+  std::string name;
+  In in = In::query;
+  Property property;
+};
+
+struct Described {
+  const Operation* source;
+  std::string id;
+  std::string path;
+  std::vector<std::string> names;  // of the path's parameters as the document calls them
+};
+
+// The parts of a security requirement that all have to be there.
+struct Requirement {
+  std::vector<const SecurityInfo*> always, maybe;
+};
+
+Requirement requirement_of(const OperationInfo& info) {
+  Requirement found;
+  for (const bool optional : {false, true}) {
+    for (const auto& one : info.security) {
+      if (one.optional != optional) continue;
+      const auto same = [&](const SecurityInfo* other) { return other->scheme == one.scheme; };
+      if (std::ranges::any_of(found.always, same) || std::ranges::any_of(found.maybe, same)) continue;
+      (optional ? found.maybe : found.always).push_back(&one);
+    }
+  }
+  return found;
+}
+
+std::string media_type(std::string_view content_type) {
+  return std::string(trim(content_type.substr(0, content_type.find(';'))));
+}
+std::string media_type(const ErrorFormat& errors) {
+  return errors.content_type.empty() ? "application/problem+json" : media_type(errors.content_type);
+}
+
+// The name of a component: only letters, digits, '.', '-' and '_'.
+std::string component_key(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (is_alpha_ascii(c) || is_digit_ascii(c) || c == '.' || c == '-' || c == '_') out += c;
+  }
+  return out.empty() ? "Scheme" : out;
+}
+
+// RFC 9110 §15.5.21 has the present name.
+std::string_view status_text(int status) {
+  if (status == 422) return "Unprocessable Content";
+  const auto phrase = http::reason_phrase(status);
+  return phrase == "Unknown" && status >= 400 ? "Error" : phrase;
+}
+
+std::string error_component(int status) {
+  std::string key = component_key(status_text(status));
+  return key == "Error" ? fmt::format("Error{}", status) : key;
+}
+
+class Document {
+ public:
+  Document(const ApiInfo& info, std::span<const Operation> operations, const ErrorFormat& errors)
+      : info_(info), errors_(errors), error_type_(errors.type ? *errors.type : schema::type_info<DescribedProblem>()) {
+    choose(operations);
+  }
+
+  std::string write() {
+    collect_schemas();
+    out_.open('{').member("openapi", "3.1.0");
+    write_info();
+    write_servers();
+    write_paths();
+    write_components();
+    write_tags();
+    out_.close('}');
+    return out_.take();
+  }
+
+ private:
+  // Which operations are shown, under which path, and with which id.
+  void choose(std::span<const Operation> operations) {
+    std::map<std::string, std::size_t> shapes;  // "/articles/{}" → the first path of this shape
+    std::set<std::pair<std::string, http::Method>> taken;
+    std::set<std::string> ids;
+    for (const auto& operation : operations) {
+      if (operation.options->hidden || !std::ranges::count(kMethods, operation.method)) continue;
+      const Pattern pattern = read_pattern(operation.pattern);
+      if (!taken.emplace(pattern.shape, operation.method).second) continue;
+      // Two paths that differ only in the names of their parameters are one path to OpenAPI: the first names hold.
+      const auto [at, added] = shapes.try_emplace(pattern.shape, described_.size());
+      Described one{&operation, {}, pattern.path, pattern.names};
+      if (!added) {
+        one.path = described_[at->second].path;
+        one.names = described_[at->second].names;
+      } else {
+        paths_.push_back(one.path);
+      }
+      const std::string wanted = operation.options->operation_id.empty()
+                                     ? operation_id(operation.method, operation.pattern)
+                                     : operation.options->operation_id;
+      one.id = wanted;
+      for (int i = 2; !ids.insert(one.id).second; ++i) one.id = fmt::format("{}_{}", wanted, i);
+      described_.push_back(std::move(one));
+    }
+  }
+
+  // So that every reference knows whether its type has an input form of its own: see SchemaSet.
+  void collect_schemas() {
+    for (const auto& one : described_) {
+      const OperationInfo& info = one.source->info;
+      parameters_of(one);
+      if (info.body && info.body->type) schemas_.add(*info.body->type, Mode::input);
+      for (const auto& response : info.responses) {
+        if (response.type) schemas_.add(*response.type, Mode::output);
+      }
+    }
+    if (!described_.empty()) schemas_.add(error_type_, Mode::output);
+  }
+
+  std::vector<Parameter> parameters_of(const Described& one) {
+    const Pattern pattern = read_pattern(one.source->pattern);
+    std::vector<Parameter> all;
+    for (std::size_t i = 0; i < pattern.names.size(); ++i) {
+      Parameter& parameter = all.emplace_back(one.names[i], In::path, Property{});
+      parameter.property.schema = "{\"type\":\"string\"}";
+      parameter.property.required = true;
+      const auto same = [&](const ParameterInfo& p) { return p.in == In::path && p.name == pattern.names[i]; };
+      const auto known = std::ranges::find_if(one.source->info.parameters, same);
+      if (known != one.source->info.parameters.end() && known->type) {
+        parameter.property = schemas_.parameter(*known->type);
+        parameter.property.required = true;
+      }
+    }
+    for (const auto& p : one.source->info.parameters) {
+      if (p.in == In::path) continue;
+      Property property = p.type ? schemas_.parameter(*p.type) : Property{.schema = "{\"type\":\"string\"}"};
+      property.required = p.required;
+      add(all, {p.name, p.in, std::move(property)});
+    }
+    for (const auto& model : one.source->info.parameter_models) {
+      for (auto& property : schemas_.parameters(*model.type)) {
+        std::string name = model.in == In::header ? header_name(property.name) : property.name;
+        add(all, {std::move(name), model.in, std::move(property)});
+      }
+    }
+    return all;
+  }
+
+  // Two dependencies may read the same parameter.
+  static void add(std::vector<Parameter>& all, Parameter parameter) {
+    // The specification has other places for these three, and ignores them as parameters.
+    constexpr std::array<std::string_view, 3> elsewhere = {"Accept", "Content-Type", "Authorization"};
+    const auto is_name = [&](std::string_view name) { return equals_ignore_case(name, parameter.name); };
+    if (parameter.in == In::header && std::ranges::any_of(elsewhere, is_name)) return;
+    const auto same = [&](const Parameter& p) { return p.in == parameter.in && p.name == parameter.name; };
+    const auto known = std::ranges::find_if(all, same);
+    if (known == all.end()) return all.push_back(std::move(parameter));
+    known->property.required = known->property.required || parameter.property.required;
+  }
+
+  // ---- info, servers, tags -----------------------------------------------------------------------------------------
+
+  void write_info() {
+    out_.key("info").open('{').member("title", info_.title).member_if("summary", info_.summary);
+    out_.member_if("description", info_.description).member_if("termsOfService", info_.terms_of_service);
+    if (!info_.contact_name.empty() || !info_.contact_url.empty() || !info_.contact_email.empty()) {
+      out_.key("contact").open('{').member_if("name", info_.contact_name).member_if("url", info_.contact_url);
+      out_.member_if("email", info_.contact_email).close('}');
+    }
+    if (!info_.license_name.empty()) {
+      out_.key("license").open('{').member("name", info_.license_name).member_if("url", info_.license_url).close('}');
+    }
+    out_.member("version", info_.version).close('}');
+  }
+
+  void write_servers() {
+    out_.key("servers").open('[');
+    for (const auto& [url, description] : info_.servers) {
+      out_.open('{').member("url", url).member_if("description", description).close('}');
+    }
+    if (info_.servers.empty()) out_.open('{').member("url", "/").close('}');
+    out_.close(']');
+  }
+
+  void write_tags() {
+    std::vector<std::pair<std::string_view, std::string_view>> tags(info_.tags.begin(), info_.tags.end());
+    for (const auto& one : described_) {
+      for (const auto& name : one.source->options->tags) {
+        if (std::ranges::none_of(tags, [&](const auto& tag) { return tag.first == name; })) tags.emplace_back(name, "");
+      }
+    }
+    if (tags.empty()) return;
+    out_.key("tags").open('[');
+    for (const auto& [name, description] : tags) {
+      out_.open('{').member("name", name).member_if("description", description).close('}');
+    }
+    out_.close(']');
+  }
+
+  // ---- paths -------------------------------------------------------------------------------------------------------
+
+  void write_paths() {
+    out_.key("paths").open('{');
+    for (const auto& path : paths_) {
+      out_.key(path).open('{');
+      for (const auto method : kMethods) {
+        for (const auto& one : described_) {
+          if (one.path == path && one.source->method == method) write_operation(one);
+        }
+      }
+      out_.close('}');
+    }
+    out_.close('}');
+  }
+
+  void write_operation(const Described& one) {
+    const RouteOptions& options = *one.source->options;
+    const OperationInfo& info = one.source->info;
+    out_.key(to_lower_ascii(http::to_string(one.source->method))).open('{');
+    if (!options.tags.empty()) {
+      out_.key("tags").open('[');
+      for (const auto& tag : options.tags) out_.text(tag);
+      out_.close(']');
+    }
+    out_.member("summary", options.summary.empty() ? summary_of(one.id) : options.summary);
+    out_.member_if("description", options.description).member("operationId", one.id);
+    const auto parameters = parameters_of(one);
+    if (!parameters.empty()) {
+      out_.key("parameters").open('[');
+      for (const auto& parameter : parameters) write_parameter(parameter);
+      out_.close(']');
+    }
+    if (info.body) write_body(*info.body);
+    write_responses(one, !parameters.empty());
+    if (options.deprecated) out_.flag("deprecated");
+    write_security(info);
+    out_.close('}');
+  }
+
+  void write_parameter(const Parameter& parameter) {
+    const Property& p = parameter.property;
+    out_.open('{').member("name", parameter.name).member("in", place_of(parameter.in));
+    if (p.required) out_.flag("required");
+    out_.member_if("description", p.description);
+    if (p.deprecated) out_.flag("deprecated");
+    out_.key("schema").raw(p.schema);
+    if (!p.example.empty()) out_.key("example").raw(p.example);
+    out_.close('}');
+  }
+
+  void write_body(const BodyInfo& body) {
+    out_.key("requestBody").open('{').key("content").open('{').key(media_type(body.content_type)).open('{');
+    if (body.type) out_.key("schema").raw(schemas_.schema(*body.type, Mode::input));
+    out_.close('}').close('}');
+    if (body.required) out_.flag("required");
+    out_.close('}');
+  }
+
+  // ---- responses ---------------------------------------------------------------------------------------------------
+
+  void write_responses(const Described& one, bool reads_parameters) {
+    const RouteOptions& options = *one.source->options;
+    const OperationInfo& info = one.source->info;
+    std::map<int, std::vector<const ResponseInfo*>> by_status;
+    std::set<int> errors(options.errors.begin(), options.errors.end());
+    for (const auto& response : info.responses) {
+      const int status = options.status != 0 && !response.error ? options.status : response.status;
+      by_status[status].push_back(&response);
+      errors.erase(status);
+    }
+    if (reads_parameters || info.body) errors.insert(422);
+    if (!info.security.empty()) errors.insert(401);
+    for (const int status : errors) by_status.try_emplace(status);
+
+    out_.key("responses").open('{');
+    for (const auto& [status, responses] : by_status) {
+      out_.key(fmt::format("{}", status));
+      const bool plain_error =
+          std::ranges::all_of(responses, [](const ResponseInfo* r) { return r->error && r->description.empty(); });
+      if (plain_error) {
+        shown_errors_.insert(status);
+        out_.reference("#/components/responses/" + error_component(status));
+      } else {
+        write_response(status, responses);
+      }
+    }
+    // Everything else that may go wrong, from an unknown path to a full server, has the same shape.
+    out_.key("default").reference("#/components/responses/Error");
+    out_.close('}');
+  }
+
+  void write_response(int status, const std::vector<const ResponseInfo*>& responses) {
+    std::string description;
+    std::vector<std::pair<std::string, std::vector<std::string>>> contents;  // schemas by media type
+    for (const auto* response : responses) {
+      if (!response->description.empty() && description.find(response->description) == std::string::npos) {
+        description += (description.empty() ? "" : "; ") + response->description;
+      }
+      const std::string type = response->error ? media_type(errors_) : media_type(response->content_type);
+      if (type.empty()) continue;
+      auto at = std::ranges::find(contents, type, &std::pair<std::string, std::vector<std::string>>::first);
+      if (at == contents.end()) at = contents.insert(contents.end(), {type, {}});
+      const schema::TypeInfo* described = response->error ? &error_type_ : response->type;
+      if (!described) continue;
+      std::string json = schemas_.schema(*described, Mode::output);
+      if (!std::ranges::count(at->second, json)) at->second.push_back(std::move(json));
+    }
+    out_.open('{').member("description", description.empty() ? status_text(status) : description);
+    if (status >= 300 && status < 400 && status != 304) {
+      out_.key("headers").raw(R"({"Location":{"description":"Where to go","required":true,)"
+                              R"("schema":{"type":"string","format":"uri-reference"}}})");
+    }
+    if (!contents.empty()) {
+      out_.key("content").open('{');
+      for (const auto& [type, schemas] : contents) write_content(type, schemas);
+      out_.close('}');
+    }
+    out_.close('}');
+  }
+
+  void write_content(std::string_view type, const std::vector<std::string>& schemas) {
+    out_.key(type).open('{');
+    if (schemas.size() == 1) {
+      out_.key("schema").raw(schemas.front());
+    } else if (!schemas.empty()) {
+      out_.key("schema").open('{').key("anyOf").open('[');
+      for (const auto& one : schemas) out_.raw(one);
+      out_.close(']').close('}');
+    } else if (type.starts_with("text/")) {
+      out_.key("schema").raw("{\"type\":\"string\"}");
+    }
+    out_.close('}');
+  }
+
+  // ---- security ----------------------------------------------------------------------------------------------------
+
+  void write_security(const OperationInfo& info) {
+    if (info.security.empty()) return;
+    const auto [always, maybe] = requirement_of(info);
+    std::vector<const SecurityInfo*> all = always;
+    all.insert(all.end(), maybe.begin(), maybe.end());
+    out_.key("security").open('[');
+    if (!maybe.empty()) write_requirement(always);
+    write_requirement(all);
+    out_.close(']');
+  }
+
+  void write_requirement(const std::vector<const SecurityInfo*>& schemes) {
+    out_.open('{');
+    for (const auto* one : schemes) {
+      out_.key(component_key(one->scheme)).open('[');
+      for (const auto& scope : one->scopes) out_.text(scope);
+      out_.close(']');
+    }
+    out_.close('}');
+  }
+
+  void write_security_schemes() {
+    std::map<std::string, const SecurityInfo*> schemes;
+    for (const auto& one : described_) {
+      for (const auto& scheme : one.source->info.security) schemes.try_emplace(component_key(scheme.scheme), &scheme);
+    }
+    if (schemes.empty()) return;
+    out_.key("securitySchemes").open('{');
+    for (const auto& [key, scheme] : schemes) {
+      out_.key(key).open('{').member("type", scheme->kind);
+      if (scheme->kind == "http") {
+        out_.member("scheme", scheme->detail);
+      } else if (scheme->kind == "apiKey") {
+        if (equals_ignore_case(scheme->detail, "Authorization")) {
+          out_.member("description",
+                      fmt::format("The word `{0}`, a space, and the credentials: `{0} …`", scheme->scheme));
+        }
+        out_.member("name", scheme->detail).member("in", "header");
+      } else if (scheme->kind == "openIdConnect") {
+        out_.member("openIdConnectUrl", scheme->detail);
+      }
+      out_.close('}');
+    }
+    out_.close('}');
+  }
+
+  // ---- components --------------------------------------------------------------------------------------------------
+
+  void write_components() {
+    if (described_.empty()) return;
+    out_.key("components").open('{').key("schemas").raw(schemas_.components());
+    std::map<std::string, std::pair<int, std::string_view>> responses;
+    for (const int status : shown_errors_) responses[error_component(status)] = {status, status_text(status)};
+    responses["Error"] = {0, "Any other error"};
+    out_.key("responses").open('{');
+    for (const auto& [key, response] : responses) {
+      out_.key(key).open('{').member("description", response.second);
+      if (response.first == 401) {
+        out_.key("headers").raw(R"({"WWW-Authenticate":{"description":"The scheme to use: RFC 9110, 11.6.1",)"
+                                R"("schema":{"type":"string"}}})");
+      }
+      out_.key("content").open('{').key(media_type(errors_)).open('{');
+      out_.key("schema").raw(schemas_.schema(error_type_, Mode::output)).close('}').close('}').close('}');
+    }
+    out_.close('}');
+    write_security_schemes();
+    out_.close('}');
+  }
+
+  const ApiInfo& info_;
+  const ErrorFormat& errors_;
+  const schema::TypeInfo& error_type_;
+  SchemaSet schemas_;
+  std::vector<Described> described_;
+  std::vector<std::string> paths_;
+  std::set<int> shown_errors_;
+  Writer out_;
+};
+
+}  // namespace
+
+std::string make_openapi(const ApiInfo& info, std::span<const Operation> operations, const ErrorFormat& errors) {
+  return Document(info, operations, errors).write();
+}
+
+}  // namespace ashlar::detail
