@@ -4,10 +4,11 @@ set(web_build_dir "${PROJECT_BINARY_DIR}/web")
 
 # The stamp is missing after a fetch that failed: the next build tries again. The source stays as it was when nothing
 # changed, so nothing is compiled or linked for it.
+file(GLOB page_files CONFIGURE_DEPENDS "${web_dir}/page/*")
 add_custom_command(
   OUTPUT "${web_build_dir}/fetched.stamp" "${web_build_dir}/web_assets.cpp"
   COMMAND "${web_dir}/embed" "${web_build_dir}"
-  DEPENDS "${web_dir}/embed" "${web_dir}/package.json" "${web_dir}/package-lock.json"
+  DEPENDS "${web_dir}/embed" "${web_dir}/package.json" "${web_dir}/package-lock.json" ${page_files}
   COMMENT "Fetching Swagger UI and Scalar (npm)"
   VERBATIM)
 

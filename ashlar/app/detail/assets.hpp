@@ -16,7 +16,7 @@ struct Asset {
   std::string_view gzip;  // the same bytes as Content-Encoding: gzip
 };
 
-// All of them; the views are static. Empty when the build could not reach the npm registry.
+// All of them; the views are static. When the build could not reach the npm registry, only those of page/, our own.
 [[nodiscard]] std::span<const Asset> web_assets() noexcept;
 
 }  // namespace ashlar::detail
