@@ -7,10 +7,11 @@
 #include <cstdlib>
 #include <ctime>
 #include <exception>
-#include <vector>
+#include <string>
 
-#include <ashlar/ashlar.hpp>
-#include <ashlar/pg/pg.hpp>
+#include <ashlar/async/combinators.hpp>
+#include <ashlar/async/runtime.hpp>
+#include <ashlar/pg/db.hpp>
 
 using namespace ashlar;
 
@@ -45,9 +46,10 @@ Task<void> query_in_turn(pg::Db& db, Progress& progress) {
 
 Task<void> query_all(pg::Db& db, Progress& progress, int depth, long queries) {
   progress.left = queries;
-  async::TaskGroup group;
-  for (int i = 0; i < depth; ++i) group.spawn(query_in_turn(db, progress));
-  co_await group.join();
+  co_await async::task_group([&](async::TaskGroup& group) -> Task<void> {
+    for (int i = 0; i < depth; ++i) group.spawn(query_in_turn(db, progress));
+    co_return;
+  });
 }
 
 Task<void> measure(pg::Db& db, int depth, long queries, long warm_up) {
@@ -62,4 +64,27 @@ Task<void> measure(pg::Db& db, int depth, long queries, long warm_up) {
              cpu * 1e6 / static_cast<double>(queries), static_cast<double>(queries) / seconds, progress.sum);
 }
 
+Task<void> run(std::string url, int depth, long queries, long warm_up) {
+  pg::Db db({.url = url, .shared_connections = 1});
+  async::Loop& loop = async::Loop::current();
+  co_await db.start();
+  co_await db.start_loop(loop);
+  co_await measure(db, depth, queries, warm_up);
+  co_await db.stop_loop(loop);
+  co_await db.stop();
+}
+
 }  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 4) {
+    fmt::print(stderr, "usage: pg_bench CONNINFO DEPTH QUERIES [WARM_UP]\n");
+    return 2;
+  }
+  try {
+    async::run(run(argv[1], std::atoi(argv[2]), std::atol(argv[3]), argc > 4 ? std::atol(argv[4]) : 0));
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "pg_bench: {}\n", error.what());
+    return 1;
+  }
+}
