@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <ashlar/async/runtime.hpp>
+#include <ashlar/async/sync.hpp>
 #include <ashlar/http/client.hpp>
 #include <ashlar/http/server.hpp>
 
