@@ -69,10 +69,8 @@ class HeadParser {
 
     const char* const target = at_;
     const char* const target_end = target + std::min<std::size_t>(limits_.max_target, end_ - target);
-    const char* question = nullptr;
-    for (; at_ != target_end && is(*at_, detail::kTargetChar); ++at_) {
-      if (*at_ == '?' && question == nullptr) question = at_;
-    }
+    const detail::TargetEnd found = detail::find_target_end(target, target_end);
+    at_ = found.end;
     if (at_ == end_) {
       if (static_cast<std::size_t>(at_ - target) >= limits_.max_target) return target_too_long();
       return need_more();
@@ -81,7 +79,7 @@ class HeadParser {
     if (at_ == target || *at_ != ' ') return refuse(400, "The request target is malformed.", "RFC 9112 §3.2");
     request_.target = {target, at_};
     ++at_;
-    return version() && split_target(question);
+    return version() && split_target(found.question);
   }
 
   bool target_too_long() noexcept {
@@ -89,6 +87,11 @@ class HeadParser {
   }
 
   bool version() noexcept {
+    constexpr std::string_view kUsual = "HTTP/1.1\r\n";
+    if (end_ - at_ >= 10 && std::memcmp(at_, kUsual.data(), kUsual.size()) == 0) [[likely]] {
+      at_ += kUsual.size();
+      return true;  // version and keep_alive are as clear() left them
+    }
     constexpr std::string_view kName = "HTTP/";
     const std::size_t there = std::min<std::size_t>(end_ - at_, kName.size());
     if (std::memcmp(at_, kName.data(), there) != 0) {
@@ -152,8 +155,9 @@ class HeadParser {
 
   bool fields() noexcept {
     Header header;
+    KnownHeader known = KnownHeader::other;
     while (true) {
-      switch (detail::read_field(at_, end_, header, result_.refusal)) {
+      switch (detail::read_field(at_, end_, header, known, result_.refusal)) {
         case detail::FieldStep::field:
           break;
         case detail::FieldStep::end:
@@ -167,12 +171,11 @@ class HeadParser {
       if (request_.headers().size() >= limits_.max_headers) {
         return refuse(431, "The request has more headers than this server allows.", "RFC 6585 §5");
       }
-      if (!note(header.name, header.value)) return false;
+      if (!note(header.name, header.value, known)) return false;
     }
   }
 
-  bool note(std::string_view name, std::string_view value) noexcept {
-    const KnownHeader known = find_known_header(name);
+  bool note(std::string_view name, std::string_view value, KnownHeader known) noexcept {
     const bool again = known != KnownHeader::other && request_.has(known);
     request_.add_header(name, value, known);
     switch (known) {

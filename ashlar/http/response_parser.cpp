@@ -64,8 +64,9 @@ ResponseHead parse_response_head(std::string_view bytes, std::size_t max_head, b
   bool has_codings = false;
   bool has_length = false;
   Header header;
+  KnownHeader known = KnownHeader::other;
   for (bool last = false; !last;) {
-    switch (detail::read_field(at, end, header, head.refusal)) {
+    switch (detail::read_field(at, end, header, known, head.refusal)) {
       case detail::FieldStep::end:
         last = true;
         continue;
@@ -78,7 +79,7 @@ ResponseHead parse_response_head(std::string_view bytes, std::size_t max_head, b
         break;
     }
     head.headers.push_back(header);
-    switch (find_known_header(header.name)) {
+    switch (known) {
       case KnownHeader::content_length: {
         std::uint64_t length = 0;
         const Refusal refusal = detail::parse_length(header.value, length);

@@ -34,30 +34,22 @@ Refusal TransferCodings::check() const noexcept {
 
 bool valid_host(std::string_view host) noexcept {
   if (host.empty()) return true;
-  std::string_view rest = host;
-  if (rest.front() == '[') {
-    const std::size_t close = rest.find(']');
+  const char* at = host.data();
+  const char* const end = at + host.size();
+  if (*at == '[') {
+    const std::size_t close = host.find(']');
     if (close == std::string_view::npos || close < 3) return false;
-    for (const char c : rest.substr(1, close - 1)) {
-      const bool hex = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
+    for (const char c : host.substr(1, close - 1)) {
+      const bool hex = is(c, kDigit) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
       if (!hex && c != ':' && c != '.') return false;
     }
-    rest.remove_prefix(close + 1);
+    at += close + 1;
   } else {
-    std::size_t size = 0;
-    while (size < rest.size() && rest[size] != ':') {
-      if (!is(rest[size], kHostChar) || rest[size] == '[' || rest[size] == ']') return false;
-      ++size;
-    }
-    if (size == 0) return false;
-    rest.remove_prefix(size);
+    at = skip(at, end, kHostChar);
+    if (at == host.data()) return false;
   }
-  if (rest.empty()) return true;
-  if (rest.front() != ':' || rest.size() > 6) return false;
-  for (const char c : rest.substr(1)) {
-    if (c < '0' || c > '9') return false;
-  }
-  return true;
+  if (at == end) return true;
+  return *at == ':' && end - at <= 6 && skip(at + 1, end, kDigit) == end;
 }
 
 }  // namespace ashlar::http::detail
