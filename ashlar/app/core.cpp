@@ -7,7 +7,7 @@
 
 #include <ashlar/async/loop.hpp>
 #include <ashlar/base/text.hpp>
-#include <ashlar/telemetry/log.hpp>
+#include <ashlar/telemetry/trace.hpp>
 
 namespace ashlar::detail {
 namespace {
@@ -167,6 +167,9 @@ void Core::handle(http::Exchange& exchange) noexcept {
     call = new (exchange.scratch.allocate(sizeof(Call), alignof(Call))) Call{exchange, *this};
     active_.add();
     call->route = &unmatched_;
+    if (const auto parent = exchange.request.header(http::KnownHeader::traceparent)) [[unlikely]] {
+      if (const auto trace = trace::parse_traceparent(*parent)) exchange.context.trace = trace::child_of(*trace);
+    }
     for (const auto& one : middleware) {
       ++call->passed;
       if (!one->before(exchange)) return call->succeed();
