@@ -8,6 +8,7 @@
 #include <ashlar/app/detail/core.hpp>
 #include <ashlar/async/combinators.hpp>
 #include <ashlar/base/error.hpp>
+#include <ashlar/schema/settings.hpp>
 #include <ashlar/telemetry/log.hpp>
 
 namespace ashlar {
@@ -104,7 +105,36 @@ void Core::make_resources() {
   for (std::size_t i = 0; i < providers.size(); ++i) make(providers[i]);
 }
 
+void Core::ProgramSettings::load(std::span<const schema::Pair> flags) {
+  auto fresh = make();
+  schema::Errors errors;
+  if (!schema::read_settings(*type, fresh.get(),
+                             {.prefix = prefix, .file = file, .file_must_exist = false, .flags = flags}, errors)) {
+    throw schema::ValidationError(std::move(errors));
+  }
+  move(object.get(), fresh.get());
+}
+
+void Core::load_settings(const std::vector<std::string>& assignments) {
+  if (assignments.empty()) return;
+  std::vector<schema::Pair> flags;
+  for (const std::string& one : assignments) {
+    const auto equals = one.find('=');
+    if (equals == std::string::npos) throw Invalid(fmt::format("--set takes NAME=VALUE, not '{}'", one));
+    flags.push_back({std::string_view(one).substr(0, equals), std::string_view(one).substr(equals + 1)});
+  }
+  for (auto& one : settings) one.load(flags);
+}
+
+void Core::require_settings() const {
+  for (const auto& one : settings) {
+    if (!one.problem.empty()) throw Invalid(one.problem);
+  }
+}
+
 void Core::prepare() {
+  require_settings();
+
   if (prepared_) return;
   prepared_ = true;
   // Inside out: the request's id is there before any other middleware, and the security headers come last.
@@ -312,6 +342,17 @@ App& App::check(std::function<Task<std::vector<std::string>>()> check) {
 }
 
 void App::add_route(detail::Route route) { core_->routes.push_back(std::make_unique<detail::Route>(std::move(route))); }
+
+void App::add_settings(const schema::TypeInfo* type, std::shared_ptr<void> object, std::string prefix, std::string file,
+                       void (*move)(void* into, void* fresh), std::shared_ptr<void> (*make)()) {
+  core_->settings.push_back({type, std::move(object), std::move(prefix), std::move(file), move, make, {}});
+  auto& added = core_->settings.back();
+  try {
+    added.load({});
+  } catch (const std::exception& error) {
+    added.problem = error.what();
+  }
+}
 
 void App::provide_object(unsigned key, void* object) { core_->providers.push_back({key, {}, {}, object}); }
 

@@ -159,6 +159,20 @@ class App {
     return *this;
   }
 
+  /// The program's settings, loaded now from defaults < TOML file < environment, and again by run() with `--set
+  /// name=value`; handlers take them as `const S&`. What is missing or wrong is told by run(), which then does not
+  /// serve. `settings` prints them, secrets masked.
+  template <class S>
+  const S& settings(std::string prefix, std::string file = {}) {
+    auto object = std::make_shared<S>();
+    add_settings(
+        &schema::type_info<S>(), object, std::move(prefix), std::move(file),
+        [](void* into, void* fresh) { *static_cast<S*>(into) = std::move(*static_cast<S*>(fresh)); },
+        [] { return std::shared_ptr<void>(std::make_shared<S>()); });
+    provide(*object);
+    return *object;
+  }
+
   // ---- around requests
   // -------------------------------------------------------------------------------------------------
   /// Adds middleware; the first added is the outermost.
@@ -242,6 +256,8 @@ class App {
   }
 
   void add_route(detail::Route route);
+  void add_settings(const schema::TypeInfo* type, std::shared_ptr<void> object, std::string prefix, std::string file,
+                    void (*move)(void* into, void* fresh), std::shared_ptr<void> (*make)());
   void provide_object(unsigned key, void* object);
   void provide_factory(unsigned key, std::vector<unsigned> needs,
                        std::function<std::shared_ptr<void>(detail::Core&)> make);

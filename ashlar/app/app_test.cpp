@@ -402,6 +402,35 @@ TEST(App, RunsHooksAroundServing) {
   EXPECT_EQ(life, (std::vector<std::string>{"start 5", "stop"}));
 }
 
+struct ShopSettings {
+  std::string currency = "EUR";
+  Annotated<int, ge{1}> workers = 2;
+};
+
+TEST(App, GivesHandlersTheProgramsSettings) {
+  ::setenv("SHOP_TEST_WORKERS", "7", 1);
+  App app;
+  const ShopSettings& settings = app.settings<ShopSettings>("SHOP_TEST");
+  ::unsetenv("SHOP_TEST_WORKERS");
+  EXPECT_EQ(settings.workers, 7);
+  app.get<"/">([](const ShopSettings& s) { return s.currency + std::to_string(s.workers); });
+  Client client{app};
+  EXPECT_EQ(client.get("/").send().body, "EUR7");
+}
+
+TEST(App, RefusesToStartWithWrongSettings) {
+  ::setenv("SHOP_TEST_WORKERS", "none", 1);
+  App app;
+  (void)app.settings<ShopSettings>("SHOP_TEST");
+  ::unsetenv("SHOP_TEST_WORKERS");
+  try {
+    Client client{app};
+    ADD_FAILURE();
+  } catch (const Invalid& error) {
+    EXPECT_NE(error.message().find("SHOP_TEST_WORKERS"), std::string::npos) << error.message();
+  }
+}
+
 TEST(App, MountsOthersBelowAPathAndByHost) {
   App v1;
   v1.get<"/x">([] { return "v1"; });

@@ -13,6 +13,7 @@
 #include <ashlar/app/detail/serve.hpp>
 #include <ashlar/async/runtime.hpp>
 #include <ashlar/base/error.hpp>
+#include <ashlar/schema/settings.hpp>
 #include <ashlar/telemetry/log.hpp>
 
 namespace ashlar {
@@ -106,15 +107,32 @@ int run_check(Core& core) {
   });
 }
 
-int print_settings(Core& core, const ServeSettings& settings) {
-  fmt::print("# server: defaults < environment < flags\n");
-  for (const auto& [name, value] : detail::describe_settings(settings)) fmt::print("{:<28} {}\n", name, value);
-  for (auto* component : core.all_components()) {
-    const auto values = component->settings();
-    if (values.empty()) continue;
-    fmt::print("\n# {}\n", component->name());
-    for (const auto& [name, value] : values) fmt::print("{:<28} {}\n", name, value);
+void print_table(std::string_view title, const std::vector<std::pair<std::string, std::string>>& rows) {
+  if (rows.empty()) return;
+  std::size_t width = 0;
+  for (const auto& [name, value] : rows) width = std::max(width, name.size());
+  fmt::print("# {}\n", title);
+  for (const auto& [name, value] : rows) fmt::print("{:<{}}  {}\n", name, width, value);
+  fmt::print("\n");
+}
+
+void print_struct(std::string_view title, const std::vector<schema::Setting>& settings) {
+  std::vector<std::pair<std::string, std::string>> rows;
+  for (const auto& one : settings) {
+    rows.emplace_back(one.variable,
+                      one.description.empty() ? one.value : fmt::format("{}  ({})", one.value, one.description));
   }
+  print_table(title, rows);
+}
+
+int print_settings(Core& core, const ServeSettings& settings) {
+  print_struct("serving: defaults < environment < flags", schema::describe_settings(settings, "ASHLAR"));
+  for (const auto& one : core.settings) {
+    print_struct(fmt::format("{}: defaults < {}environment < --set", core.options.title,
+                             one.file.empty() ? std::string() : one.file + " < "),
+                 schema::list_settings(*one.type, one.object.get(), one.prefix));
+  }
+  for (auto* component : core.all_components()) print_table(component->name(), component->settings());
   return 0;
 }
 
@@ -132,13 +150,20 @@ int run(App& app, int argc, char** argv) {
   ServeSettings settings;
   try {
     detail::load_serve_settings(settings);
+    core.require_settings();
   } catch (const std::exception& error) {
-    return report("the settings in the environment are wrong", error);
+    return report("these settings are wrong", error);
   }
   auto* serve = cli.add_subcommand("serve", "Serve the API (what happens without a command, too)");
   std::vector<CLI::App*> with_server_flags{&cli, serve};
   for (auto* one : with_server_flags) detail::add_serve_flags(*one, settings);
 
+  std::vector<std::string> assignments;
+  if (!core.settings.empty()) {
+    cli.add_option("--set", assignments, "A setting of the program: NAME=VALUE; `settings` lists them")
+        ->type_name("NAME=VALUE");
+    serve->add_option("--set", assignments, "A setting of the program: NAME=VALUE")->type_name("NAME=VALUE");
+  }
   auto* routes = cli.add_subcommand("routes", "List the routes");
   std::string output;
   auto* openapi = cli.add_subcommand("openapi", "Print the OpenAPI 3.1 document");
@@ -175,6 +200,7 @@ int run(App& app, int argc, char** argv) {
   }
 
   try {
+    core.load_settings(assignments);
     configure_logs(settings);
     if (routes->parsed()) return print_routes(core);
     if (openapi->parsed()) return write_openapi(core, output);

@@ -1,41 +1,12 @@
 // Settings of serving: defaults < environment < flags.
-#include <fmt/format.h>
-
 #include <CLI/CLI.hpp>
-#include <cstdlib>
 
 #include <ashlar/app/detail/serve.hpp>
-#include <ashlar/base/error.hpp>
-#include <ashlar/base/text.hpp>
-#include <ashlar/schema/text_io.hpp>
+#include <ashlar/schema/settings.hpp>
 
 namespace ashlar::detail {
-namespace {
-
-std::string variable(std::string_view member) {
-  std::string name = "ASHLAR_";
-  for (const char c : member) name += to_upper_ascii(c);
-  return name;
-}
-
-}  // namespace
-
 void load_serve_settings(ServeSettings& settings) {
-  schema::Errors errors;
-  std::vector<schema::Pair> pairs;
-  std::vector<std::string> names;
-  schema::for_each_member(settings, [&](std::string_view name, auto&) {
-    if (const char* value = std::getenv(variable(name).c_str()); value != nullptr && *value != '\0')
-      pairs.push_back({name, value});
-  });
-  if (!schema::parse_pairs(pairs, settings, errors, {"environment", {}})) {
-    std::string text;
-    for (const auto& item : errors.items()) {
-      const auto* member = std::get_if<std::string>(&item.loc.back());
-      text += fmt::format("{}{}: {}", text.empty() ? "" : "\n", member != nullptr ? variable(*member) : "?", item.msg);
-    }
-    throw Invalid(text);
-  }
+  settings = schema::load_settings<ServeSettings>({.prefix = "ASHLAR"});
 }
 
 void add_serve_flags(CLI::App& cli, ServeSettings& settings) {
@@ -58,14 +29,6 @@ void add_serve_flags(CLI::App& cli, ServeSettings& settings) {
   group->add_option("--log-format", settings.log_format, "auto, human or json")
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "human", "json"}));
-}
-
-std::vector<std::pair<std::string, std::string>> describe_settings(const ServeSettings& settings) {
-  std::vector<std::pair<std::string, std::string>> lines;
-  schema::for_each_member(settings, [&](std::string_view name, const auto& value) {
-    lines.emplace_back(variable(name), schema::to_text(value));
-  });
-  return lines;
 }
 
 }  // namespace ashlar::detail

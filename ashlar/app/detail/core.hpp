@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include <ashlar/app/detail/route_tree.hpp>
 #include <ashlar/async/sync.hpp>
 #include <ashlar/http/exchange.hpp>
+#include <ashlar/schema/text_io.hpp>
 #include <ashlar/telemetry/metric.hpp>
 
 namespace ashlar::detail {
@@ -44,10 +46,25 @@ class Core final : public http::Handler {
     std::vector<unsigned> needs;
     Bound run;
   };
+  struct ProgramSettings {
+    const schema::TypeInfo* type;
+    std::shared_ptr<void> object;
+    std::string prefix;
+    std::string file;
+    void (*move)(void* into, void* fresh);
+    std::shared_ptr<void> (*make)();
+    std::string problem;  // of the first loading, told by run()
+    void load(std::span<const schema::Pair> flags);
+  };
   struct Mounted {
     std::string prefix;  // or a host
     App* app;
   };
+
+  /// (Re)reads the program's settings, with "name=value" over everything. Throws ValidationError or Invalid.
+  void load_settings(const std::vector<std::string>& assignments);
+  /// Throws Invalid with what was wrong when they were loaded first.
+  void require_settings() const;
 
   explicit Core(AppOptions the_options) : options(std::move(the_options)) {}
 
@@ -94,6 +111,7 @@ class Core final : public http::Handler {
   std::vector<Bound> stop_hooks;
   std::vector<ProgramCommand> commands;
   std::vector<std::function<Task<std::vector<std::string>>()>> checks;
+  std::vector<ProgramSettings> settings;
   std::vector<Mounted> mounts;
   std::vector<Mounted> hosts;
   std::atomic<bool> draining{false};

@@ -1,10 +1,6 @@
 // Serving: from a prepared application to a drained one.
 #pragma once
 
-#include <string>
-#include <utility>
-#include <vector>
-
 #include <ashlar/app/detail/core.hpp>
 #include <ashlar/app/serve.hpp>
 
@@ -17,9 +13,8 @@ namespace ashlar::detail {
 /// Starts, serves until SIGINT or SIGTERM, drains, stops. Gives the exit code; throws what refuses to start.
 int serve(Core& core, const ServeSettings& settings);
 
-/// The environment over the defaults. Throws Invalid naming the variable.
+/// The environment over the defaults. Throws ValidationError naming the variables.
 void load_serve_settings(ServeSettings& settings);
 void add_serve_flags(CLI::App& cli, ServeSettings& settings);
-std::vector<std::pair<std::string, std::string>> describe_settings(const ServeSettings& settings);
 
 }  // namespace ashlar::detail
