@@ -66,6 +66,16 @@ void TestHandler::handle(Exchange& exchange) noexcept {
   if (request.path == "/gate") {
     return async::launch(wait_at_gate(exchange), *new Running(*this, exchange));
   }
+  if (request.path == "/hold") {
+    held_.push_back(&exchange);
+    return;
+  }
+  if (request.path == "/finish") {
+    for (Exchange* held : std::exchange(held_, {})) {
+      held->response.body = "held";
+      held->finish();
+    }
+  }
   if (request.path == "/echo" || request.path == "/upload") {
     response.body = request.body;
   } else if (request.path == "/large") {

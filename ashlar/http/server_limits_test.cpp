@@ -1,3 +1,5 @@
+#include <sys/resource.h>
+
 #include <ashlar/http/server_test.hpp>
 
 namespace ashlar::http::test {
@@ -170,6 +172,28 @@ TEST(ServerLimits, RefuseConnectionsAboveTheLimitWith503) {
   ASSERT_TRUE(server.becomes([](const ServerStats& stats) { return stats.connections.get() == 1; }));
   TestClient fourth(server.address());
   EXPECT_EQ(fourth.ask(get("/")).status, 200);
+}
+
+TEST(ServerLimits, RefuseConnectionsWhenDescriptorsRunOut) {
+  RunningServer server;
+  TestClient first(server.address());
+  EXPECT_EQ(first.ask(get("/")).status, 200);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int next = ::dup(0);
+  ::close(next);
+  rlimit tight = before;
+  tight.rlim_cur = static_cast<rlim_t>(next) + 1;  // the client's descriptor is the last
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &tight), 0);
+  for (std::uint64_t i = 1; i <= 3; ++i) {
+    TestClient refused(server.address());
+    EXPECT_TRUE(refused.ended());
+    EXPECT_EQ(server.stats().accept_failures.get(), i);
+  }
+  EXPECT_EQ(first.ask(get("/")).status, 200);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  TestClient again(server.address());
+  EXPECT_EQ(again.ask(get("/")).status, 200);
 }
 
 TEST(ServerLimits, RefuseConnectionsOfOnePeerOverAllLoops) {

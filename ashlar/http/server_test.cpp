@@ -71,6 +71,19 @@ TEST(Server, ReadsTheNextRequestOnlyWhenTheHandlerHasAnswered) {
   EXPECT_EQ(client.answer().body, "gate 2");
 }
 
+TEST(Server, KeepsAnswersApartWhenOneHandlerFinishesAnothersExchange) {
+  RunningServer server;
+  TestClient held(server.address());
+  held.send(get("/hold") + get("/after"));
+  ASSERT_TRUE(server.becomes([](const ServerStats& stats) { return stats.requests_suspended.get() == 1; }));
+  TestClient other(server.address());
+  other.send(get("/before") + get("/finish"));
+  EXPECT_TRUE(other.answer().has("X-Path: /before\r\n"));
+  EXPECT_TRUE(other.answer().has("X-Path: /finish\r\n"));
+  EXPECT_EQ(held.answer().body, "held");
+  EXPECT_TRUE(held.answer().has("X-Path: /after\r\n"));
+}
+
 TEST(Server, TakesBodiesOfEverySizeInEveryFraming) {
   RunningServer server;
   TestClient client(server.address());

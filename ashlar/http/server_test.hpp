@@ -26,7 +26,8 @@ namespace ashlar::http::test {
 
 using namespace std::chrono_literals;
 
-/// Answers by path. "/gate" waits until open_gate() or until it is cancelled.
+/// Answers by path. "/gate" waits until open_gate() or until it is cancelled; "/hold" until somebody asks for
+/// "/finish".
 class TestHandler final : public Handler {
  public:
   void handle(Exchange& exchange) noexcept override;
@@ -48,6 +49,7 @@ class TestHandler final : public Handler {
   Generator<std::string> failing();
   Generator<std::string> gated();
   async::Event gate_;
+  std::vector<Exchange*> held_;  // by /hold, until /finish
 };
 
 class RunningServer {

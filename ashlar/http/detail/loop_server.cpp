@@ -193,8 +193,11 @@ void LoopServer::accept(int listener, int most) noexcept {
 void LoopServer::out_of_descriptors(int listener) noexcept {
   stats_.accept_failures.add();
   spare_.reset();
-  const net::Fd refused(::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-  if (refused) ::shutdown(refused.get(), SHUT_RDWR);
+  {
+    const net::Fd refused(::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (refused) ::shutdown(refused.get(), SHUT_RDWR);
+  }
+  spare_ = net::Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
 }
 
 bool LoopServer::limited(const net::Address& peer) const noexcept {
