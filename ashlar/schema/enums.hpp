@@ -57,11 +57,11 @@ constexpr void each_name(std::string_view text, F&& f) {
   while (!text.empty()) {
     std::size_t end = 0;
     while (text[end] != ',' && text[end] != '>') ++end;
+    // "blog::Color::red" has a name, "(blog::Color)7" has none; an unnamed namespace prints as "(anonymous
+    // namespace)::".
     std::string_view item = text.substr(0, end);
-    while (item.front() == ' ') item.remove_prefix(1);
-    if (item.front() != '(') {
-      const auto colon = item.rfind(':');
-      if (colon != std::string_view::npos) item.remove_prefix(colon + 1);
+    item.remove_prefix(item.find_last_of(":) ") + 1);
+    if (item.front() != '-' && (item.front() < '0' || item.front() > '9')) {
       if (item.size() > 1 && item.back() == '_') item.remove_suffix(1);
       f(index, item);
     }

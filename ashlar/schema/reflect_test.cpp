@@ -1,3 +1,4 @@
+#include <ashlar/schema/enums.hpp>
 #include <ashlar/schema/reflect.hpp>
 
 #include <gtest/gtest.h>
@@ -11,8 +12,19 @@
 #include <variant>
 #include <vector>
 
+namespace {
+enum class Hidden : short { minus = -3, zero = 0, big_ = 200 };
+enum Unscoped : unsigned char { first = 1, last = 255 };
+}  // namespace
+
 namespace ashlar::schema {
 namespace {
+
+static_assert(kEnumerators<Hidden>.size() == 3);
+static_assert(kEnumerators<Hidden>[0].name == "minus" && kEnumerators<Hidden>[0].value == -3);
+static_assert(enum_name(Hidden::big_) == "big");
+static_assert(enum_name(static_cast<Hidden>(7)).empty());
+static_assert(enum_name(last) == "last" && kEnumerators<Unscoped>.size() == 2);
 
 struct NoDefault {
   explicit NoDefault(int v) : value(v) {}
