@@ -341,10 +341,12 @@ void Connection::flush() {
   }
   if ((events_ & EPOLLOUT) != 0) watch(events_ & ~static_cast<std::uint32_t>(EPOLLOUT));
   out_.shrink(kKeepBuffer);
+  if (drain_ != nullptr) drain_->on_drained();
 }
 
 void Connection::on_io(std::uint32_t events) noexcept {
   try {
+    if (paused_ && (events & (EPOLLHUP | EPOLLERR)) != 0) return lost("PostgreSQL closed the connection");
     if ((events & EPOLLOUT) != 0) {
       flush();
       if (!open_) return;

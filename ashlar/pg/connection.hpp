@@ -55,6 +55,8 @@ class Operation {
   /// 'G': the server wants COPY data; 'H': it sends some.
   virtual void on_copy_start(Connection& connection, char direction);
   virtual void on_copy_data(Connection&, std::string_view /*bytes*/) {}
+  /// What was to be sent has been sent; only for Connection::set_drain.
+  virtual void on_drained() noexcept {}
   /// The server is done with it; `error` says how. Runs no user code.
   virtual void on_end(Connection& connection) noexcept = 0;
   /// The connection is gone.
@@ -230,6 +232,8 @@ class Connection final : private async::IoHandler, private async::TickHook {
   void copy_data(std::string_view bytes);
   void copy_done();
   void copy_fail(std::string_view reason);
+  /// Told each time the send buffer has become empty; null: nobody.
+  void set_drain(Operation* operation) noexcept { drain_ = operation; }
   /// Asks the server, over another connection, to cancel what runs here. The connection is not fit for reuse then.
   void request_cancel() noexcept;
 
@@ -248,6 +252,7 @@ class Connection final : private async::IoHandler, private async::TickHook {
   [[nodiscard]] TypeMap& types() noexcept { return types_; }
   [[nodiscard]] std::string parameter(const std::string& name) const;
   [[nodiscard]] async::Loop& loop() noexcept { return loop_; }
+  [[nodiscard]] Background& background() noexcept { return background_; }
   void set_exclusive(bool exclusive) noexcept { exclusive_ = exclusive; }
   /// Stops reading while a consumer cannot keep up.
   void pause(bool paused);
@@ -298,6 +303,7 @@ class Connection final : private async::IoHandler, private async::TickHook {
   std::shared_ptr<const ConnectionConfig> config_;
   Background& background_;
   ConnectionOwner* owner_;
+  Operation* drain_ = nullptr;
   net::Transport transport_;
   net::Address address_;
   std::string host_;

@@ -80,6 +80,11 @@ class Db final : public async::Component, public Executor {
     return transaction(TransactionOptions{}, std::move(body));
   }
 
+  /// What others notify on the channel, from now on, over a connection of its own. When that breaks it connects again
+  /// by itself; notifications in between are lost, so look at the data, too, when it matters. Ends when it is
+  /// destroyed.
+  [[nodiscard]] Generator<Notification> listen(std::string channel);
+
   // async::Component
   [[nodiscard]] std::string_view name() const noexcept override { return "postgres"; }
   /// Starts the private server if there is to be one, migrates, checks all queries. Throws with what to do.

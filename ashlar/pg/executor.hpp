@@ -12,8 +12,10 @@
 #include <ashlar/async/generator.hpp>
 #include <ashlar/async/task.hpp>
 #include <ashlar/pg/connection.hpp>
+#include <ashlar/pg/copy.hpp>
 #include <ashlar/pg/pool.hpp>
 #include <ashlar/pg/query.hpp>
+#include <ashlar/pg/stream.hpp>
 
 namespace ashlar::pg {
 
@@ -120,9 +122,51 @@ class Executor {
     return run<detail::ExecSink>(*this, query, encode<A...>(arguments...));
   }
 
+  /// Rows one at a time, for results that should not be in memory at once: `while (auto row = co_await rows.next())`.
+  /// On a Db it takes a connection of its own until the end, or until the generator is destroyed. A slow consumer slows
+  /// the server down; statement_timeout counts that time too.
+  template <class R, class... A>
+  [[nodiscard]] Generator<R> stream(const Query<R(A...)>& query, const std::type_identity_t<A>&... arguments) {
+    return stream_rows<R>(*this, query, encode<A...>(arguments...));
+  }
+
+  /// Copies rows into a table, in binary: the fastest way in. All or nothing; gives their number.
+  template <class Row>
+  [[nodiscard]] Task<std::uint64_t> copy_in(const CopyInto<Row>& into, std::vector<Row> rows) {
+    return copy_params(*this, into, detail::copy_sql_of(into.table(), schema::kMemberNames<Row>),
+                       detail::params_of(std::move(rows)));
+  }
+  template <class Row>
+  [[nodiscard]] Task<std::uint64_t> copy_in(const CopyInto<Row>& into, Generator<Row> rows) {
+    return copy_params(*this, into, detail::copy_sql_of(into.table(), schema::kMemberNames<Row>),
+                       detail::params_of(std::move(rows)));
+  }
+  /// `copy … from stdin` in the format its SQL says, for example a CSV file in chunks of any size.
+  [[nodiscard]] Task<std::uint64_t> copy_in(SqlLiteral copy_from_stdin, Generator<std::string> chunks);
+  /// `copy … to stdout`: the bytes as they come.
+  [[nodiscard]] Generator<std::string> copy_out(SqlLiteral copy_to_stdout);
+
+  /// Wakes listeners of the channel when the transaction commits. The payload has at most 7999 bytes. Commits that
+  /// notify wait for each other on the whole server: send a hint, not every row.
+  [[nodiscard]] Task<void> notify(std::string channel, std::string payload = {});
+
  protected:
   ~Executor() = default;
   virtual detail::Target target() = 0;
+
+  template <class R>
+  static Generator<R> stream_rows(Executor& self, const Statement& statement, Params params) {
+    auto state = std::make_shared<detail::RowStream<R>>();
+    co_await use(self, *state);
+    state->connection().background().start(detail::drive_rows(state, statement, std::move(params)));
+    auto rows = detail::items_of<detail::RowStream<R>, R>(state);
+    while (auto row = co_await rows.next()) co_yield std::move(*row);
+  }
+  static Task<void> use(Executor& self, detail::StreamState& state);
+  static Task<std::uint64_t> copy_params(Executor& self, const Statement& statement, std::string sql,
+                                         Generator<Params> rows);
+  static Task<std::uint64_t> copy_raw(Executor& self, std::string sql, Generator<std::string> chunks);
+  static Generator<std::string> copy_out_of(Executor& self, std::string sql);
 
   template <class... A>
   static Params encode(const A&... arguments) {

@@ -138,8 +138,8 @@ Connection* Pool::pick() noexcept {
       continue;
     }
     const std::size_t load = connection->load();
-    if (load == 0 || (load < kSpill && connection->head_age() < kSlow)) return connection;
     if (load >= options_.max_in_flight) continue;
+    if (load == 0 || (load < kSpill && connection->head_age() < kSlow)) return connection;
     if (best == nullptr || load < best->load()) best = connection;
   }
   if (closed != nullptr && !stopping_ && failures_ == 0) connect_in_background(*closed);

@@ -14,14 +14,6 @@ inline const Query<bool(std::int64_t)> try_advisory_lock{"select pg_try_advisory
 
 }  // namespace
 
-namespace detail {
-void throw_no_row(const Statement&) { throw NoRow("not found"); }
-void throw_too_many(const Statement& statement) {
-  throw TooManyRows(fmt::format("{} gave more than one row: add `limit 1` or a unique condition, or use all()",
-                                statement.describe()));
-}
-}  // namespace detail
-
 detail::Target Tx::target() {
   if (ended_) throw Internal("a transaction was used after it had ended: do not keep the Tx beyond its function");
   return {nullptr, &connection_};

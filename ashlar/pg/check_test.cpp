@@ -1,0 +1,127 @@
+#include <ashlar/pg/check.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <ashlar/pg/db.hpp>
+#include <ashlar/pg/detail/test_server.hpp>
+
+namespace ashlar::pg {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+struct User {
+  std::int64_t id;
+  std::string name;
+  std::optional<std::string> bio;
+};
+struct Post {
+  std::int64_t id;
+  User author;
+  std::optional<User> editor;
+};
+struct Narrow {
+  std::int32_t id;
+  std::string nick;
+};
+struct Plain {
+  std::string bio;
+};
+
+const Query<void()> schema_sql{"create table people (id bigint primary key, name text not null, bio text)"};
+
+/// The problem that the check reports for the one query that mentions `marker`; "" if it finds none.
+Task<std::string> problem_of(Db& db, std::string_view marker) {
+  std::string found;
+  for (const std::string& problem : co_await db.check()) {
+    if (problem.find(marker) != std::string::npos) found += problem;
+  }
+  co_return found;
+}
+
+template <class Body>
+void with_people(Body body) {
+  test::with_db([&body](Db& db) -> Task<void> {
+    co_await db.exec(schema_sql);
+    co_await body(db);
+  });
+}
+
+TEST(Check, AcceptsWhatFits) {
+  with_people([](Db& db) -> Task<void> {
+    const Query<User(std::int64_t)> simple{"select id, name, bio from people where id = $1", {.name = "fits_simple"}};
+    const Query<Post(int, int)> nested{
+        "select p.id, a.id as author_id, a.name as author_name, a.bio, e.id as editor_id, e.name, e.bio as editor_bio "
+        "from people p "
+        "join people a on a.id = p.id left join people e on e.id = p.id + 1 limit $1 offset $2",
+        {.name = "fits_nested"}};
+    const Query<Plain()> forced{"select bio as \"bio!\" from people where bio is not null", {.name = "fits_forced"}};
+    const Query<Plain()> computed{"select coalesce(bio, '') as bio from people", {.name = "fits_computed"}};
+    const Query<std::int64_t()> scalar{"select count(*) from people", {.name = "fits_scalar"}};
+    EXPECT_EQ(co_await problem_of(db, "fits_"), "");
+  });
+}
+
+TEST(Check, NamesQueryColumnBothTypesAndPlace) {
+  with_people([](Db& db) -> Task<void> {
+    const Query<Narrow()> wrong{"select id, name as nick from people", {.name = "too_narrow"}};
+    EXPECT_THAT(
+        co_await problem_of(db, "too_narrow"),
+        AllOf(HasSubstr("query too_narrow"), HasSubstr("check_test.cpp:"),
+              HasSubstr("column 1 `id` is int8 in PostgreSQL, but the member `id` is std::int32_t: use std::int64_t"),
+              Not(HasSubstr("nick"))));
+  });
+}
+
+TEST(Check, ComplainsAboutNamesCountsParametersAndNulls) {
+  with_people([](Db& db) -> Task<void> {
+    const Query<User()> order{"select id, bio as name, name as bio from people", {.name = "bad_null"}};
+    EXPECT_THAT(co_await problem_of(db, "bad_null"), HasSubstr("column 2 `name` may be NULL"));
+    const Query<User()> named{"select id, name as title, bio from people", {.name = "bad_name"}};
+    EXPECT_THAT(co_await problem_of(db, "bad_name"),
+                HasSubstr("column 2 is called `title`, but goes to the member `name`"));
+    const Query<User()> few{"select id, name from people", {.name = "bad_count"}};
+    EXPECT_THAT(co_await problem_of(db, "bad_count"),
+                AllOf(HasSubstr("gives 2 columns (id, name)"), HasSubstr("takes 3")));
+    const Query<User(std::string)> parameter{"select id, name, bio from people where id = $1",
+                                             {.name = "bad_parameter"}};
+    EXPECT_THAT(co_await problem_of(db, "bad_parameter"),
+                HasSubstr("parameter $1 is int8 in PostgreSQL, but its argument is std::string"));
+    const Query<User(std::int64_t)> arguments{"select id, name, bio from people", {.name = "bad_arguments"}};
+    EXPECT_THAT(co_await problem_of(db, "bad_arguments"),
+                HasSubstr("the SQL has 0 parameters, but the C++ type takes 1"));
+    const Query<User()> syntax{"select id, name, bio form people", {.name = "bad_sql"}};
+    EXPECT_THAT(co_await problem_of(db, "bad_sql"), AllOf(HasSubstr("42601"), HasSubstr("at: people")));
+    const Query<User()> table{"select id, name, bio from nobody", {.name = "bad_table"}};
+    EXPECT_THAT(co_await problem_of(db, "bad_table"), HasSubstr("relation \"nobody\" does not exist"));
+  });
+}
+
+TEST(Check, StartRefusesToServeWithAQueryThatDoesNotFit) {
+  const TestDatabase database(test::server(), "template1");
+  const Query<std::int32_t()> wrong{"select 'text'::text", {.name = "refused_at_start"}};
+  try {
+    async::run([](std::string url) -> Task<void> {
+      Db db({.url = url});
+      co_await db.start();
+    }(database.url()));
+    FAIL() << "start did not refuse";
+  } catch (const QueryMismatch& error) {
+    EXPECT_THAT(error.message(), AllOf(HasSubstr("refused_at_start"), HasSubstr("text"), HasSubstr("std::int32_t"),
+                                       HasSubstr("check_test.cpp")));
+  }
+}
+
+TEST(Check, AStatementThatDoesNotFitIsRefusedWhenItRunsToo) {
+  with_people([](Db& db) -> Task<void> {
+    const Query<Narrow()> wrong{"select id, name as nick from people", {.name = "narrow_at_run"}};
+    const auto error = co_await test::caught<QueryMismatch>(db.all(wrong));
+    EXPECT_THAT(error->message(), HasSubstr("narrow_at_run"));
+  });
+}
+
+}  // namespace
+}  // namespace ashlar::pg

@@ -1,0 +1,121 @@
+#include <ashlar/pg/private_server.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+#include <thread>
+
+#include <ashlar/pg/db.hpp>
+#include <ashlar/pg/detail/test_server.hpp>
+
+namespace ashlar::pg {
+namespace {
+
+namespace fs = std::filesystem;
+
+class PrivateServerTest : public ::testing::Test {
+ protected:
+  PrivateServerTest() {
+    std::string pattern = "/tmp/ashlar-server-XXXXXX";
+    folder_ = ::mkdtemp(pattern.data());
+    fs::permissions(folder_, fs::perms::others_exec | fs::perms::owner_all);
+  }
+  ~PrivateServerTest() override { fs::remove_all(folder_); }
+  [[nodiscard]] PrivateServerOptions options() const { return {.data = folder_ / "postgres"}; }
+  fs::path folder_;
+};
+
+TEST_F(PrivateServerTest, KeepsItsDataAndStartsQuicklyTheSecondTime) {
+  {
+    auto server = PrivateServer::start(options());
+    server->run_sql("ashlar", "create table kept as select 42 as n");
+    EXPECT_LT(server->url().size(), 100U);
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  auto server = PrivateServer::start(options());
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds{2});
+  EXPECT_EQ(server->run_sql("ashlar", "select n from kept"), "42");
+}
+
+TEST_F(PrivateServerTest, ASecondProgramAttachesAndLeavesItRunning) {
+  auto first = PrivateServer::start(options());
+  {
+    auto second = PrivateServer::start(options());
+    EXPECT_FALSE(second->owned());
+    EXPECT_EQ(second->pid(), first->pid());
+    EXPECT_EQ(second->run_sql("ashlar", "select 1"), "1");
+  }
+  EXPECT_EQ(first->run_sql("ashlar", "select 1"), "1");
+}
+
+TEST_F(PrivateServerTest, ComesBackAfterAKill) {
+  auto server = PrivateServer::start(options());
+  server->run_sql("ashlar", "create table kept as select 42 as n");
+  server->kill();
+  server.reset();
+  server = PrivateServer::start(options());
+  EXPECT_EQ(server->run_sql("ashlar", "select n from kept"), "42");
+}
+
+TEST_F(PrivateServerTest, DoesNotOutliveItsProgram) {
+  int report[2];
+  ASSERT_EQ(::pipe(report), 0);
+  const pid_t program = ::fork();
+  if (program == 0) {
+    int server_pid = 0;
+    try {
+      auto server = PrivateServer::start(options());
+      server_pid = server->pid();
+      [[maybe_unused]] const auto n = ::write(report[1], &server_pid, sizeof server_pid);
+      ::raise(SIGKILL);
+    } catch (...) {
+    }
+    ::_exit(1);
+  }
+  ::close(report[1]);
+  int server_pid = 0;
+  ASSERT_EQ(::read(report[0], &server_pid, sizeof server_pid), static_cast<ssize_t>(sizeof server_pid));
+  ::close(report[0]);
+  int status = 0;
+  ::waitpid(program, &status, 0);
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds{10};
+  const auto alive = [&] {
+    if (::kill(server_pid, 0) != 0) return false;
+    std::ifstream stat("/proc/" + std::to_string(server_pid) + "/stat");
+    const std::string text((std::istreambuf_iterator<char>(stat)), {});
+    return text.find(") Z") == std::string::npos;
+  };
+  while (alive() && std::chrono::steady_clock::now() < give_up) std::this_thread::yield();
+  EXPECT_FALSE(alive());
+  auto server = PrivateServer::start(options());
+  EXPECT_TRUE(server->owned());
+}
+
+TEST_F(PrivateServerTest, AFolderWithOtherThingsIsLeftAlone) {
+  fs::create_directories(folder_ / "postgres");
+  std::ofstream(folder_ / "postgres" / "thesis.txt") << "years of work";
+  EXPECT_THROW(PrivateServer::start(options()), Internal);
+  EXPECT_TRUE(fs::exists(folder_ / "postgres" / "thesis.txt"));
+}
+
+TEST(TestDatabase, IsACopyAndGoesAway) {
+  auto server = test::server();
+  server->create_database("prepared");
+  server->run_sql("prepared", "create table t as select 7 as n");
+  std::string name;
+  {
+    const TestDatabase database(server, "prepared");
+    name = database.name();
+    EXPECT_EQ(server->run_sql(name, "select n from t"), "7");
+  }
+  EXPECT_FALSE(server->database_exists(name));
+  server->drop_database("prepared");
+}
+
+}  // namespace
+}  // namespace ashlar::pg
