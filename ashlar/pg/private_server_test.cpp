@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 class PrivateServerTest : public ::testing::Test {
  protected:
   PrivateServerTest() {
-    std::string pattern = "/tmp/ashlar-server-XXXXXX";
+    std::string pattern = fs::exists("/dev/shm") ? "/dev/shm/ashlar-server-XXXXXX" : "/tmp/ashlar-server-XXXXXX";
     folder_ = ::mkdtemp(pattern.data());
     fs::permissions(folder_, fs::perms::others_exec | fs::perms::owner_all);
   }
