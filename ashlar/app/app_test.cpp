@@ -443,6 +443,17 @@ TEST(App, MountsOthersBelowAPathAndByHost) {
   EXPECT_EQ(client.get("/v1/none").send().status, 404);
 }
 
+TEST(App, ServesItsDocumentAndItsPages) {
+  App app{{.title = "Tea"}};
+  app.get<"/items/{name}">([](Path<"name"> name) { return Item{name, 3}; });
+  Client client{app};
+  const Answer document = client.get("/openapi.json");
+  EXPECT_NE(document.body.find(R"("/items/{name}")"), std::string::npos) << document.body;
+  EXPECT_EQ(document.body, app.openapi());
+  EXPECT_EQ(client.get("/docs").send().header("Content-Type"), "text/html; charset=utf-8");
+  EXPECT_EQ(client.get("/docs/nothing").send().status, 404);
+}
+
 TEST(App, ServesHealthAndMetrics) {
   App app;
   app.get<"/x">([] { return "x"; });

@@ -3,10 +3,8 @@
 
 #include <ashlar/app/app.hpp>
 #include <ashlar/app/detail/core.hpp>
-#if __has_include(<ashlar/app/openapi.hpp>)
 #include <ashlar/app/docs_pages.hpp>
 #include <ashlar/app/openapi.hpp>
-#endif
 #include <ashlar/async/combinators.hpp>
 #include <ashlar/telemetry/metric.hpp>
 
@@ -68,7 +66,6 @@ void Core::add_builtin_routes() {
   }
   if (!options.metrics_path.empty())
     add(options.metrics_path, [](const http::Request& request) { return exposition(request); }, hidden);
-#if __has_include(<ashlar/app/openapi.hpp>)
   if (!options.openapi_path.empty()) {
     add(
         options.openapi_path,
@@ -81,15 +78,13 @@ void Core::add_builtin_routes() {
   }
   if (!options.docs_path.empty() && !options.openapi_path.empty()) {
     const auto page = [this](const http::Request& request, http::Response& response) {
-      return docs_page(request, response, {options.title, options.docs_path, options.openapi_path});
+      return docs_page(request, response, {options.title, options.docs_path, options.openapi_path, options.servers});
     };
     add(options.docs_path, page, hidden);
     add(options.docs_path + "/{rest:path}", page, hidden);
   }
-#endif
 }
 
-#if __has_include(<ashlar/app/openapi.hpp>)
 std::string Core::openapi() {
   std::call_once(openapi_once_, [this] {
     ApiInfo info;
@@ -109,13 +104,15 @@ std::string Core::openapi() {
       route->describe(operation.info);
       operations.push_back(std::move(operation));
     }
-    openapi_text_ = make_openapi(info, operations, {std::string(error_content_type), error_type});
+    ErrorFormat errors;
+    if (error_type != nullptr) {
+      errors.content_type = error_content_type.substr(0, error_content_type.find(';'));
+      errors.type = error_type;
+    }
+    openapi_text_ = make_openapi(info, operations, errors);
   });
   return openapi_text_;
 }
-#else
-std::string Core::openapi() { return {}; }
-#endif
 
 }  // namespace detail
 }  // namespace ashlar
