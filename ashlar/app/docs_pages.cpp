@@ -12,6 +12,10 @@
 namespace ashlar::detail {
 namespace {
 
+// Without JavaScript there is nothing to see but this; the main element must be empty for Scalar, which takes what it
+// finds there for its own.
+constexpr std::string_view kEmptyPage =
+    "<noscript><p class=\"note\">This page needs JavaScript.</p></noscript>\n<main id=\"api\"></main>\n";
 constexpr std::string_view kHtmlType = "text/html; charset=utf-8";
 
 std::string escape_html(std::string_view text) {
@@ -151,13 +155,13 @@ class Page {
   [[nodiscard]] std::string swagger() const {
     return html("Swagger UI",
                 fmt::format("<link rel=\"stylesheet\" href=\"{}\">\n", asset_url("swagger-ui/swagger-ui.css")),
-                "<main id=\"api\"><noscript><p class=\"note\">This page needs JavaScript.</p></noscript></main>\n" +
-                    script("swagger-ui/swagger-ui-bundle.js") + script("page/common.js") + script("page/swagger.js"));
+                std::string(kEmptyPage) + script("swagger-ui/swagger-ui-bundle.js") + script("page/common.js") +
+                    script("page/swagger.js"));
   }
   [[nodiscard]] std::string scalar() const {
-    return html("Scalar", "",
-                "<main id=\"api\"><noscript><p class=\"note\">This page needs JavaScript.</p></noscript></main>\n" +
-                    script("scalar/standalone.js") + script("page/common.js") + script("page/scalar.js"));
+    return html(
+        "Scalar", "",
+        std::string(kEmptyPage) + script("scalar/standalone.js") + script("page/common.js") + script("page/scalar.js"));
   }
   [[nodiscard]] std::string absent(std::string_view program) const {
     return html(

@@ -252,8 +252,9 @@ TEST(OpenApi, OperationIdsAreUnique) {
 }
 
 TEST(OpenApi, AnEmptyServiceHasADocument) {
-  EXPECT_EQ(make_openapi({}, {}, {}),
-            R"({"openapi":"3.1.0","info":{"title":"API","version":"0.1.0"},"servers":[{"url":"/"}],"paths":{}})");
+  EXPECT_EQ(
+      make_openapi({}, {}, {}),
+      R"({"openapi":"3.1.0","info":{"title":"API","version":"0.1.0"},"servers":[{"url":"/"}],"security":[],"paths":{}})");
 }
 
 TEST(OpenApi, TextIsEscaped) {
