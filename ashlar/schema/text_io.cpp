@@ -83,6 +83,12 @@ void read_member(const TypeInfo& type, std::span<const std::string_view> texts, 
 }  // namespace
 
 bool read_text(const TypeInfo& type, std::string_view text, void* into, Errors& errors, Where where) {
+  if (detail::is_scalar(type)) {  // on the path of most requests: work out nothing that only an error needs
+    auto failure = parse_one(type, text, into);
+    if (!failure) return true;
+    report(errors, std::move(*failure), where, {}, -1, text, detail::contains_secret(type));
+    return false;
+  }
   const std::size_t before = errors.size();
   read_member(type, std::span(&text, 1), into, errors, where, {}, detail::contains_secret(type));
   return errors.size() == before;

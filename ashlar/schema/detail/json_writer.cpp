@@ -62,6 +62,35 @@ char* write_unsigned(char* p, std::uint64_t value) {
   return p + size;
 }
 
+template <class Word>
+Word load(const char* from) noexcept {
+  Word word;
+  std::memcpy(&word, from, sizeof word);
+  return word;
+}
+
+// Has the word a byte that a JSON string cannot hold as it is (a quote, a backslash, a control character), or one that
+// is not ASCII and must be looked at? https://graphics.stanford.edu/~seander/bithacks.html#HasLessInWord
+template <class Word>
+bool needs_a_look(Word word) noexcept {
+  constexpr Word kOnes = static_cast<Word>(0x0101010101010101);
+  constexpr Word kHighs = static_cast<Word>(0x8080808080808080);
+  const Word quote = word ^ (kOnes * '"');
+  const Word backslash = word ^ (kOnes * '\\');
+  return (((word - kOnes * 0x20) | (quote - kOnes) | (backslash - kOnes) | word) & kHighs) != 0;
+}
+
+// Copies a text of 4 to 15 bytes by two words that overlap. False: it needs a look.
+template <class Word>
+bool copy_plain(std::string_view text, char* to) noexcept {
+  const auto head = load<Word>(text.data());
+  const auto tail = load<Word>(text.data() + text.size() - sizeof(Word));
+  if (needs_a_look(head) || needs_a_look(tail)) return false;
+  std::memcpy(to, &head, sizeof head);
+  std::memcpy(to + text.size() - sizeof(Word), &tail, sizeof tail);
+  return true;
+}
+
 // Writes into the string's own memory by plain pointers; the string gets its length at the end.
 class Output {
  public:
@@ -146,6 +175,15 @@ bool is_ascii(std::string_view text) {
 }
 
 void Output::string(std::string_view text) {
+  if (text.size() >= 4 && text.size() < 16) {
+    need(text.size() + 2);
+    if (text.size() >= 8 ? copy_plain<std::uint64_t>(text, p + 1) : copy_plain<std::uint32_t>(text, p + 1)) [[likely]] {
+      *p = '"';
+      p += text.size() + 2;
+      p[-1] = '"';
+      return;
+    }
+  }
   if (is_ascii(text) || simdjson::validate_utf8(text.data(), text.size())) [[likely]] {
     unchecked_string(text);
   } else {
@@ -211,6 +249,34 @@ void Output::checked_string(std::string_view text) {
 
 void write(const TypeInfo& type, const void* value, Output& out);
 
+// Numbers of everyday size with at most three decimals (prices, shares) in a tenth of the time that the general way
+// takes. With at most 15 digits the decimal that reads back as this double is the only one, so what is written is the
+// shortest.
+bool write_short_decimal(double number, Output& out) {
+  const double magnitude = std::fabs(number);
+  if (!(magnitude < 1e5) || (number == 0 && std::signbit(number))) return false;
+  static constexpr std::uint64_t kScales[] = {1, 10, 100, 1000};
+  for (unsigned places = 0; places < 4; ++places) {
+    const double scaled = magnitude * static_cast<double>(kScales[places]);
+    auto digits = static_cast<std::uint64_t>(scaled);
+    if (static_cast<double>(digits) != scaled || scaled / static_cast<double>(kScales[places]) != magnitude) continue;
+    for (; places > 1 && digits % 10 == 0; --places) digits /= 10;  // 1.1 * 10 may be no whole number, 1.1 * 100 one
+    if (number < 0) *out.p++ = '-';
+    out.p = write_unsigned(out.p, digits / kScales[places]);
+    *out.p++ = '.';
+    const std::uint64_t fraction = digits % kScales[places];
+    if (places < 2) {
+      *out.p++ = static_cast<char>('0' + fraction);
+    } else {
+      if (places == 3) *out.p++ = static_cast<char>('0' + fraction / 100);
+      std::memcpy(out.p, &kPairs[fraction % 100 * 2], 2);
+      out.p += 2;
+    }
+    return true;
+  }
+  return false;
+}
+
 void write_number(const TypeInfo& type, const void* value, Output& out) {
   out.need(40);
   char* start = out.p;
@@ -224,6 +290,7 @@ void write_number(const TypeInfo& type, const void* value, Output& out) {
     double number;
     std::memcpy(&number, value, sizeof number);
     if (!std::isfinite(number)) return out.raw("null");
+    if (write_short_decimal(number, out)) return;
     result = std::to_chars(start, start + 40, number);
   }
   out.p = result.ptr;
