@@ -37,6 +37,14 @@ const TypeInfo& type_info() noexcept {
   return TypeOf<std::remove_cvref_t<T>>::info;
 }
 
+/// Works out everything about a type and all types in it that is otherwise worked out at its first use. Throws Internal
+/// when the type cannot work: a pattern that is none, two members of one name on the wire. For a program's start.
+void prepare(const TypeInfo& type);
+template <class T>
+void prepare() {
+  prepare(type_info<T>());
+}
+
 /// Reads a map's key from text and writes it; for keys that are not strings (text_io.cpp).
 bool parse_key(const TypeInfo& type, std::string_view text, void* into);
 void append_key(const TypeInfo& type, const void* key, std::string& out);

@@ -174,6 +174,14 @@ bool is_ascii(std::string_view text) {
   return mask == 0 && rest < 0x80;
 }
 
+// ASCII without a character that JSON escapes.
+bool is_plain(std::string_view text) {
+  for (const char c : text) {
+    if (kEscapes[static_cast<unsigned char>(c)] != '\0' || static_cast<unsigned char>(c) >= 0x80) return false;
+  }
+  return true;
+}
+
 void Output::string(std::string_view text) {
   if (text.size() >= 4 && text.size() < 16) {
     need(text.size() + 2);
@@ -414,11 +422,20 @@ void write(const TypeInfo& type, const void* value, Output& out) {
     }
     case Kind::value: {
       std::string& text = out.as_string();
+      const std::size_t start = text.size();
       text += '"';
       type.value->append(value, text);
-      text += '"';
+      const std::string_view added = std::string_view(text).substr(start + 1);
+      // Our own values are plain text; one of the program's may be anything.
+      if (is_plain(added)) [[likely]] {
+        text += '"';
+        out.resume();
+        return;
+      }
+      const std::string copy(added);
+      text.resize(start);
       out.resume();
-      return;
+      return out.string(copy);
     }
     case Kind::literal:
       return out.string(type.text);

@@ -233,6 +233,10 @@ std::optional<Failure> parse_double(const TypeInfo& type, std::string_view text,
 
 }  // namespace
 
+void compile_pattern(const Rules& rules) {
+  if (rules.regex) (void)regex_of(rules);
+}
+
 bool is_scalar(const TypeInfo& type) noexcept {
   switch (type.kind) {
     case Kind::boolean:

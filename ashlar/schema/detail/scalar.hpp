@@ -73,6 +73,9 @@ inline bool store_if_it_fits(const TypeInfo& type, bool negative, std::uint64_t 
   return true;
 }
 
+/// Compiles the pattern, if there is one. Throws Internal when it is wrong.
+void compile_pattern(const Rules& rules);
+
 Failure enum_failure(const TypeInfo& type);
 Failure type_failure(const TypeInfo& type);
 
