@@ -125,6 +125,11 @@ Prepared& Connection::prepare(const Statement& statement) {
   prepared.name = fmt::format("q{}", ++names_);
   prepared.spec = &statement.spec();
   prepared.id = statement.id();
+  prepared.duration =
+      metrics::default_registry().histogram({.name = "db.client.operation.duration",
+                                             .help = "Duration of queries, with the wait for a connection.",
+                                             .unit = "s"},
+                                            {{"query", prepared.id != 0 ? statement.name() : "dynamic"}});
   if (prepared.id != 0) {
     if (by_id_.size() <= prepared.id) by_id_.resize(prepared.id + 16, nullptr);
     by_id_[prepared.id] = &prepared;
@@ -250,6 +255,7 @@ void Connection::ended(Execution& execution) {
   Prepared* const prepared = std::exchange(execution.prepared_, nullptr);
   const bool stale = execution.error && execution.statement_ != nullptr && is_stale(*execution.error);
   if (prepared != nullptr) {
+    prepared->duration.record(loop_.now() - execution.started_);
     --prepared->in_flight;
     if (stale || prepared->id == 0) {
       if (prepared->doomed && prepared->in_flight == 0) {

@@ -27,6 +27,7 @@
 #include <ashlar/pg/statement.hpp>
 #include <ashlar/pg/type_map.hpp>
 #include <ashlar/pg/wire.hpp>
+#include <ashlar/telemetry/metric.hpp>
 
 namespace ashlar::pg {
 
@@ -88,7 +89,8 @@ class Prepared final : public Operation {
   std::uint32_t id = 0;  // 0: for one run
   std::uint32_t in_flight = 0;
   std::uint64_t last_used = 0;
-  bool doomed = false;  // closed; kept while executions refer to it
+  metrics::Histogram duration;  // of its runs, by query
+  bool doomed = false;          // closed; kept while executions refer to it
 
   void on_field_description(std::string_view body) override;
   void on_parameter_description(std::string_view body) override;

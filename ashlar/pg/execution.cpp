@@ -18,6 +18,7 @@ bool Execution::await_ready() noexcept {
 
 void Execution::await_suspend(std::coroutine_handle<> handle) {
   suspend(handle);
+  started_ = loop()->now();
   if (pool_ != nullptr) {
     pool_->submit(*this);
   } else {

@@ -49,6 +49,7 @@ class Pool::Acquire final : public async::Waiter, private async::Timer {
     previous_ = pool_.acquiring_last_;
     pool_.acquiring_last_ = this;
     ++pool_.acquiring_count_;
+    pool_.instruments_.waiting.add();
     Timer::arm(pool_.loop_, pool_.options_.acquire_timeout);
   }
   /// A connection, or null: try to make one. Throws PoolExhausted.
@@ -69,6 +70,7 @@ class Pool::Acquire final : public async::Waiter, private async::Timer {
     (previous_ != nullptr ? previous_->next_ : pool_.acquiring_) = next_;
     (next_ != nullptr ? next_->previous_ : pool_.acquiring_last_) = previous_;
     --pool_.acquiring_count_;
+    pool_.instruments_.waiting.sub();
   }
   void on_cancel() noexcept override {
     leave();
@@ -78,6 +80,7 @@ class Pool::Acquire final : public async::Waiter, private async::Timer {
   void on_timer() noexcept override {
     timed_out_ = true;
     ++pool_.stats_.refused;
+    pool_.instruments_.refused.add();
     leave();
     wake();
   }
@@ -88,6 +91,21 @@ class Pool::Acquire final : public async::Waiter, private async::Timer {
   Acquire* previous_ = nullptr;
   bool timed_out_ = false;
 };
+
+Pool::Instruments::Instruments() {
+  metrics::Registry& registry = metrics::default_registry();
+  const metrics::Description connections{
+      .name = "pg.pool.connections", .help = "Open database connections.", .unit = "{connection}"};
+  shared = registry.up_down_counter(connections, {{"kind", "shared"}});
+  exclusive = registry.up_down_counter(connections, {{"kind", "exclusive"}});
+  waiting = registry.up_down_counter(
+      {.name = "pg.pool.waiting", .help = "Queries and transactions that wait for a connection.", .unit = "{request}"});
+  acquired = registry.counter(
+      {.name = "pg.pool.acquired", .help = "Connections taken for one's own.", .unit = "{connection}"});
+  refused =
+      registry.counter({.name = "pg.pool.refused", .help = "Queries and transactions shed.", .unit = "{request}"});
+  lost = registry.counter({.name = "pg.pool.lost", .help = "Connections that broke.", .unit = "{connection}"});
+}
 
 Pool::Pool(async::Loop& loop, std::shared_ptr<const detail::ConnectionConfig> config, PoolOptions options)
     : loop_(loop), config_(std::move(config)), options_(options), slots_(std::max(1U, options.shared)) {
@@ -116,13 +134,18 @@ Task<void> Pool::start() {
   first.connecting = false;
   if (error) std::rethrow_exception(error);
   first.connection = std::move(connection);
+  instruments_.shared.add();
 }
 
 Task<void> Pool::stop() {
   stopping_ = true;
   co_await background_.stop();
   refuse_all("the program is stopping");
-  for (Slot& slot : slots_) slot.connection.reset();
+  for (Slot& slot : slots_) {
+    if (slot.connection != nullptr) instruments_.shared.sub();
+    slot.connection.reset();
+  }
+  instruments_.exclusive.sub(static_cast<std::int64_t>(idle_.size()));
   exclusive_open_ -= static_cast<unsigned>(idle_.size());
   idle_.clear();
   while (acquiring_ != nullptr) acquiring_->give(nullptr);
@@ -159,11 +182,13 @@ void Pool::submit(Execution& execution) {
     if (!connecting && !stopping_) connect_in_background(slots_.front());
     if (failures_ > 0 || stopping_) {
       ++stats_.refused;
+      instruments_.refused.add();
       return execution.fail(std::make_exception_ptr(ConnectionLost(trouble_, false)));
     }
   }
   if (waiting_count_ >= options_.max_waiting) {
     ++stats_.refused;
+    instruments_.refused.add();
     return execution.fail(std::make_exception_ptr(PoolExhausted("the database is busy; try again")));
   }
   execution.stage_ = Execution::Stage::queued;
@@ -171,6 +196,7 @@ void Pool::submit(Execution& execution) {
   *waiting_tail_ = &execution;
   waiting_tail_ = &execution.next_;
   ++waiting_count_;
+  instruments_.waiting.add();
 }
 
 void Pool::forget(Execution& execution) noexcept {
@@ -179,6 +205,7 @@ void Pool::forget(Execution& execution) noexcept {
     *link = execution.next_;
     if (waiting_tail_ == &execution.next_) waiting_tail_ = link;
     --waiting_count_;
+    instruments_.waiting.sub();
     return;
   }
 }
@@ -189,6 +216,7 @@ void Pool::drain(Connection& connection) noexcept {
     waiting_ = execution.next_;
     if (waiting_ == nullptr) waiting_tail_ = &waiting_;
     --waiting_count_;
+    instruments_.waiting.sub();
     connection.submit(execution);
   }
 }
@@ -196,6 +224,8 @@ void Pool::drain(Connection& connection) noexcept {
 void Pool::refuse_all(const std::string& reason) noexcept {
   Execution* execution = std::exchange(waiting_, nullptr);
   waiting_tail_ = &waiting_;
+  instruments_.waiting.sub(static_cast<std::int64_t>(waiting_count_));
+  instruments_.refused.add(waiting_count_);
   stats_.refused += std::exchange(waiting_count_, 0);
   while (execution != nullptr) {
     Execution& next = *std::exchange(execution, execution->next_);
@@ -223,6 +253,7 @@ Task<void> Pool::connect(Slot& slot) {
       failures_ = 0;
       trouble_.clear();
       slot.connection = std::move(connection);
+      instruments_.shared.add();
       drain(*slot.connection);
       break;
     }
@@ -242,9 +273,11 @@ Task<void> Pool::connect(Slot& slot) {
 
 void Pool::on_connection_lost(Connection& connection, const std::string& reason) noexcept {
   ++stats_.lost;
+  instruments_.lost.add();
   for (Slot& slot : slots_) {
     if (slot.connection.get() != &connection) continue;
     logger.warn("a database connection was lost", {{"reason", reason}});
+    instruments_.shared.sub();
     bury(std::move(slot.connection));
     if (!stopping_ && !slot.connecting) connect_in_background(slot);
     return;
@@ -254,6 +287,7 @@ void Pool::on_connection_lost(Connection& connection, const std::string& reason)
   bury(std::move(*it));
   idle_.erase(it);
   --exclusive_open_;
+  instruments_.exclusive.sub();
 }
 
 void Pool::on_connection_progress(Connection& connection) noexcept {
@@ -278,12 +312,15 @@ Task<Lease> Pool::acquire() {
       idle_.pop_back();
       if (connection->open_now()) {
         ++stats_.acquired;
+        instruments_.acquired.add();
         co_return Lease{*this, std::move(connection)};
       }
       --exclusive_open_;
+      instruments_.exclusive.sub();
     }
     if (exclusive_open_ < options_.exclusive) {
       ++exclusive_open_;
+      instruments_.exclusive.add();
       auto connection = make_connection();
       connection->set_exclusive(true);
       std::exception_ptr error;
@@ -294,24 +331,29 @@ Task<Lease> Pool::acquire() {
       }
       if (!error) {
         ++stats_.acquired;
+        instruments_.acquired.add();
         co_return Lease{*this, std::move(connection)};
       }
       --exclusive_open_;
+      instruments_.exclusive.sub();
       if (acquiring_ != nullptr) acquiring_->give(nullptr);
       const async::Context* context = async::context();
       if (context != nullptr && context->scope != nullptr && context->scope->cancelled()) std::rethrow_exception(error);
       ++stats_.refused;
+      instruments_.refused.add();
       trouble_ = explain(error);
       logger.debug("cannot connect to the database", {{"reason", trouble_}});
       throw ConnectionLost(trouble_, false);
     }
     if (acquiring_count_ >= options_.max_waiting) {
       ++stats_.refused;
+      instruments_.refused.add();
       throw PoolExhausted("too many transactions at a time; try again");
     }
     auto connection = co_await Acquire{*this};
     if (connection != nullptr) {
       ++stats_.acquired;
+      instruments_.acquired.add();
       co_return Lease{*this, std::move(connection)};
     }
   }
@@ -326,6 +368,7 @@ void Pool::give_back(std::unique_ptr<Connection> connection) noexcept {
     return;
   }
   --exclusive_open_;
+  instruments_.exclusive.sub();
   bury(std::move(connection));
   if (acquiring_ != nullptr) acquiring_->give(nullptr);
 }

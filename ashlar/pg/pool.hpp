@@ -13,6 +13,7 @@
 #include <ashlar/async/waiter.hpp>
 #include <ashlar/pg/connection.hpp>
 #include <ashlar/pg/detail/background.hpp>
+#include <ashlar/telemetry/metric.hpp>
 
 namespace ashlar::pg {
 
@@ -120,6 +121,15 @@ class Pool final : public detail::ConnectionOwner {
   Acquire* acquiring_last_ = nullptr;
   std::size_t acquiring_count_ = 0;
   std::string trouble_;
+  struct Instruments {
+    Instruments();
+    metrics::UpDownCounter shared;
+    metrics::UpDownCounter exclusive;
+    metrics::UpDownCounter waiting;
+    metrics::Counter acquired;
+    metrics::Counter refused;
+    metrics::Counter lost;
+  } instruments_;
   PoolStats stats_;
   unsigned failures_ = 0;
   bool stopping_ = false;
