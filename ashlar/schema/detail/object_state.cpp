@@ -153,16 +153,11 @@ const ObjectState* make(const TypeInfo& type) {
       m.writable = !m.rules->write_only;
     }
   }
-  probe_defaults(type, *state);
   std::fill(std::begin(state->buckets), std::end(state->buckets), std::uint8_t{0});
   state->next.assign(state->members.size(), 0);
   for (std::size_t i = 0; i < state->members.size(); ++i) {
     MemberState& m = state->members[i];
     m.wire = std::string_view(m.key).substr(1, m.key.size() - 3);
-    if (m.rules && m.rules->required) m.required = true;
-    if (m.rules && m.rules->defaulted) m.required = false;
-    if (!m.readable) m.required = false;
-    if (m.required) state->required[i / 64] |= std::uint64_t{1} << (i % 64);
     if (state->find(m.wire) != state->members.size()) {
       throw Internal(std::string(type.name) + ": two members are both called \"" + std::string(m.wire) +
                      "\" on the wire; give one an alias");
@@ -170,6 +165,14 @@ const ObjectState* make(const TypeInfo& type) {
     std::uint8_t& bucket = state->buckets[hash(m.wire)];
     state->next[i] = bucket;
     bucket = static_cast<std::uint8_t>(i + 1);
+  }
+  probe_defaults(type, *state);
+  for (std::size_t i = 0; i < state->members.size(); ++i) {
+    MemberState& m = state->members[i];
+    if (m.rules && m.rules->required) m.required = true;
+    if (m.rules && m.rules->defaulted) m.required = false;
+    if (!m.readable) m.required = false;
+    if (m.required) state->required[i / 64] |= std::uint64_t{1} << (i % 64);
   }
   state->contains_secret = detail::contains_secret(type);
   state->tag = object.options.tag.empty() ? detail::component_name(type.name) : std::string(object.options.tag);
