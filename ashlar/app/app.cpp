@@ -32,6 +32,25 @@ std::vector<std::string> parameter_names(std::string_view pattern) {
   return names;
 }
 
+// Bad patterns and members with one name on the wire are told now, not by the first request.
+void prepare_types(const Route& route) {
+  OperationInfo info;
+  for (auto* describe : route.dependency_descriptions) describe(info);
+  route.describe(info);
+  const auto prepare = [&](const schema::TypeInfo* type) {
+    if (type == nullptr) return;
+    try {
+      schema::prepare(*type);
+    } catch (const Error& error) {
+      throw Invalid(fmt::format("{}: {}", route.name, error.message()));
+    }
+  };
+  for (const auto& parameter : info.parameters) prepare(parameter.type);
+  for (const auto& model : info.parameter_models) prepare(model.type);
+  if (info.body) prepare(info.body->type);
+  for (const auto& response : info.responses) prepare(response.type);
+}
+
 std::string short_name(const ResourceType& type) {
   std::string name = type.name;
   if (name.starts_with("ashlar::")) name.erase(0, 8);
@@ -156,6 +175,7 @@ void Core::prepare() {
     }
     try {
       tree.add(*route);
+      prepare_types(*route);
     } catch (const Error& error) {
       problems.push_back(error.message());
     }

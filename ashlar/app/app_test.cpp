@@ -348,6 +348,21 @@ TEST(App, RefusesTwoEqualRoutes) {
   EXPECT_THROW(Client{app}, Invalid);
 }
 
+struct BadPattern {
+  Annotated<std::string, pattern{"[a-"}> code;
+};
+
+TEST(App, RefusesToStartWithAPatternThatIsNone) {
+  App app;
+  app.post<"/codes">([](BadPattern) {});
+  try {
+    Client client{app};
+    ADD_FAILURE();
+  } catch (const Invalid& error) {
+    EXPECT_NE(error.message().find("POST /codes"), std::string::npos) << error.message();
+  }
+}
+
 TEST(App, RefusesToStartWhenACheckFails) {
   App app;
   app.check([]() -> Task<std::vector<std::string>> { co_return std::vector<std::string>{"the moon is full"}; });
@@ -441,6 +456,17 @@ TEST(App, MountsOthersBelowAPathAndByHost) {
   EXPECT_EQ(client.get("/x").send().body, "root");
   EXPECT_EQ(client.get("/v1/x").send().body, "v1");
   EXPECT_EQ(client.get("/v1/none").send().status, 404);
+}
+
+TEST(App, TakesOverTheCallersDeadline) {
+  App app;
+  app.get<"/left">([] {
+    const auto left = async::context()->deadline - async::Clock::now();
+    return left < std::chrono::seconds{2} ? "soon" : "later";
+  });
+  Client client{app};
+  EXPECT_EQ(client.get("/left").header("X-Request-Timeout-Ms", "1000").send().body, "soon");
+  EXPECT_EQ(client.get("/left").header("X-Request-Timeout-Ms", "soon").send().body, "later");
 }
 
 TEST(App, ServesItsDocumentAndItsPages) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <new>
 
 #include <ashlar/async/loop.hpp>
@@ -131,6 +132,14 @@ Task<void> run_dependencies(Call& call) {
   for (auto* dependency : call.route->dependencies) co_await dependency(call);
 }
 
+// The caller's own deadline, when it is sooner than ours; what is no number is nobody's deadline.
+void shorten_deadline(http::Exchange& exchange, std::string_view milliseconds) noexcept {
+  std::uint32_t left = 0;
+  const auto [end, error] = std::from_chars(milliseconds.data(), milliseconds.data() + milliseconds.size(), left);
+  if (error != std::errc{} || end != milliseconds.data() + milliseconds.size()) return;
+  exchange.context.deadline = std::min(exchange.context.deadline, exchange.started + std::chrono::milliseconds{left});
+}
+
 bool host_is(std::string_view authority, std::string_view host) noexcept {
   if (const auto colon = authority.rfind(':');
       colon != std::string_view::npos && authority.find(']', colon) == std::string_view::npos) {
@@ -169,6 +178,9 @@ void Core::handle(http::Exchange& exchange) noexcept {
     call->route = &unmatched_;
     if (const auto parent = exchange.request.header(http::KnownHeader::traceparent)) [[unlikely]] {
       if (const auto trace = trace::parse_traceparent(*parent)) exchange.context.trace = trace::child_of(*trace);
+    }
+    if (const auto left = exchange.request.header(http::KnownHeader::x_request_timeout_ms)) [[unlikely]] {
+      shorten_deadline(exchange, *left);
     }
     for (const auto& one : middleware) {
       ++call->passed;

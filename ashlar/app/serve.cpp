@@ -98,6 +98,11 @@ void collect_server(const http::Server& server, metrics::Collector& out) {
   count("ashlar.http.accepted", "Connections accepted.", "", stats.accepted);
   count("ashlar.http.received", "Bytes received.", "By", stats.bytes_received);
   count("ashlar.http.sent", "Bytes sent.", "By", stats.bytes_sent);
+  count("ashlar.http.clients_gone", "Clients that left before their answer was sent.", "", stats.clients_gone);
+  count("ashlar.http.paused", "Times a connection was not read because its client takes too slowly.", "", stats.paused);
+  count("ashlar.http.accept_failures", "Connections not accepted for want of descriptors or memory.", "",
+        stats.accept_failures);
+  count("ashlar.http.failed_handshakes", "TLS handshakes that failed.", "", stats.failed_handshakes);
   const auto limit = [&](std::string_view name, const auto& value) {
     out.counter({.name = "ashlar.http.limited", .help = "Requests and connections refused or ended by a limit."},
                 static_cast<double>(value.get()), {{"limit", name}});

@@ -77,6 +77,11 @@ std::string write_request_head(const ClientRequest& request, const ClientUrl& ur
     line(name, value);
   }
   if (const async::Context* context = async::context(); options.propagate_trace && context != nullptr) {
+    if (context->deadline != async::TimePoint::max() && !given(request, "x-request-timeout-ms")) {
+      // What is left of this request's time is all that the next service has.
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(context->deadline - async::Clock::now());
+      line("X-Request-Timeout-Ms", fmt::format("{}", std::max<std::int64_t>(left.count(), 1)));
+    }
     if (context->trace.valid() && !given(request, "traceparent")) {
       line("traceparent", fmt::format("00-{}-{}-{:02x}", hex(context->trace.trace_id), hex(context->trace.span_id),
                                       context->trace.flags));

@@ -62,6 +62,7 @@ constexpr std::array<std::string_view, kKnownHeaderCount> kNames = {
     "proxy-connection",
     "via",
     "pragma",
+    "x-request-timeout-ms",
 };
 
 // A perfect hash over length, first, last and three-quarter character. The factors were found by trying; build_table

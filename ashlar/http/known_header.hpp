@@ -64,10 +64,11 @@ enum class KnownHeader : std::uint8_t {
   proxy_connection,
   via,
   pragma,
+  x_request_timeout_ms,
 };
 
-inline constexpr std::size_t kKnownHeaderCount = 55;  ///< `other` included
-static_assert(static_cast<std::size_t>(KnownHeader::pragma) + 1 == kKnownHeaderCount);
+inline constexpr std::size_t kKnownHeaderCount = 56;  ///< `other` included
+static_assert(static_cast<std::size_t>(KnownHeader::x_request_timeout_ms) + 1 == kKnownHeaderCount);
 static_assert(kKnownHeaderCount <= 64, "the parser keeps which headers it saw in one word");
 
 /// The header with this name in any case, or `other`. Expects a token (RFC 9110 §5.6.2); about 15 instructions.
