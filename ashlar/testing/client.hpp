@@ -53,6 +53,7 @@ class [[nodiscard("call send()")]] Request {
     return body(std::string(text));
   }
   Request& json(const char* text) { return json(std::string_view(text)); }
+  Request& json(const std::string& text) { return json(std::string_view(text)); }
   template <class T>
   Request& json(const T& value) {
     return json(std::string_view(schema::to_json(value)));
