@@ -1,0 +1,66 @@
+// How errors look on the wire: {"errors": {"<field>": ["<message>"]}}.
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <ashlar/auth/jwt.hpp>
+#include <ashlar/pg/error.hpp>
+
+#include "routes.hpp"
+#include "services.hpp"
+
+namespace conduit {
+namespace {
+
+struct GenericErrorModel {
+  std::map<std::string, std::vector<std::string>> errors;
+};
+
+// The member or parameter that is meant: the last name in ["body", "article", "tagList", 2].
+std::string field_of(const schema::ErrorItem& error) {
+  for (auto part = error.loc.rbegin(); part != error.loc.rend(); ++part) {
+    if (const auto* name = std::get_if<std::string>(&*part)) return *name;
+  }
+  return "request";
+}
+
+std::string message_of(const schema::ErrorItem& error) {
+  const bool nothing = error.input.empty() || error.input == "null" || error.input == "\"\"";
+  if (error.type == "missing" || error.type == "string_pattern_mismatch") return "can't be blank";
+  if (nothing && (error.type == "string_type" || error.type == "string_too_short")) return "can't be blank";
+  return error.msg;
+}
+
+GenericErrorModel to_contract(const Problem& problem) {
+  GenericErrorModel out;
+  for (const auto& error : problem.errors) out.errors[field_of(error)].push_back(message_of(error));
+  if (!out.errors.empty()) return out;
+  if (problem.status == 401) return {{{"token", {"is missing"}}}};
+  return {{{"request", {problem.detail.empty() ? problem.title : problem.detail}}}};
+}
+
+// users_email_key → email.
+std::string field_of(std::string_view constraint) {
+  constraint.remove_prefix(std::min(constraint.find('_') + 1, constraint.size()));
+  return std::string(constraint.substr(0, constraint.rfind("_key")));
+}
+
+}  // namespace
+
+void add_error_format(App& app) {
+  app.error_format<GenericErrorModel>(to_contract);
+  app.on_error<auth::TokenError>([](const auto&) { return refusal(401, "token", "is invalid"); });
+  app.on_error<pg::UniqueViolation>([](const pg::UniqueViolation& error) {
+    return refusal(409, field_of(error.constraint()), "has already been taken");
+  });
+  // The token is genuine, but its user is gone.
+  app.on_error<pg::ForeignKeyViolation>([](const pg::ForeignKeyViolation& error) {
+    if (error.constraint().ends_with("_me_fkey")) return refusal(401, "token", "is invalid");
+    return refusal(409, "request", "refers to something that has just gone");
+  });
+}
+
+}  // namespace conduit
