@@ -1,8 +1,6 @@
 // How errors look on the wire: {"errors": {"<field>": ["<message>"]}}.
 #include <map>
 #include <string>
-#include <string_view>
-#include <utility>
 #include <variant>
 #include <vector>
 
@@ -42,20 +40,17 @@ GenericErrorModel to_contract(const Problem& problem) {
   return {{{"request", {problem.detail.empty() ? problem.title : problem.detail}}}};
 }
 
-// users_email_key → email.
-std::string field_of(std::string_view constraint) {
-  constraint.remove_prefix(std::min(constraint.find('_') + 1, constraint.size()));
-  return std::string(constraint.substr(0, constraint.rfind("_key")));
-}
-
 }  // namespace
 
 void add_error_format(App& app) {
   app.error_format<GenericErrorModel>(to_contract);
   app.on_error<auth::TokenError>([](const auto&) { return refusal(401, "token", "is invalid"); });
+  // sample: taken
   app.on_error<pg::UniqueViolation>([](const pg::UniqueViolation& error) {
-    return refusal(409, field_of(error.constraint()), "has already been taken");
+    const std::string& name = error.constraint();  // users_email_key: the e-mail
+    return refusal(409, name.substr(0, name.rfind('_')).substr(name.find('_') + 1), "has already been taken");
   });
+  // end of sample
   // The token is genuine, but its user is gone.
   app.on_error<pg::ForeignKeyViolation>([](const pg::ForeignKeyViolation& error) {
     if (error.constraint().ends_with("_me_fkey")) return refusal(401, "token", "is invalid");

@@ -1,5 +1,6 @@
 // RealWorld ("Conduit"): a blogging service. ./realworld serve, and see http://127.0.0.1:8000/docs
 #include <chrono>
+#include <memory>
 
 #include <ashlar/ashlar.hpp>
 
@@ -13,10 +14,13 @@ int main(int argc, char** argv) {
 
   pg::Db db{{.migrations = CONDUIT_MIGRATIONS}};
   auth::Passwords passwords;
-  auth::Tokens tokens{{.keys = {auth::Key::hs256(auth::local_secret("JWT_SECRET"))},
-                       .issuer = "conduit",
-                       .lifetime = std::chrono::days(7)}};
-  app.provide(db).provide(passwords).provide(tokens);
+  app.provide(db).provide(passwords);
+  app.provide<auth::Tokens>([] {
+    return std::make_unique<auth::Tokens>(
+        auth::TokenOptions{.keys = {auth::Key::hs256(auth::local_secret("JWT_SECRET"))},
+                           .issuer = "conduit",
+                           .lifetime = std::chrono::days(7)});
+  });
 
   conduit::add_conduit(app);
   app.command("seed", "Add a few users and articles", conduit::seed);

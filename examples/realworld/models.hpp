@@ -29,7 +29,6 @@ template <class T>
 using Change = Annotated<Patch<T>, not_null{}>;  // of an update: may be absent, is never null
 
 // Users
-
 struct LoginUser {
   EmailText email;
   Annotated<std::string, min_length{1}, format{"password"}> password;
@@ -61,7 +60,6 @@ struct Profile {
 };
 
 // Articles
-
 struct Page {
   Annotated<std::int64_t, ge{1}, le{1000}> limit = 20;
   Annotated<std::int64_t, ge{0}> offset = 0;
@@ -72,11 +70,13 @@ struct ArticleFilter {
   Annotated<std::int64_t, ge{0}> offset = 0;
 };
 
+// sample: new-article
 struct NewArticle {
   Text title, description, body;
   std::vector<Tag> tag_list = {};
   static constexpr SchemaOptions schema = kCamelCase;
 };
+// end of sample
 
 struct UpdateArticle {
   Change<Text> title, description, body;
@@ -106,7 +106,6 @@ struct ArticleSummary {
 };
 
 // Comments
-
 struct NewComment {
   Text body;
 };
@@ -120,7 +119,6 @@ struct Comment {
 };
 
 // Bodies: one member each, around the things above
-
 // clang-format off
 struct LoginUserRequest { LoginUser user; };
 struct NewUserRequest { NewUser user; };
@@ -142,7 +140,6 @@ struct MultipleArticlesResponse {
 };
 
 // Rows that are no answers
-
 // clang-format off
 struct Account { UserId id; std::string email, username; std::optional<std::string> bio, image; };
 struct Login { Account account; std::string password_hash; };

@@ -34,7 +34,6 @@ inline constexpr FixedString kSummary{" a.slug, a.title, a.description, a.tag_li
 inline constexpr FixedString kComment{" c.id, c.created_at, c.updated_at, c.body, "};
 
 // Users
-
 inline const Query<Account(string, string, string)> create_user{
     "insert into users (email, username, password_hash) values ($1, $2, $3) returning id, email, username, bio, image"};
 
@@ -52,21 +51,19 @@ inline const Query<Account(UserId, Maybe<string>, Maybe<string>, Maybe<string>, 
   returning id, email, username, bio, image)"};
 
 // Profiles
-
 inline const Query<Profile(Viewer, string)> profile_by_username{
     sql<"select ", kProfile, "from users u where u.username = $2">};
 
 inline const Query<void(UserId, string)> follow{R"(
   insert into follows (follower_id, followed_id) select $1, id from users where username = $2 on conflict do nothing)"};
-
 inline const Query<void(UserId, string)> unfollow{
     "delete from follows where follower_id = $1 and followed_id = (select id from users where username = $2)"};
 
 // Articles
-
 inline const Query<Article(Viewer, string)> article_by_slug{
     sql<"select", kArticle, kAbout, kProfile, "from articles a join users u on u.id = a.author_id where a.slug = $2">};
 
+// sample: page
 // A page, and the number of all matches. The row that holds the number is there even when the page is empty.
 template <FixedString Which>
 inline constexpr auto& kPage = sql<R"(
@@ -75,6 +72,7 @@ inline constexpr auto& kPage = sql<R"(
              from articles a join users u on u.id = a.author_id where )", Which, R"(
              order by a.created_at desc, a.id desc limit $2 offset $3) page on true
   order by page.created_at desc, page.id desc)">;
+// end of sample
 
 // A statement for each way into the table, so that each uses its index: all, by tag, author, favorite, followed author.
 inline const Query<ArticleRow(Viewer, int64_t, int64_t)> articles{kPage<"true">};
@@ -118,7 +116,6 @@ inline const Query<Deletion(UserId, string)> delete_article{R"(
 
 inline const Query<void(UserId, string)> favorite{R"(
   insert into favorites (user_id, article_id) select $1, id from articles where slug = $2 on conflict do nothing)"};
-
 inline const Query<void(UserId, string)> unfavorite{
     "delete from favorites where user_id = $1 and article_id = (select id from articles where slug = $2)"};
 
@@ -126,7 +123,6 @@ inline const Query<void(UserId, string)> unfavorite{
 inline const Query<string()> tags{"select distinct unnest(tag_list) as tag from articles order by tag"};
 
 // Comments
-
 // No row: no such article. A row of nothing but NULL: an article without comments.
 inline const Query<Maybe<Comment>(Viewer, string)> comments_of_article{sql<R"(
   select comment.* from articles a left join lateral (

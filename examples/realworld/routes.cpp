@@ -11,7 +11,6 @@ namespace conduit {
 namespace {
 
 // Who is asking
-
 struct Me {
   UserId id;
 };
@@ -32,7 +31,6 @@ using Anyone = Depends<optional_user>;
 using Slug = Path<"slug">;
 
 // Operations
-
 void add_users(App& app) {
   Router<"/api"> api{{.tags = {"User and Authentication"}}};
 
@@ -48,7 +46,6 @@ void add_users(App& app) {
   api.put<"/user">(
       [](LoggedIn me, UpdateUserRequest in, Users& users) { return users.update(me->id, std::move(in.user)); },
       {.summary = "Update current user", .operation_id = "UpdateCurrentUser", .errors = {409}});
-
   app.include(std::move(api));
 }
 
@@ -64,7 +61,6 @@ void add_profiles(App& app) {
 
   api.del<"/follow">([](LoggedIn me, Username username, Users& users) { return users.unfollow(me->id, username); },
                      {.summary = "Unfollow a user", .operation_id = "UnfollowUserByUsername"});
-
   app.include(std::move(api));
 }
 
@@ -78,9 +74,11 @@ void add_articles(App& app) {
   api.get<"/feed">([](LoggedIn me, Query<Page> page, Articles& articles) { return articles.feed(me->id, page); },
                    {.summary = "Get recent articles from users you follow", .operation_id = "GetArticlesFeed"});
 
+  // sample: publish
   api.post<"/">([](LoggedIn me, NewArticleRequest in,
                    Articles& articles) { return articles.create(me->id, std::move(in.article)); },
                 {.summary = "Create an article", .operation_id = "CreateArticle", .status = 201, .errors = {409}});
+  // end of sample
 
   api.get<"/{slug}">([](Anyone viewer, Slug slug, Articles& articles) { return articles.get(viewer->id, slug); },
                      {.summary = "Get an article", .operation_id = "GetArticle", .errors = {404}});
@@ -91,7 +89,6 @@ void add_articles(App& app) {
 
   api.del<"/{slug}">([](LoggedIn me, Slug slug, Articles& articles) { return articles.remove(me->id, slug); },
                      {.summary = "Delete an article", .operation_id = "DeleteArticle", .errors = {403, 404}});
-
   app.include(std::move(api));
 }
 
@@ -103,7 +100,6 @@ void add_favorites(App& app) {
 
   api.del<"/">([](LoggedIn me, Slug slug, Articles& articles) { return articles.unfavorite(me->id, slug); },
                {.summary = "Unfavorite an article", .operation_id = "DeleteArticleFavorite"});
-
   app.include(std::move(api));
 }
 
@@ -122,7 +118,6 @@ void add_comments(App& app) {
         return articles.remove_comment(me->id, slug, id);
       },
       {.summary = "Delete a comment for an article", .operation_id = "DeleteArticleComment", .errors = {403}});
-
   app.include(std::move(api));
 }
 

@@ -14,7 +14,6 @@ Problem refusal(int status, std::string field, std::string message) {
 }
 
 // Users
-
 UserResponse Users::with_token(Account account) const {
   return {{.email = std::move(account.email),
            .token = tokens_.issue(Session{account.id}),
@@ -71,7 +70,6 @@ Task<ProfileResponse> Users::unfollow(UserId me, std::string username) {
 }
 
 // Articles
-
 namespace {
 
 Problem no_article() { return refusal(404, "article", "not found"); }
@@ -114,6 +112,7 @@ Task<SingleArticleResponse> Articles::create(UserId me, NewArticle in) {
       co_await db_.one(queries::create_article, me, in.title, in.description, in.body, in.tag_list)};
 }
 
+// sample: update
 Task<SingleArticleResponse> Articles::update(UserId me, std::string slug, UpdateArticle in) {
   auto [found, article] =
       co_await db_.one(queries::update_article, me, slug, in.title.to_optional(), in.description.to_optional(),
@@ -122,6 +121,7 @@ Task<SingleArticleResponse> Articles::update(UserId me, std::string slug, Update
   if (!article) throw refusal(403, "article", "forbidden");
   co_return SingleArticleResponse{std::move(*article)};
 }
+// end of sample
 
 Task<void> Articles::remove(UserId me, std::string slug) {
   const auto [found, deleted] = co_await db_.one(queries::delete_article, me, slug);
