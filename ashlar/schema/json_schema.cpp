@@ -115,6 +115,7 @@ bool SchemaSet::differs(const TypeInfo& type, std::set<const void*>& seen) {
     if (!seen.insert(identity(type)).second) return false;
     for (const MemberState& m : object_state_of(type).members) {
       if (is_present(m, Mode::input) != is_present(m, Mode::output)) return true;
+      if (m.nullable && type.object->options.omit_null) return true;  // null comes in, but does not go out
       if (is_required(m, Mode::input, type.object->options) != is_required(m, Mode::output, type.object->options)) {
         return true;
       }
@@ -240,8 +241,9 @@ std::vector<SchemaSet::Property> SchemaSet::members(const TypeInfo& type, Mode m
       p.deprecated = m.rules->deprecated;
       if (!m.rules->example.empty()) p.example = example_json(*m.rules, behind_nullable(*m.type));
     }
-    const bool shows_default =
-        !m.required && state.defaults && m.type->kind != Kind::patch && m.readable && !detail::contains_secret(*m.type);
+    // What is always there has no use for a default; tools would take it for the example.
+    const bool shows_default = mode == Mode::input && !m.required && state.defaults && m.type->kind != Kind::patch &&
+                               m.readable && !detail::contains_secret(*m.type);
     if (!shows_default) continue;
     const void* value = static_cast<const std::byte*>(state.defaults) + m.offset;
     if (m.nullable && !m.type->optional->get(value)) continue;

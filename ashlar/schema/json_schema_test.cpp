@@ -117,6 +117,8 @@ TEST(JsonSchema, InputAndOutputPartOnlyWhereTheyDiffer) {
   EXPECT_EQ(set.schema<blog::Article>(Mode::output), R"({"$ref":"#/components/schemas/Article"})");
   const auto components = Json(set.components());
   EXPECT_EQ(components.keys(), (std::vector<std::string>{"Article", "Post", "PostInput", "State"}));
+  EXPECT_EQ(components.find("Post")->find("properties")->find("tags")->text(),
+            R"({"type":"array","items":{"type":"string"}})");
   EXPECT_EQ(components.find("Post")->find("required")->text(),
             R"(["title","bodyText","tags","state","rank","id","replies"])");
   EXPECT_EQ(components.find("PostInput")->find("properties")->find("replies")->find("items")->text(),

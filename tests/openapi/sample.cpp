@@ -17,10 +17,12 @@ namespace sample {
 
 enum class Colour { red, green, blue };
 
+// sample: rules
 struct Money {
   Annotated<Decimal, ge{0}, example{"12.50"}> amount;
   Annotated<std::string, pattern{"^[A-Z]{3}$"}> currency = "EUR";
 };
+// end of sample
 
 struct Card {
   Literal<"card"> kind;
@@ -95,7 +97,9 @@ void add_routes(App& app) {
   Router<"/products"> products{{.tags = {"products"}}};
   products.get<"/">([](Query<Search>, Header<Client>, Cookie<Visit>, Depends<visitor>) { return Page<Product>{}; },
                     {.description = "All of them, or those that *match*."});
+  // sample: operation
   products.post<"/">([](Product in, Depends<shopper>) { return Created<Product>(std::move(in)); }, {.errors = {409}});
+  // end of sample
   products.get<"/{id}">([](Path<"id", Uuid>) -> std::expected<Product, Problem> { return Product{}; },
                         {.errors = {404}});
   products.patch<"/{key}">([](Path<"key", Uuid>, ProductChange, Depends<shopper>) { return Product{}; });
@@ -115,14 +119,16 @@ void add_routes(App& app) {
 }  // namespace sample
 
 int main(int argc, char** argv) {
-  App app{{.title = "A \"sample\"",
+  // sample: info
+  App app{{.title = "Shop",
            .version = "3.2.1",
-           .summary = "Something of everything",
+           .summary = "Furniture, and what goes with it",
            .description = "With *Markdown*.",
            .servers = {{"https://api.example.com/v1", "Production"}},
            .tags = {{"products", "What there is to buy"}},
            .license_name = "Apache 2.0",
            .license_url = "https://www.apache.org/licenses/LICENSE-2.0"}};
+  // end of sample
   sample::add_routes(app);
   return run(app, argc, argv);
 }
