@@ -24,9 +24,19 @@ http::ServerOptions server_options(const ServeSettings& settings) {
   options.listen = {settings.unix_socket ? "unix:" + *settings.unix_socket
                     : v6                 ? fmt::format("[{}]:{}", settings.host, settings.port)
                                          : fmt::format("{}:{}", settings.host, settings.port)};
+  const auto duration = [](double seconds) {
+    return std::chrono::duration_cast<async::Nanoseconds>(std::chrono::duration<double>(seconds));
+  };
   options.max_body = settings.max_body_bytes;
-  options.request_timeout = std::chrono::seconds{settings.request_timeout_seconds};
-  options.drain_timeout = std::chrono::seconds{settings.drain_timeout_seconds};
+  options.max_connections_per_loop = settings.max_connections;
+  options.max_connections_per_peer = settings.max_connections_per_peer;
+  options.request_timeout = duration(settings.request_timeout_seconds);
+  options.header_timeout = duration(settings.header_timeout_seconds);
+  options.body_timeout = duration(settings.body_timeout_seconds);
+  options.idle_timeout = duration(settings.idle_timeout_seconds);
+  options.write_timeout = duration(settings.write_timeout_seconds);
+  options.drain_timeout = duration(settings.drain_timeout_seconds);
+  options.drain_grace = duration(settings.drain_grace_seconds);
   return options;
 }
 

@@ -68,7 +68,8 @@ void Server::bind() {
       throw Invalid(
           fmt::format("cannot listen on '{}': write it as 127.0.0.1:8000, [::1]:8000 or unix:/run/app.sock", text));
     }
-    net::Fd fd = net::listen(*address, {.backlog = impl_->options.backlog, .reuse_port = !address->is_unix()});
+    net::Fd fd =
+        net::listen(*address, {.backlog = impl_->options.backlog, .reuse_port = !address->is_unix(), .first = true});
     impl_->addresses.push_back(address->is_unix() ? *address : net::local_address(fd.get()));
     impl_->bound.push_back({impl_->addresses.back(), std::move(fd)});
   }

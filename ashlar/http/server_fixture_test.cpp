@@ -208,6 +208,18 @@ Answer TestClient::answer(bool head_only) {
   return answer;
 }
 
+bool TestClient::drip(std::size_t bytes, std::size_t at_a_time, std::chrono::milliseconds pause) {
+  for (const std::size_t until = buffer_.size() + bytes; buffer_.size() < until;) {
+    const std::size_t had = buffer_.size();
+    buffer_.resize(had + at_a_time);
+    const ssize_t count = ::recv(fd_.get(), buffer_.data() + had, at_a_time, 0);
+    buffer_.resize(had + static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
+    if (count <= 0) return false;
+    std::this_thread::sleep_for(pause);
+  }
+  return true;
+}
+
 std::string TestClient::rest() {
   while (fill()) {
   }

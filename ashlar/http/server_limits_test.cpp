@@ -126,6 +126,16 @@ TEST(ServerLimits, CloseAConnectionWhoseClientDoesNotRead) {
   EXPECT_EQ(server.stats().write_timeouts.get(), 2u);
 }
 
+// The kernel's buffer takes the rest only when a good part of it is free: that takes a slow client many write_timeouts.
+TEST(ServerLimits, LetAClientReadSlowlyAsLongAsItReads) {
+  RunningServer server({.write_timeout = 40ms, .min_write_rate = 100'000});
+  TestClient client(server.address(), 64 * 1024);
+  client.send(get("/large"));
+  ASSERT_TRUE(client.drip(2'000'000, 20'000, 5ms));
+  EXPECT_EQ(client.answer().body.size(), 8u * 1024 * 1024);
+  EXPECT_EQ(server.stats().write_timeouts.get(), 0u);
+}
+
 TEST(ServerLimits, StopReadingFromAClientThatDoesNotRead) {
   RunningServer server({.output_high_water = 64 * 1024});
   TestClient client(server.address(), 4 * 1024);

@@ -37,7 +37,7 @@ struct ServerOptions {
   std::uint64_t min_body_rate = 1024;  ///< bytes a second
   /// Between two requests of a connection: close.
   async::Nanoseconds idle_timeout = std::chrono::seconds{75};
-  /// For the client to take an answer: this long, plus what it has taken divided by min_write_rate: close.
+  /// While something waits to be sent: every so often the client must have acknowledged min_write_rate, else: close.
   async::Nanoseconds write_timeout = std::chrono::seconds{30};
   std::uint64_t min_write_rate = 1024;  ///< bytes a second
   /// Deadline of Exchange::context: its scope is cancelled when it passes. A stream that has begun has none.

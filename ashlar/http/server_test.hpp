@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <future>
 #include <memory>
@@ -106,6 +107,8 @@ class TestClient {
     send(bytes);
     return answer();
   }
+  /// Reads this many bytes, a few at a time, with a pause after each. False at the end of the connection.
+  bool drip(std::size_t bytes, std::size_t at_a_time, std::chrono::milliseconds pause);
   /// Everything until the end of the connection.
   std::string rest();
   /// The server has ended its side, in order.

@@ -99,6 +99,14 @@ TEST(Socket, SaysWhyItCannotConnectOrListen) {
   }());
 }
 
+TEST(Socket, SharesAPortOnlyWithThoseWhoComeAfterTheFirst) {
+  const net::Fd first = net::listen(*net::Address::parse("127.0.0.1:0"), {.reuse_port = true, .first = true});
+  const net::Address address = net::local_address(first.get());
+  const net::Fd second = net::listen(address, {.reuse_port = true});
+  EXPECT_THROW(static_cast<void>(net::listen(address, {.reuse_port = true, .first = true})), Unavailable);
+  EXPECT_THROW(static_cast<void>(net::listen(address)), Unavailable);
+}
+
 TEST(Socket, ReplacesAUnixSocketThatNobodyListensOn) {
   std::string folder = "/tmp/ashlar-net-XXXXXX";
   ASSERT_NE(::mkdtemp(folder.data()), nullptr);

@@ -77,7 +77,7 @@ Fd listen(const Address& address, ListenOptions options) {
     replace_dead_unix_socket(address);
   } else {
     set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    if (options.reuse_port) set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (options.reuse_port && !options.first) set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
   }
   if (::bind(fd.get(), address.data(), address.size()) != 0 || ::listen(fd.get(), options.backlog) != 0) {
     const int error = errno;
@@ -86,6 +86,8 @@ Fd listen(const Address& address, ListenOptions options) {
                                            : "";
     throw Unavailable(fmt::format("cannot listen on {}: {}{}", address.to_string(), std::strerror(error), hint));
   }
+  // Only now: with it, a second program would get half of the first one's connections, and no error.
+  if (options.reuse_port && options.first) set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
   return fd;
 }
 

@@ -36,6 +36,7 @@ class Fd {
 struct ListenOptions {
   int backlog = 4096;
   bool reuse_port = false;  ///< several listeners share the port, the kernel spreads connections over them
+  bool first = false;       ///< with reuse_port: no other listener may be there yet, those that come may share
 };
 
 /// A non-blocking listening socket. An existing Unix socket file that nobody listens on is replaced. Throws Unavailable

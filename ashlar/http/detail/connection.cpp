@@ -1,6 +1,7 @@
 // How a connection reads requests, hands them over, keeps the time limits and ends.
 #include <ashlar/http/detail/connection.hpp>
 
+#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -481,9 +482,16 @@ void Connection::check_time(async::TimePoint now) noexcept {
   const ServerOptions& options = server_.options();
   ServerStats& stats = server_.stats();
   if (phase_ == Phase::closed) return;
-  if (write_waits_ && now >= write_since_ + options.write_timeout + time_for(written_, options.min_write_rate)) {
-    stats.write_timeouts.add();
-    return close_now();
+  if (write_waits_ && now >= write_since_ + options.write_timeout) {
+    const double seconds = std::chrono::duration<double>(now - write_since_).count();
+    const std::int64_t taken = taken_by_client();
+    if (static_cast<double>(taken - taken_before_) <
+        std::max(1.0, seconds * static_cast<double>(options.min_write_rate))) {
+      stats.write_timeouts.add();
+      return close_now();
+    }
+    write_since_ = now;
+    taken_before_ = taken;
   }
   switch (phase_) {
     case Phase::handshake:
@@ -518,6 +526,13 @@ void Connection::check_time(async::TimePoint now) noexcept {
   refuse({408, "The request did not arrive in time.", "RFC 9110 §15.5.9"});
   flush();
   settle();
+}
+
+// A socket buffers megabytes: what we could write says nothing about the client, what it has acknowledged does.
+std::int64_t Connection::taken_by_client() const noexcept {
+  int waiting = 0;
+  if (::ioctl(transport_.fd(), SIOCOUTQ, &waiting) != 0) waiting = 0;
+  return static_cast<std::int64_t>(written_) - waiting;
 }
 
 void Connection::close_if_idle() noexcept {

@@ -117,6 +117,7 @@ class Connection final : public async::IoHandler, private async::Completion {
   void close_gently() noexcept;
   void close_now() noexcept;
   void release_block() noexcept;
+  [[nodiscard]] std::int64_t taken_by_client() const noexcept;
 
   LoopServer& server_;
   net::Transport transport_;
@@ -145,8 +146,9 @@ class Connection final : public async::IoHandler, private async::Completion {
   std::uint64_t body_limit_ = 0;
   std::uint64_t body_received_ = 0;
   std::uint64_t stream_left_ = 0;
-  std::uint64_t written_ = 0;  // since write_since_
-  async::TimePoint deadline_;  // of the phases head and lingering
+  std::uint64_t written_ = 0;      // since a client was first waited for
+  std::int64_t taken_before_ = 0;  // of that, at write_since_; below zero when more was on its way
+  async::TimePoint deadline_;      // of the phases head and lingering
   async::TimePoint body_since_;
   async::TimePoint write_since_;
   ChunkedDecoder decoder_;

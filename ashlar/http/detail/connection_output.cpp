@@ -184,7 +184,8 @@ void Connection::send(std::string_view body, std::string* owner) noexcept {
       return cork.clear();
     write_waits_ = true;
     write_since_ = server_.loop().now();
-    written_ = 0;
+    written_ = sent;
+    taken_before_ = taken_by_client();
   }
   const std::size_t from_cork = std::min(sent, cork.size());
   unsent_.push_copy(cork.view().substr(from_cork));
