@@ -91,6 +91,30 @@ TEST_F(Conduit, AnswersEveryErrorInTheContractsShape) {
   EXPECT_EQ(refused(del("/tags")), "405 request");
 }
 
+TEST_F(Conduit, AnswersEveryReadWithOneStatement) {
+  const auto token = sign_up("jake");
+  const auto slug = publish(token, "Title", R"(["x"])").slug;
+  comment(token, slug, "Hello");
+  const auto statements = [&] {
+    return client->run([](ashlar::pg::Db& of) -> ashlar::Task<std::uint64_t> { co_return of.stats().queries; }(db));
+  };
+  const std::vector<std::string> reads{"/user",
+                                       "/profiles/jake",
+                                       "/articles",
+                                       "/articles?tag=x",
+                                       "/articles?author=jake&tag=x&favorited=jake",
+                                       "/articles?favorited=jake&tag=x",
+                                       "/articles/feed",
+                                       "/articles/" + slug,
+                                       "/articles/" + slug + "/comments",
+                                       "/tags"};
+  for (const auto& path : reads) {
+    const auto before = statements();
+    EXPECT_EQ(get(path, token).status, 200) << path;
+    EXPECT_EQ(statements() - before, 1U) << path;
+  }
+}
+
 TEST_F(Conduit, RefusesTextThatPostgresCannotKeep) {
   const auto token = sign_up("jake");
   EXPECT_EQ(post("/articles", R"({"article":{"title":"a\u0000b","description":"d","body":"b"}})", token).status, 422);
