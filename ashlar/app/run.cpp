@@ -30,9 +30,11 @@ int report(std::string_view what, const std::exception& error) {
   return 1;
 }
 
-void configure_logs(const ServeSettings& settings) {
+// The standard output of any command but `serve` is its result.
+void configure_logs(const ServeSettings& settings, bool serves) {
   log::set_levels(settings.log_level);
   log::Options options;
+  options.fd = serves ? 1 : 2;
   options.format = settings.log_format == "human"  ? log::Format::human
                    : settings.log_format == "json" ? log::Format::json
                                                    : log::Format::automatic;
@@ -141,6 +143,7 @@ int print_settings(Core& core, const ServeSettings& settings) {
 int run(App& app, int argc, char** argv) {
   Core& core = app.core();
   ::signal(SIGPIPE, SIG_IGN);
+  log::configure({.fd = 2});  // until it is known what is to be done
   CLI::App cli{core.options.description.empty() ? core.options.title : core.options.description};
   cli.set_version_flag("--version", fmt::format("{} {}", core.options.title, core.options.version));
   cli.require_subcommand(0, 1);
@@ -201,7 +204,7 @@ int run(App& app, int argc, char** argv) {
 
   try {
     core.load_settings(assignments);
-    configure_logs(settings);
+    configure_logs(settings, cli.get_subcommands().empty() || serve->parsed());
     if (routes->parsed()) return print_routes(core);
     if (openapi->parsed()) return write_openapi(core, output);
     if (show_settings->parsed()) return print_settings(core, settings);

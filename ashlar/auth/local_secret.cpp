@@ -60,12 +60,15 @@ Secret<> local_secret(const std::string& variable, std::filesystem::path folder)
     folder = data != nullptr && *data != '\0' ? data : ".ashlar";
   }
   const std::filesystem::path path = folder / variable;
-  if (!std::filesystem::exists(path)) make(path, variable);
+  const bool made = !std::filesystem::exists(path);
+  if (made) make(path, variable);
   std::string text;
   errno = 0;
   if (!(std::ifstream(path) >> text)) fail(path, variable, errno != 0 ? errno : ENODATA);
-  log::warn("using a secret of this machine: set the variable where the program is deployed",
-            {{"variable", variable}, {"path", path.string()}});
+  if (made) {
+    log::warn("made a secret for this machine: set the variable where the program is deployed",
+              {{"variable", variable}, {"path", path.string()}});
+  }
   return Secret<>(std::move(text));
 }
 

@@ -9,9 +9,9 @@
 namespace ashlar::auth {
 
 // The environment variable `variable`. When it is not set: 32 random bytes in base64url, made once and kept in
-// `folder`/`variable`, readable by nobody else, so that tokens outlive a restart; a warning in the log says so.
-// `folder` empty: ASHLAR_DATA_DIR, or .ashlar. Several programs that start at once agree on one. Throws Invalid when
-// the variable is set to nothing, Internal when the file cannot be made or read.
+// `folder`/`variable`, readable by nobody else, so that tokens outlive a restart; a warning in the log says so when it
+// is made. `folder` empty: ASHLAR_DATA_DIR, or .ashlar. Several programs that start at once agree on one. Throws
+// Invalid when the variable is set to nothing, Internal when the file cannot be made or read.
 [[nodiscard]] Secret<> local_secret(const std::string& variable, std::filesystem::path folder = {});
 
 }  // namespace ashlar::auth
