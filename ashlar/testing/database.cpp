@@ -27,10 +27,11 @@ Task<void> migrate(std::string url, std::filesystem::path migrations) {
 std::string template_for(const std::filesystem::path& migrations) {
   if (migrations.empty()) return "template1";
   static std::map<std::filesystem::path, std::string> made;
+  static unsigned attempts = 0;
   auto& name = made[migrations];
   if (name.empty()) {
     auto& server = *shared_server();
-    const std::string fresh = fmt::format("template_{}", made.size());
+    const std::string fresh = fmt::format("template_{}", ++attempts);  // one that failed stays behind
     server.create_database(fresh);
     async::run(migrate(server.url(fresh), migrations));
     name = fresh;

@@ -21,6 +21,7 @@ class Database {
   Database& operator=(const Database&) = delete;
 
   [[nodiscard]] std::string url() const { return database_.url(); }
+  [[nodiscard]] const std::string& name() const noexcept { return database_.name(); }
   /// The process's server, to stop and start it under load.
   [[nodiscard]] static pg::PrivateServer& server();
 
