@@ -77,7 +77,6 @@ void Connection::push(Operation* operation) {
   slot(tail_) = operation;
   ++tail_;
   touch();
-  if (out_.size() > kFlushAt && transport_) flush();
 }
 
 void Connection::submit(Execution& execution) {

@@ -113,6 +113,11 @@ class Execution final : public async::Waiter, public Operation {
   void await_suspend(std::coroutine_handle<> handle);
   std::uint64_t await_resume();
 
+  /// Waits to the end even when the caller is cancelled: for a commit, whose outcome must be known.
+  Execution& to_the_end() noexcept {
+    cancellable_ = false;
+    return *this;
+  }
   [[nodiscard]] const Statement* statement() const noexcept { return statement_; }
   void fail(std::exception_ptr why) noexcept;
 
@@ -140,6 +145,7 @@ class Execution final : public async::Waiter, public Operation {
   async::TimePoint started_{};
   Stage stage_ = Stage::idle;
   bool retried_ = false;
+  bool cancellable_ = true;
 };
 
 /// Awaitable: SQL by the simple protocol, rows as text. For catalog queries and migrations.

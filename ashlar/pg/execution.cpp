@@ -10,14 +10,14 @@ namespace ashlar::pg::detail {
 // -- Execution
 
 bool Execution::await_ready() noexcept {
-  if (!cancelled_already()) [[likely]]
+  if (!cancellable_ || !cancelled_already()) [[likely]]
     return false;
   mark_cancelled();
   return true;
 }
 
 void Execution::await_suspend(std::coroutine_handle<> handle) {
-  suspend(handle);
+  suspend(handle, cancellable_ ? async::Cancellable::yes : async::Cancellable::no);
   started_ = loop()->now();
   if (pool_ != nullptr) {
     pool_->submit(*this);

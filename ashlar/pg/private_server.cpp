@@ -451,7 +451,14 @@ void PrivateServer::restart() {
   wait_ready();
 }
 
-std::string PrivateServer::socket_path() const { return socket_folder_ + "/.s.PGSQL.5432"; }
+std::string PrivateServer::port() const {
+  for (const auto& [name, value] : options_.settings) {
+    if (name == "port") return value;
+  }
+  return "5432";  // of the socket's name; nothing listens on TCP unless asked to
+}
+
+std::string PrivateServer::socket_path() const { return fmt::format("{}/.s.PGSQL.{}", socket_folder_, port()); }
 
 std::string PrivateServer::log_end() const {
   const auto lines = lines_of(read_file(log_file()));
@@ -461,8 +468,10 @@ std::string PrivateServer::log_end() const {
 }
 
 std::string PrivateServer::url(std::string_view database) const {
-  return fmt::format("postgresql:///{}?host={}&user={}",
-                     database.empty() ? std::string_view(options_.database) : database, socket_folder_, kUser);
+  const std::string number = port();
+  return fmt::format("postgresql:///{}?host={}&user={}{}",
+                     database.empty() ? std::string_view(options_.database) : database, socket_folder_, kUser,
+                     number == "5432" ? "" : "&port=" + number);
 }
 
 std::string PrivateServer::run_sql(std::string_view database, std::string_view sql) {

@@ -78,6 +78,7 @@ class PrivateServer {
   void launch();
   void wait_ready();
   [[nodiscard]] std::string socket_path() const;
+  [[nodiscard]] std::string port() const;
   [[nodiscard]] std::string log_end() const;
 
   struct Child;

@@ -41,7 +41,8 @@ Task<void> Tx::commit() {
         "a statement of the transaction failed and its error was caught inside: the transaction can only be rolled "
         "back. Run what may fail in tx.savepoint(…)");
   }
-  co_await detail::Execution(connection_, "commit");
+  detail::Execution commit(connection_, "commit");
+  co_await commit.to_the_end();
   ended_ = true;
 }
 
