@@ -2,6 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <filesystem>
+#include <thread>
 
 #include <ashlar/async/offload.hpp>
 #include <ashlar/pg/db.hpp>
@@ -241,6 +247,73 @@ TEST(Pool, ABrokenConnectionSaysThatTheOutcomeIsUnknown) {
     co_await test::caught<Unavailable>(victim());
     co_await no_op(db);
   });
+}
+
+/// Accepts connections on a unix socket, lets everybody in, and answers the first query with `answer`.
+class FakeServer {
+ public:
+  explicit FakeServer(std::string answer) : answer_(std::move(answer)) {
+    std::string pattern = "/tmp/ashlar-fake-XXXXXX";
+    folder_ = ::mkdtemp(pattern.data());
+    listener_ = net::listen(*net::Address::unix_path(folder_ + "/.s.PGSQL.5432"));
+    thread_ = std::thread([this] { serve(); });
+  }
+  ~FakeServer() {
+    ::shutdown(listener_.get(), SHUT_RDWR);
+    thread_.join();
+    std::filesystem::remove_all(folder_);
+  }
+  [[nodiscard]] std::string url() const { return "postgresql:///x?user=x&host=" + folder_; }
+
+ private:
+  void serve() const {
+    for (;;) {
+      pollfd waiting{listener_.get(), POLLIN, 0};
+      ::poll(&waiting, 1, -1);
+      const net::Fd client(::accept(listener_.get(), nullptr, nullptr));
+      if (!client) return;
+      std::array<char, 4096> buffer{};
+      if (::recv(client.get(), buffer.data(), buffer.size(), 0) <= 0) continue;
+      const std::string welcome("R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I", 15);
+      ::send(client.get(), welcome.data(), welcome.size(), MSG_NOSIGNAL);
+      if (::recv(client.get(), buffer.data(), buffer.size(), 0) <= 0) continue;
+      ::send(client.get(), answer_.data(), answer_.size(), MSG_NOSIGNAL);
+      while (::recv(client.get(), buffer.data(), buffer.size(), 0) > 0) {
+      }
+    }
+  }
+  std::string answer_;
+  std::string folder_;
+  net::Fd listener_;
+  std::thread thread_;
+};
+
+TEST(Pool, AServerThatBreaksTheProtocolIsLeft) {
+  const std::vector<std::string> answers = {
+      std::string("D\0\0\0\1", 5),                                  // impossible length
+      std::string("?\0\0\0\4", 5),                                  // unknown message
+      std::string("T\0\0\0\x08\xff\xff\0\0Z\0\0\0\5I", 15),         // 65535 columns that are not there
+      std::string("Z\0\0\0\4", 5),                                  // ready without a status
+      std::string("Z\0\0\0\5IZ\0\0\0\5IZ\0\0\0\5IZ\0\0\0\5I", 24),  // ready for what nobody sent
+      std::string("E\0\0\0\x08Mabc", 9),                            // text without end
+  };
+  for (const std::string& answer : answers) {
+    const FakeServer server(answer);
+    async::run([](std::string url) -> Task<void> {
+      Db db({.url = url, .shared_connections = 1, .check_queries = false});
+      co_await db.start_loop(async::Loop::current());
+      bool failed = false;
+      try {
+        co_await async::timeout(5s, db.one(echo, 1));
+      } catch (const Unavailable&) {
+        failed = true;
+      } catch (const QueryMismatch&) {
+        failed = true;  // it described a statement without columns
+      }
+      EXPECT_TRUE(failed);
+      co_await db.stop_loop(async::Loop::current());
+    }(server.url()));
+  }
 }
 
 TEST(Pool, IsRefusedOnALoopWhereItWasNotStarted) {
