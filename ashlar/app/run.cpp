@@ -7,10 +7,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <fstream>
+#include <iterator>
 
 #include <ashlar/app/app.hpp>
 #include <ashlar/app/detail/core.hpp>
 #include <ashlar/app/detail/serve.hpp>
+#include <ashlar/app/openapi_changes.hpp>
 #include <ashlar/async/runtime.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/schema/settings.hpp>
@@ -96,6 +98,16 @@ int write_openapi(Core& core, const std::string& path) {
   return 0;
 }
 
+/// For CI: exits with 1 when clients of the earlier document would break.
+int compare_with_earlier(Core& core, const std::string& path) {
+  std::ifstream file(path);
+  if (!file) throw NotFound(fmt::format("cannot read {}", path));
+  const std::string earlier{std::istreambuf_iterator<char>(file), {}};
+  const auto changes = compare_openapi(earlier, core.openapi());
+  for (const auto& change : changes) fmt::print("{}{}\n", change.breaking ? "breaking: " : "", change.text);
+  return !changes.empty() && changes.front().breaking ? 1 : 0;
+}
+
 int run_check(Core& core) {
   return with_components(core, [&core]() -> Task<int> {
     const auto problems = co_await core.run_checks();
@@ -171,6 +183,9 @@ int run(App& app, int argc, char** argv) {
   std::string output;
   auto* openapi = cli.add_subcommand("openapi", "Print the OpenAPI 3.1 document");
   openapi->add_option("-o,--output", output, "Write it to this file instead");
+  std::string earlier;
+  openapi->add_option("--compare", earlier,
+                      "List what changed since this document; exit with 1 when clients would break");
   auto* show_settings = cli.add_subcommand("settings", "Print the settings in force, with secrets hidden");
   auto* check = cli.add_subcommand("check", "Start the components, check everything that can be checked, and stop");
 
@@ -206,6 +221,7 @@ int run(App& app, int argc, char** argv) {
     core.load_settings(assignments);
     configure_logs(settings, cli.get_subcommands().empty() || serve->parsed());
     if (routes->parsed()) return print_routes(core);
+    if (openapi->parsed() && !earlier.empty()) return compare_with_earlier(core, earlier);
     if (openapi->parsed()) return write_openapi(core, output);
     if (show_settings->parsed()) return print_settings(core, settings);
     if (check->parsed()) return run_check(core);

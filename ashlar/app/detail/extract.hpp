@@ -102,6 +102,7 @@ struct Extractor<T> {
 
 inline SecurityInfo security_of(std::string_view scheme, bool optional) {
   if (scheme == "Bearer") return {"Bearer", "http", "bearer", {}, optional};
+  if (scheme == "Basic") return {"Basic", "http", "basic", {}, optional};
   return {std::string(scheme), "apiKey", "Authorization", {}, optional};
 }
 

@@ -1,0 +1,331 @@
+#include <ashlar/app/openapi_changes.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cstdint>
+#include <iterator>
+#include <map>
+#include <optional>
+#include <set>
+#include <tuple>
+
+#include <ashlar/schema/json_value.hpp>
+
+namespace ashlar {
+namespace {
+
+using Names = std::set<std::string>;
+
+std::string text_of(const std::optional<Json>& json) { return json ? json->text() : std::string(); }
+bool is_true(const std::optional<Json>& json) { return json && json->as_bool().value_or(false); }
+
+Names names_in(const std::optional<Json>& list) {
+  Names names;
+  if (!list) return names;
+  if (list->kind() == Json::Kind::string) return {*list->as_string()};
+  for (const auto& one : list->elements()) names.insert(one.as_string().value_or(one.text()));
+  return names;
+}
+Names keys_of(const std::optional<Json>& object) {
+  if (!object) return {};
+  const auto keys = object->keys();
+  return {keys.begin(), keys.end()};
+}
+
+// A document whose references can be followed.
+class Document {
+ public:
+  explicit Document(std::string_view text) : root_(text) {}
+
+  [[nodiscard]] const Json& root() const { return root_; }
+
+  [[nodiscard]] Json resolve(Json node) const {
+    for (int depth = 0; depth < 16; ++depth) {
+      const auto reference = node.find("$ref");
+      if (!reference) break;
+      node = follow(reference->as_string().value_or(""));
+    }
+    return node;
+  }
+
+ private:
+  [[nodiscard]] const Json& follow(const std::string& reference) const {
+    const auto [at, added] = known_.try_emplace(reference, Json());
+    if (!added) return at->second;
+    std::optional<Json> node = root_;
+    for (std::size_t begin = reference.find('/'); node && begin != std::string::npos;) {
+      const std::size_t end = reference.find('/', begin + 1);
+      node = node->find(reference.substr(begin + 1, end == std::string::npos ? end : end - begin - 1));
+      begin = end;
+    }
+    if (node) at->second = *node;
+    return at->second;
+  }
+
+  Json root_;
+  mutable std::map<std::string, Json> known_;
+};
+
+// A request's schema may only grow in what it takes, an answer's only shrink in what it leaves open.
+enum class Side : std::uint8_t { taken, answered };
+
+class Comparison {
+ public:
+  Comparison(std::string_view before, std::string_view after) : before_(before), after_(after) {}
+
+  std::vector<ApiChange> run() {
+    const auto old_operations = operations(before_.root());
+    const auto new_operations = operations(after_.root());
+    for (const auto& [name, was] : old_operations) {
+      const auto is = new_operations.find(name);
+      if (is == new_operations.end()) {
+        breaks(name, "is gone");
+      } else {
+        operation(name, was, is->second);
+      }
+    }
+    for (const auto& [name, _] : new_operations) {
+      if (!old_operations.contains(name)) notes(name, "is new");
+    }
+    breaking_.insert(breaking_.end(), std::make_move_iterator(other_.begin()), std::make_move_iterator(other_.end()));
+    return std::move(breaking_);
+  }
+
+ private:
+  void breaks(std::string_view where, std::string_view what) {
+    breaking_.push_back({true, fmt::format("{}: {}", where, what)});
+  }
+  void notes(std::string_view where, std::string_view what) {
+    other_.push_back({false, fmt::format("{}: {}", where, what)});
+  }
+  void report(bool breaking, std::string_view where, std::string_view what) {
+    breaking ? breaks(where, what) : notes(where, what);
+  }
+
+  static std::map<std::string, Json> operations(const Json& document) {
+    std::map<std::string, Json> all;
+    const auto paths = document.find("paths");
+    for (const auto& path : keys_of(paths)) {
+      const auto item = *paths->find(path);
+      for (std::string method : keys_of(item)) {
+        const auto operation = *item.find(method);
+        if (!operation.find("responses")) continue;
+        std::ranges::transform(method, method.begin(), [](unsigned char c) { return std::toupper(c); });
+        all.emplace(fmt::format("{} {}", method, path), operation);
+      }
+    }
+    return all;
+  }
+
+  void operation(const std::string& name, const Json& was, const Json& is) {
+    if (text_of(was.find("operationId")) != text_of(is.find("operationId"))) {
+      breaks(name, fmt::format("its operation id was {} and is {}: generated clients call it by another name",
+                               text_of(was.find("operationId")), text_of(is.find("operationId"))));
+    }
+    if (!is_true(was.find("deprecated")) && is_true(is.find("deprecated"))) notes(name, "is deprecated now");
+    security(name, was, is);
+    parameters(name, was, is);
+    body(name, was.find("requestBody"), is.find("requestBody"));
+    responses(name, was.find("responses"), is.find("responses"));
+  }
+
+  void security(const std::string& name, const Json& was, const Json& is) {
+    const auto old_ones = names_in(was.find("security"));
+    const auto new_ones = names_in(is.find("security"));
+    if (old_ones == new_ones) return;
+    const bool needed_none = old_ones.empty() || old_ones.contains("{}");
+    const bool needs_some = !new_ones.empty() && !new_ones.contains("{}");
+    const bool keeps_all = std::ranges::includes(new_ones, old_ones) || new_ones.empty();
+    report(needs_some && (needed_none || !keeps_all), name, "asks for other credentials");
+  }
+
+  static std::map<std::string, Json> by_name(const Document& document, const Json& operation) {
+    std::map<std::string, Json> all;
+    const auto list = operation.find("parameters");
+    if (!list) return all;
+    for (const auto& one : list->elements()) {
+      const Json parameter = document.resolve(one);
+      const std::string in = parameter.find("in")->as_string().value_or("");
+      all.emplace(fmt::format("{} {}", in, parameter.find("name")->as_string().value_or("")), parameter);
+    }
+    return all;
+  }
+
+  void parameters(const std::string& name, const Json& was, const Json& is) {
+    const auto old_ones = by_name(before_, was);
+    const auto new_ones = by_name(after_, is);
+    for (const auto& [key, parameter] : old_ones) {
+      const std::string where = fmt::format("{} {}", name, key);
+      const auto now = new_ones.find(key);
+      if (now == new_ones.end()) {
+        breaks(where, "is no longer read");
+        continue;
+      }
+      if (!is_true(parameter.find("required")) && is_true(now->second.find("required"))) {
+        breaks(where, "is required now");
+      }
+      schema(where, parameter.find("schema"), now->second.find("schema"), Side::taken);
+    }
+    for (const auto& [key, parameter] : new_ones) {
+      if (old_ones.contains(key)) continue;
+      const bool required = is_true(parameter.find("required"));
+      report(required, fmt::format("{} {}", name, key), required ? "is new and required" : "is new");
+    }
+  }
+
+  void body(const std::string& name, const std::optional<Json>& was, const std::optional<Json>& is) {
+    const std::string where = name + " body";
+    if (!was && !is) return;
+    if (!was) return report(is_true(is->find("required")), where, "is new");
+    if (!is) return breaks(where, "is no longer read");
+    if (!is_true(was->find("required")) && is_true(is->find("required"))) breaks(where, "is required now");
+    content(where, was->find("content"), is->find("content"), Side::taken);
+  }
+
+  void responses(const std::string& name, const std::optional<Json>& was, const std::optional<Json>& is) {
+    const auto new_ones = keys_of(is);
+    const auto old_ones = keys_of(was);
+    for (const auto& status : old_ones) {
+      const std::string where = fmt::format("{} {}", name, status);
+      if (!new_ones.contains(status)) {
+        report(status.starts_with('2'), where, "is no longer answered");
+        continue;
+      }
+      content(where, before_.resolve(*was->find(status)).find("content"),
+              after_.resolve(*is->find(status)).find("content"), Side::answered);
+    }
+    for (const auto& status : new_ones) {
+      if (!old_ones.contains(status)) notes(fmt::format("{} {}", name, status), "is a new answer");
+    }
+  }
+
+  void content(const std::string& where, const std::optional<Json>& was, const std::optional<Json>& is, Side side) {
+    const auto new_ones = keys_of(is);
+    for (const auto& type : keys_of(was)) {
+      if (!new_ones.contains(type)) {
+        breaks(where, fmt::format("is no longer {}", type));
+        continue;
+      }
+      schema(where, was->find(type)->find("schema"), is->find(type)->find("schema"), side);
+    }
+  }
+
+  // ---- schemas -----------------------------------------------------------------------------------------------------
+
+  void schema(const std::string& where, const std::optional<Json>& was, const std::optional<Json>& is, Side side) {
+    if (!was || !is) {
+      if (was.has_value() != is.has_value()) report(side == Side::answered ? !is : !was, where, "has another shape");
+      return;
+    }
+    // Once is enough for a type that many operations use, and for one that contains itself.
+    if (was->find("$ref") && is->find("$ref") && !seen_.emplace(was->text(), is->text(), side).second) return;
+    const Json before = before_.resolve(*was);
+    const Json after = after_.resolve(*is);
+    if (before == after && before.text().find("$ref") == std::string::npos) return;
+    alternatives(where, before, after, side);
+    set(where, "type", before, after, side);
+    set(where, "enum", before, after, side);
+    for (const auto* keyword : {"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"}) {
+      limit(where, keyword, before, after, side, true);
+    }
+    for (const auto* keyword : {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"}) {
+      limit(where, keyword, before, after, side, false);
+    }
+    for (const auto* keyword : {"pattern", "format", "multipleOf", "const", "uniqueItems"}) {
+      const auto old_one = before.find(keyword);
+      const auto new_one = after.find(keyword);
+      if (text_of(old_one) == text_of(new_one)) continue;
+      const bool stricter = new_one.has_value();  // another rule is taken for a stricter one on both sides
+      const bool breaking = side == Side::taken ? stricter : old_one.has_value();
+      report(breaking, where, fmt::format("its {} was {} and is {}", keyword, shown(old_one), shown(new_one)));
+    }
+    members(where, before, after, side);
+    if (before.find("items")) schema(where + "[]", before.find("items"), after.find("items"), side);
+    const auto more = before.find("additionalProperties");
+    if (more && more->kind() == Json::Kind::object) {
+      schema(where + ".*", more, after.find("additionalProperties"), side);
+    }
+  }
+
+  static std::string shown(const std::optional<Json>& json) { return json ? json->text() : "not there"; }
+
+  void alternatives(const std::string& where, const Json& was, const Json& is, Side side) {
+    for (const auto* keyword : {"anyOf", "oneOf", "allOf"}) {
+      const auto old_ones = was.find(keyword);
+      const auto new_ones = is.find(keyword);
+      if (!old_ones && !new_ones) continue;
+      const auto before = names_in(old_ones);
+      const auto after = names_in(new_ones);
+      if (before != after) {
+        const bool grows = std::ranges::includes(after, before);
+        const bool shrinks = std::ranges::includes(before, after);
+        report(side == Side::taken ? !grows : !shrinks, where, "has other alternatives");
+        continue;
+      }
+      const auto left = old_ones->elements();
+      const auto right = new_ones->elements();
+      for (std::size_t i = 0; i < std::min(left.size(), right.size()); ++i) schema(where, left[i], right[i], side);
+    }
+  }
+
+  // Of types and enumerators: what is taken may grow, what is answered may shrink. No list means anything.
+  void set(const std::string& where, const char* keyword, const Json& was, const Json& is, Side side) {
+    const auto before = names_in(was.find(keyword));
+    const auto after = names_in(is.find(keyword));
+    if (before == after) return;
+    const bool grows = after.empty() || (!before.empty() && std::ranges::includes(after, before));
+    const bool shrinks = before.empty() || (!after.empty() && std::ranges::includes(before, after));
+    report(side == Side::taken ? !grows : !shrinks, where,
+           fmt::format("its {} was {} and is {}", keyword, shown(was.find(keyword)), shown(is.find(keyword))));
+  }
+
+  void limit(const std::string& where, const char* keyword, const Json& was, const Json& is, Side side, bool lower) {
+    const auto before = was.find(keyword);
+    const auto after = is.find(keyword);
+    if (text_of(before) == text_of(after)) return;
+    const bool tighter =
+        after &&
+        (!before || (lower ? after->as_number() > before->as_number() : after->as_number() < before->as_number()));
+    report(side == Side::taken ? tighter : !tighter, where,
+           fmt::format("its {} was {} and is {}", keyword, shown(before), shown(after)));
+  }
+
+  void members(const std::string& where, const Json& was, const Json& is, Side side) {
+    const auto old_ones = was.find("properties");
+    const auto new_ones = is.find("properties");
+    const auto before = keys_of(old_ones);
+    const auto after = keys_of(new_ones);
+    const auto needed = names_in(was.find("required"));
+    const auto needs = names_in(is.find("required"));
+    for (const auto& name : before) {
+      const std::string place = fmt::format("{}.{}", where, name);
+      if (!after.contains(name)) {
+        breaks(place, side == Side::taken ? "is no longer read" : "is no longer answered");
+        continue;
+      }
+      if (side == Side::taken && needs.contains(name) && !needed.contains(name)) breaks(place, "is required now");
+      if (side == Side::answered && needed.contains(name) && !needs.contains(name)) breaks(place, "may be missing now");
+      schema(place, old_ones->find(name), new_ones->find(name), side);
+    }
+    for (const auto& name : after) {
+      if (before.contains(name)) continue;
+      const bool required = side == Side::taken && needs.contains(name);
+      report(required, fmt::format("{}.{}", where, name), required ? "is new and required" : "is new");
+    }
+  }
+
+  Document before_;
+  Document after_;
+  std::vector<ApiChange> breaking_, other_;
+  std::set<std::tuple<std::string, std::string, Side>> seen_;
+};
+
+}  // namespace
+
+std::vector<ApiChange> compare_openapi(std::string_view before, std::string_view after) {
+  return Comparison(before, after).run();
+}
+
+}  // namespace ashlar

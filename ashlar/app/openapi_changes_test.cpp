@@ -1,0 +1,133 @@
+#include <ashlar/app/openapi_changes.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <ashlar/app/app.hpp>
+
+namespace ashlar {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+std::vector<std::string> compare(App& before, App& after) {
+  std::vector<std::string> lines;
+  for (const auto& change : compare_openapi(before.openapi(), after.openapi())) {
+    lines.push_back((change.breaking ? "breaking " : "") + change.text);
+  }
+  return lines;
+}
+
+namespace v1 {
+enum class State { open, closed };
+struct Note {
+  std::string text;
+  std::string author;
+  State state;
+  std::vector<Note> replies;
+};
+struct NewNote {
+  Annotated<std::string, max_length{100}> text;
+  std::optional<std::string> title;
+};
+struct Page {
+  Annotated<int, le{100}> limit = 10;
+  int offset = 0;
+};
+}  // namespace v1
+namespace v2 {
+enum class State { open, closed, archived };
+struct Note {
+  std::string text;
+  State state;
+  std::vector<Note> replies;
+  int likes;
+};
+struct NewNote {
+  Annotated<std::string, max_length{50}> text;
+  std::string title;
+  std::optional<std::string> tag;
+};
+struct Page {
+  Annotated<int, le{200}> limit = 10;
+};
+}  // namespace v2
+
+int identify(Bearer) { return 1; }
+
+TEST(OpenApiChanges, NothingChangesByItself) {
+  App app;
+  app.post<"/notes">([](v1::NewNote) { return v1::Note{}; });
+  EXPECT_THAT(compare(app, app), IsEmpty());
+}
+
+TEST(OpenApiChanges, OperationsComeAndGo) {
+  App before;
+  before.get<"/old">([] { return Text{}; });
+  before.get<"/named">([] { return Text{}; });
+  App after;
+  after.get<"/named">([] { return Text{}; }, {.operation_id = "named", .deprecated = true});
+  after.get<"/new">([] { return Text{}; });
+  EXPECT_THAT(compare(before, after),
+              ElementsAre("breaking GET /named: its operation id was \"get_named\" and is \"named\": generated clients "
+                          "call it by another name",
+                          "breaking GET /old: is gone", "GET /named: is deprecated now", "GET /new: is new"));
+}
+
+TEST(OpenApiChanges, WhatIsTakenMayOnlyGrow) {
+  App before;
+  before.post<"/notes">([](v1::NewNote) { return Text{}; });
+  App after;
+  after.post<"/notes">([](v2::NewNote) { return Text{}; });
+  EXPECT_THAT(compare(before, after),
+              ElementsAre("breaking POST /notes body.text: its maxLength was 100 and is 50",
+                          "breaking POST /notes body.title: is required now",
+                          "breaking POST /notes body.title: its type was [\"string\",\"null\"] and is \"string\"",
+                          "POST /notes body.tag: is new"));
+}
+
+TEST(OpenApiChanges, WhatIsAnsweredMayOnlyShrinkInItsVariety) {
+  App before;
+  before.get<"/notes">([] { return v1::Note{}; });
+  App after;
+  after.get<"/notes">([] { return v2::Note{}; });
+  EXPECT_THAT(compare(before, after),
+              ElementsAre("breaking GET /notes 200.author: is no longer answered",
+                          "breaking GET /notes 200.state: its enum was [\"open\",\"closed\"] and is "
+                          "[\"open\",\"closed\",\"archived\"]",
+                          "GET /notes 200.likes: is new"));
+}
+
+TEST(OpenApiChanges, ParametersMayBecomeMoreGenerous) {
+  App before;
+  before.get<"/notes">([](Query<v1::Page>) { return Text{}; });
+  App after;
+  after.get<"/notes">([](Query<v2::Page>) { return Text{}; });
+  EXPECT_THAT(compare(before, after), ElementsAre("breaking GET /notes query offset: is no longer read",
+                                                  "GET /notes query limit: its maximum was 100 and is 200"));
+  EXPECT_THAT(compare(after, before), ElementsAre("breaking GET /notes query limit: its maximum was 200 and is 100",
+                                                  "GET /notes query offset: is new"));
+}
+
+TEST(OpenApiChanges, CredentialsMayNotBecomeNecessary) {
+  App before;
+  before.get<"/notes">([] { return Text{}; });
+  App after;
+  after.get<"/notes">([](Depends<identify>) { return Text{}; });
+  EXPECT_THAT(compare(before, after),
+              ElementsAre("breaking GET /notes: asks for other credentials", "GET /notes 401: is a new answer"));
+  EXPECT_THAT(compare(after, before),
+              ElementsAre("GET /notes: asks for other credentials", "GET /notes 401: is no longer answered"));
+}
+
+TEST(OpenApiChanges, TextsDoNotCount) {
+  App before;
+  before.get<"/notes">([] { return Text{}; }, {.summary = "All", .tags = {"a"}});
+  App after;
+  after.get<"/notes">([] { return Text{}; }, {.summary = "All notes", .description = "Every one", .tags = {"b"}});
+  EXPECT_THAT(compare(before, after), IsEmpty());
+}
+
+}  // namespace
+}  // namespace ashlar
