@@ -89,6 +89,7 @@ TEST_F(Conduit, AnswersEveryErrorInTheContractsShape) {
             "422 username");
   EXPECT_EQ(refused(get("/nowhere")), "404 request");
   EXPECT_EQ(refused(del("/tags")), "405 request");
+  EXPECT_EQ(get("/user").header("Content-Type"), "application/json; charset=utf-8");
 }
 
 TEST_F(Conduit, AnswersEveryReadWithOneStatement) {
