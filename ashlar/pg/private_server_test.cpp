@@ -63,6 +63,9 @@ TEST_F(PrivateServerTest, ComesBackAfterAKill) {
 }
 
 TEST_F(PrivateServerTest, DoesNotOutliveItsProgram) {
+#if __has_feature(thread_sanitizer)
+  GTEST_SKIP() << "ThreadSanitizer allows no threads after a fork";
+#endif
   int report[2];
   ASSERT_EQ(::pipe(report), 0);
   const pid_t program = ::fork();
