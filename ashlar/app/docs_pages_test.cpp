@@ -151,7 +151,7 @@ TEST(AcceptsGzip, FollowsTheWeights) {
 }
 
 TEST(DocsRoutes, AreThereFromTheStart) {
-  App app{{.title = "Blog"}};
+  App app{{.title = "Blog", .servers = {{"https://api.example.com", ""}}}};
   app.get<"/articles">([] { return std::vector<int>{}; });
   testing::Client client(app);
   const auto document = client.get("/openapi.json").send();
@@ -163,6 +163,7 @@ TEST(DocsRoutes, AreThereFromTheStart) {
   const auto policy = page.header("content-security-policy");
   ASSERT_TRUE(policy);
   EXPECT_THAT(*policy, HasSubstr("script-src 'self'"));
+  EXPECT_THAT(*policy, HasSubstr("connect-src 'self' https://api.example.com;"));
   EXPECT_EQ(client.get("/docs/assets/page/page.css").send().status, 200);
   EXPECT_EQ(client.get("/docs/assets/page/none.css").send().status, 404);
 }
