@@ -1,4 +1,5 @@
-// Everything that a program of Ashlar uses by name. Tests add <ashlar/testing/…>; modules include what they use instead.
+// Everything that a program of Ashlar uses by name. Tests add <ashlar/testing/…>; modules include what they use
+// instead.
 #pragma once
 
 #include <ashlar/app/app.hpp>

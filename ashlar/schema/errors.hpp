@@ -20,8 +20,8 @@ struct ErrorItem {
   std::string type;          // "string_too_short"
   std::string msg;           // "String should have at least 1 character"
   std::vector<LocItem> loc;  // ["body", "tags", 2]
-  std::string input = {};         // the scalar that was given, as JSON; empty for containers, and always for secrets
-  std::string ctx = {};           // the numbers of the message as a JSON object, {"min_length":1}; or empty
+  std::string input = {};    // the scalar that was given, as JSON; empty for containers, and always for secrets
+  std::string ctx = {};      // the numbers of the message as a JSON object, {"min_length":1}; or empty
   std::uint32_t line = 0;    // of the JSON document, from 1; 0 when there is none
   std::uint32_t column = 0;  // in bytes, from 1
 };

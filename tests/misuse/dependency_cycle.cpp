@@ -1,5 +1,5 @@
-// Two dependencies that need each other. A dependency is named in the signature of the function that needs it, so one of the
-// two must come first, and that one cannot name the other.
+// Two dependencies that need each other. A dependency is named in the signature of the function that needs it, so one
+// of the two must come first, and that one cannot name the other.
 // expect: use of undeclared identifier 'current_session'
 #include <ashlar/ashlar.hpp>
 
