@@ -21,6 +21,7 @@ struct Page {
 };
 struct Agent {
   std::string user_agent;
+  Annotated<std::optional<std::string>, alias{"X-Tenant"}> tenant = {};
 };
 struct Choice {
   std::string theme = "light";
@@ -74,7 +75,7 @@ TEST(App, DecodesPathParameters) {
 TEST(App, ReadsQueryHeadersCookiesAndForms) {
   App app;
   app.get<"/q">([](Query<Page> page) { return std::to_string(page.limit) + std::to_string(page.tag.size()); });
-  app.get<"/h">([](Header<Agent> agent) { return agent.user_agent; });
+  app.get<"/h">([](Header<Agent> agent) { return agent.user_agent + agent.tenant.value_or(""); });
   app.get<"/c">([](Cookie<Choice> choice) { return choice.theme; });
   app.post<"/form">([](Form<Item> item) { return item.name; });
   Client client{app};
@@ -82,6 +83,7 @@ TEST(App, ReadsQueryHeadersCookiesAndForms) {
   EXPECT_EQ(client.get("/q").send().body, "200");
   EXPECT_EQ(client.get("/q?limit=0").send().status, 422);
   EXPECT_EQ(client.get("/h").header("User-Agent", "x/1").send().body, "x/1");
+  EXPECT_EQ(client.get("/h").header("User-Agent", "x").header("x-tenant", "7").send().body, "x7");
   EXPECT_EQ(client.get("/h").send().status, 422);
   EXPECT_EQ(client.get("/c").header("Cookie", "a=b; theme=dark").send().body, "dark");
   EXPECT_EQ(client.post("/form").form({{"name", "a b&c"}}).send().body, "a b&c");

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include <ashlar/app/description.hpp>
@@ -87,6 +88,8 @@ class Call final : public async::Completion {
   void finish(bool succeeded) noexcept;
   void* find_shared_slowly(const void* function, const void* type) const noexcept;
 };
+
+static_assert(std::is_trivially_destructible_v<Call>, "scratch memory runs no destructors");
 
 /// One route as the running program knows it.
 struct Route {

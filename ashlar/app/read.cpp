@@ -79,13 +79,6 @@ Pairs split_cookies(std::string_view text, http::Scratch& scratch) {  // RFC 626
   return pairs;
 }
 
-// User-Agent is user_agent, as a member is called.
-std::string_view member_name(std::string_view header, http::Scratch& scratch) {
-  auto* text = static_cast<char*>(scratch.allocate(header.size() + 1, 1));
-  for (std::size_t i = 0; i < header.size(); ++i) text[i] = header[i] == '-' ? '_' : to_lower_ascii(header[i]);
-  return {text, header.size()};
-}
-
 }  // namespace
 
 void read_path(Call& call, std::string_view name, const schema::TypeInfo& type, void* out, schema::Errors& errors) {
@@ -99,10 +92,8 @@ void read_query(Call& call, const schema::TypeInfo& type, void* out, schema::Err
 
 void read_headers(Call& call, const schema::TypeInfo& type, void* out, schema::Errors& errors) {
   Pairs pairs{call.exchange.scratch};
-  for (const auto& header : call.exchange.request.headers()) {
-    pairs.add(member_name(header.name, call.exchange.scratch), header.value);
-  }
-  schema::read_pairs(type, pairs.get(), out, errors, {"header", {}});
+  for (const auto& header : call.exchange.request.headers()) pairs.add(header.name, header.value);
+  schema::read_pairs(type, pairs.get(), out, errors, {"header", {}}, schema::Names::header);
 }
 
 void read_cookies(Call& call, const schema::TypeInfo& type, void* out, schema::Errors& errors) {

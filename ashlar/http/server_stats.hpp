@@ -1,27 +1,9 @@
 // What a server counts. One set a loop, written by its loop alone, read by anybody.
 #pragma once
 
-#include <atomic>
-#include <cstdint>
+#include <ashlar/base/stat_number.hpp>
 
 namespace ashlar::http {
-
-/// A number with one writer: adding is a plain addition, not a locked one.
-class StatNumber {
- public:
-  StatNumber() noexcept = default;
-  StatNumber(const StatNumber& other) noexcept : value_(other.get()) {}
-  StatNumber& operator=(const StatNumber& other) noexcept {
-    value_.store(other.get(), std::memory_order_relaxed);
-    return *this;
-  }
-  [[nodiscard]] std::uint64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }
-  void add(std::uint64_t more = 1) noexcept { value_.store(get() + more, std::memory_order_relaxed); }
-  void subtract(std::uint64_t less = 1) noexcept { value_.store(get() - less, std::memory_order_relaxed); }
-
- private:
-  std::atomic<std::uint64_t> value_{0};
-};
 
 /// Counters, but for the four that say "now".
 struct ServerStats {

@@ -1,7 +1,9 @@
 #include <ashlar/schema/text_io.hpp>
 
+#include <algorithm>
 #include <cstddef>
 
+#include <ashlar/base/text.hpp>
 #include <ashlar/schema/detail/object_state.hpp>
 #include <ashlar/schema/detail/scalar.hpp>
 #include <ashlar/schema/json.hpp>
@@ -80,6 +82,12 @@ void read_member(const TypeInfo& type, std::span<const std::string_view> texts, 
   }
 }
 
+bool same_name(std::string_view given, std::string_view wire, Names names) {
+  if (names == Names::exact) return given == wire;
+  const auto plain = [](char c) { return c == '-' ? '_' : to_lower_ascii(c); };
+  return std::ranges::equal(given, wire, [&](char a, char b) { return plain(a) == plain(b); });
+}
+
 }  // namespace
 
 bool read_text(const TypeInfo& type, std::string_view text, void* into, Errors& errors, Where where) {
@@ -94,7 +102,8 @@ bool read_text(const TypeInfo& type, std::string_view text, void* into, Errors& 
   return errors.size() == before;
 }
 
-bool read_pairs(const TypeInfo& type, std::span<const Pair> pairs, void* into, Errors& errors, Where where) {
+bool read_pairs(const TypeInfo& type, std::span<const Pair> pairs, void* into, Errors& errors, Where where,
+                Names names) {
   if (type.kind != Kind::object) throw Internal("pairs are read into a struct, not into " + std::string(type.name));
   const ObjectState& state = detail::object_state_of(type);
   const std::size_t before = errors.size();
@@ -102,7 +111,7 @@ bool read_pairs(const TypeInfo& type, std::span<const Pair> pairs, void* into, E
   for (const MemberState& member : state.members) {
     texts.clear();
     for (const Pair& pair : pairs) {
-      if (pair.name == member.wire) texts.push_back(pair.value);
+      if (same_name(pair.name, member.wire, names)) texts.push_back(pair.value);
     }
     if (texts.empty() || !member.readable) {
       if (member.required) report(errors, {"missing", "Field required", ""}, where, member.wire, -1, {}, true);
@@ -111,7 +120,7 @@ bool read_pairs(const TypeInfo& type, std::span<const Pair> pairs, void* into, E
     read_member(*member.type, texts, static_cast<std::byte*>(into) + member.offset, errors, where, member.wire,
                 member.type->kind == Kind::secret || (state.contains_secret && detail::contains_secret(*member.type)));
   }
-  if (type.object->options.extra == Extra::forbid) {
+  if (type.object->options.extra == Extra::forbid && names == Names::exact) {
     for (const Pair& pair : pairs) {
       if (state.find(pair.name) == state.members.size()) {
         report(errors, {"extra_forbidden", "Extra inputs are not permitted", ""}, where, pair.name, -1, pair.value,

@@ -21,9 +21,16 @@ struct Pair {
 /// structs, maps and variants read it as JSON.
 bool read_text(const TypeInfo& type, std::string_view text, void* into, Errors& errors, Where where = {});
 
+/// How names of pairs are compared with those of members.
+enum class Names : std::uint8_t {
+  exact,
+  header,  ///< any case, and "-" is "_": User-Agent is user_agent
+};
+
 /// A struct from pairs. A name that comes again adds to a list, and replaces any other value. An empty text is null for
 /// an optional that holds no string (forms send it for a field left blank). The `loc` of an error is {where.in, name}.
-bool read_pairs(const TypeInfo& type, std::span<const Pair> pairs, void* into, Errors& errors, Where where = {});
+bool read_pairs(const TypeInfo& type, std::span<const Pair> pairs, void* into, Errors& errors, Where where = {},
+                Names names = Names::exact);
 
 /// Appends the value as text that read_text reads.
 void write_text(const TypeInfo& type, const void* value, std::string& out);

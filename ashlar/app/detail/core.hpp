@@ -98,6 +98,7 @@ class Core final : public http::Handler {
   std::vector<std::unique_ptr<Route>> routes;
   RouteTree tree;
   std::vector<Provider> providers;
+  std::vector<Provider*> making_order;
   std::vector<void*> resources;              // by key
   std::vector<std::shared_ptr<void>> owned;  // made here, in order
   std::vector<async::Component*> components;
@@ -121,7 +122,9 @@ class Core final : public http::Handler {
   bool redirect_slash(Call& call, std::string_view path) const;
   Core* delegate(http::Exchange& exchange);
   void add_builtin_routes();
-  void make_resources();
+  void order_resources();
+  void make(Provider& provider);
+  void make_all();
 
   bool prepared_ = false;
   std::size_t started_ = 0;

@@ -1,0 +1,213 @@
+// Before the start: settings, resources in the order they need each other, routes. Everything that contradicts is told
+// at once.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <deque>
+
+#include <ashlar/app/detail/core.hpp>
+#include <ashlar/base/error.hpp>
+#include <ashlar/schema/settings.hpp>
+
+namespace ashlar::detail {
+namespace {
+
+std::deque<ResourceType>& resource_types() {
+  static std::deque<ResourceType> types;
+  return types;
+}
+
+std::vector<std::string> parameter_names(std::string_view pattern) {
+  std::vector<std::string> names;
+  std::size_t at = 0;
+  while ((at = pattern.find('{', at)) != std::string_view::npos) {
+    std::string_view name = pattern.substr(at + 1, pattern.find('}', at) - at - 1);
+    if (name.ends_with(":path")) name = name.substr(0, name.size() - 5);
+    names.emplace_back(name);
+    ++at;
+  }
+  return names;
+}
+
+// Bad patterns and members with one name on the wire are told now, not by the first request.
+void prepare_types(const Route& route) {
+  OperationInfo info;
+  for (auto* describe : route.dependency_descriptions) describe(info);
+  route.describe(info);
+  const auto prepare = [&](const schema::TypeInfo* type) {
+    if (type == nullptr) return;
+    try {
+      schema::prepare(*type);
+    } catch (const Error& error) {
+      throw Invalid(fmt::format("{}: {}", route.name, error.message()));
+    }
+  };
+  for (const auto& parameter : info.parameters) prepare(parameter.type);
+  for (const auto& model : info.parameter_models) prepare(model.type);
+  if (info.body) prepare(info.body->type);
+  for (const auto& response : info.responses) prepare(response.type);
+}
+
+std::string short_name(const ResourceType& type) {
+  std::string name = type.name;
+  if (name.starts_with("ashlar::")) name.erase(0, 8);
+  return name;
+}
+
+}  // namespace
+
+unsigned add_resource_type(ResourceType type) {
+  resource_types().push_back(std::move(type));
+  return static_cast<unsigned>(resource_types().size() - 1);
+}
+const ResourceType& resource_type(unsigned key) { return resource_types()[key]; }
+
+void* core_resource(Core& core, unsigned key) { return core.resources[key]; }
+
+void Core::order_resources() {
+  std::vector<std::string> problems;
+  resources.assign(resource_types().size(), nullptr);
+  // Who needs what; the first user names it in the message.
+  std::vector<std::string> wanted(resources.size());
+  const auto want = [&](unsigned key, const std::string& who) {
+    if (wanted[key].empty()) wanted[key] = who;
+  };
+  for (const auto& route : routes) {
+    for (const unsigned key : route->resources) want(key, "the route " + route->name);
+  }
+  for (const auto& command : commands) {
+    for (const unsigned key : command.needs) want(key, "the command '" + command.name + "'");
+  }
+  for (const auto& provider : providers) {
+    for (const unsigned key : provider.needs) want(key, "what makes " + short_name(resource_type(provider.key)));
+  }
+  const auto find = [&](unsigned key) -> Provider* {
+    for (auto& provider : providers) {
+      if (provider.key == key) return &provider;
+    }
+    return nullptr;
+  };
+  for (unsigned key = 0; key < wanted.size(); ++key) {
+    if (wanted[key].empty() || find(key) != nullptr) continue;
+    const ResourceType& type = resource_type(key);
+    if (type.make_default != nullptr) {
+      providers.push_back({key, {}, [make = type.make_default](Core&) { return make(); }});
+    } else {
+      problems.push_back(
+          fmt::format("{} needs {}&, which nobody provides: add app.provide(object)", wanted[key], short_name(type)));
+    }
+  }
+  if (!problems.empty()) throw Invalid(fmt::format("{}", fmt::join(problems, "\n")));
+
+  // Each after what it needs.
+  std::vector<unsigned> visiting;
+  const std::function<void(Provider&)> order = [&](Provider& provider) {
+    if (std::ranges::find(making_order, &provider) != making_order.end()) return;
+    if (std::ranges::find(visiting, provider.key) != visiting.end()) {
+      std::string text = "resources need each other in a circle: ";
+      for (const unsigned key : visiting) text += short_name(resource_type(key)) + " -> ";
+      throw Invalid(text + short_name(resource_type(provider.key)));
+    }
+    visiting.push_back(provider.key);
+    for (const unsigned key : provider.needs) order(*find(key));
+    visiting.pop_back();
+    making_order.push_back(&provider);
+  };
+  for (auto& provider : providers) order(provider);
+
+  // Components are made now, because they add commands; with what they need. The rest waits for start(): `--help` and
+  // `openapi` should have no effects.
+  const std::function<void(Provider&)> make_with_needs = [&](Provider& provider) {
+    for (const unsigned key : provider.needs) make_with_needs(*find(key));
+    make(provider);
+  };
+  for (Provider* provider : making_order) {
+    if (!provider->make) {
+      make(*provider);
+    } else if (resource_type(provider->key).as_component != nullptr) {
+      make_with_needs(*provider);
+    }
+  }
+}
+
+void Core::make(Provider& provider) {
+  if (resources[provider.key] != nullptr) return;
+  if (provider.make) {
+    owned.push_back(provider.make(*this));
+    provider.object = owned.back().get();
+  }
+  resources[provider.key] = provider.object;
+  if (auto* as_component = resource_type(provider.key).as_component) {
+    components.push_back(as_component(provider.object));
+  }
+}
+
+void Core::ProgramSettings::load(std::span<const schema::Pair> flags) {
+  auto fresh = make();
+  schema::Errors errors;
+  if (!schema::read_settings(*type, fresh.get(),
+                             {.prefix = prefix, .file = file, .file_must_exist = false, .flags = flags}, errors)) {
+    throw schema::ValidationError(std::move(errors));
+  }
+  move(object.get(), fresh.get());
+}
+
+void Core::load_settings(const std::vector<std::string>& assignments) {
+  if (assignments.empty()) return;
+  std::vector<schema::Pair> flags;
+  for (const std::string& one : assignments) {
+    const auto equals = one.find('=');
+    if (equals == std::string::npos) throw Invalid(fmt::format("--set takes NAME=VALUE, not '{}'", one));
+    flags.push_back({std::string_view(one).substr(0, equals), std::string_view(one).substr(equals + 1)});
+  }
+  for (auto& one : settings) one.load(flags);
+}
+
+void Core::require_settings() const {
+  for (const auto& one : settings) {
+    if (!one.problem.empty()) throw Invalid(one.problem);
+  }
+}
+
+void Core::prepare() {
+  require_settings();
+
+  if (prepared_) return;
+  prepared_ = true;
+  // Inside out: the request's id is there before any other middleware, and the security headers come last.
+  if (options.security_headers) middleware.insert(middleware.begin(), std::make_shared<SecurityHeaders>());
+  if (options.request_id) middleware.insert(middleware.begin(), std::make_shared<RequestId>());
+  add_builtin_routes();
+  std::vector<std::string> problems;
+  for (auto& route : routes) {
+    route->name = fmt::format("{} {}", method_name(route->method), route->pattern);
+    route->parameter_names = parameter_names(route->pattern);
+    for (auto dependency = dependencies.rbegin(); dependency != dependencies.rend(); ++dependency) {
+      route->dependencies.insert(route->dependencies.begin(), dependency->run);
+      route->dependency_descriptions.insert(route->dependency_descriptions.begin(), dependency->describe);
+    }
+    route->metrics = std::make_shared<Route::Metrics>();
+    if (route->parameter_names.size() > kMaxPathParameters) {
+      problems.push_back(fmt::format("{} has more than {} parameters", route->name, kMaxPathParameters));
+      continue;
+    }
+    try {
+      tree.add(*route);
+      prepare_types(*route);
+    } catch (const Error& error) {
+      problems.push_back(error.message());
+    }
+  }
+  if (!problems.empty()) throw Invalid(fmt::format("{}", fmt::join(problems, "\n")));
+  unmatched_.pattern = "";
+  unmatched_.name = "no route";
+  unmatched_.method = http::Method::other;
+  unmatched_.metrics = std::make_shared<Route::Metrics>();
+  active_ = metrics::default_registry().up_down_counter(
+      {.name = "http.server.active_requests", .help = "HTTP requests being handled now.", .unit = "{request}"});
+  order_resources();
+  for (auto& mounted : mounts) mounted.app->core().prepare();
+  for (auto& mounted : hosts) mounted.app->core().prepare();
+}
+
+}  // namespace ashlar::detail
