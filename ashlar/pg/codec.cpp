@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <cstring>
 
 #include <ashlar/pg/codec_schema.hpp>
 #include <ashlar/pg/detail/numeric.hpp>
@@ -95,6 +96,15 @@ void CompositeReader::finish() const {
 }
 
 }  // namespace detail
+
+void Codec<std::string>::decode(Oid type, std::string_view bytes, std::string& out) {
+  const std::string_view text = detail::text_of(type, bytes);
+  // assign() takes three times the instructions: it must expect that the two overlap.
+  out.resize_and_overwrite(text.size(), [&](char* to, std::size_t size) {
+    std::memcpy(to, text.data(), size);
+    return size;
+  });
+}
 
 void Codec<Decimal>::decode(Oid, std::string_view bytes, Decimal& out) {
   const std::string text = detail::numeric_to_text(bytes);

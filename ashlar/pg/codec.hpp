@@ -186,7 +186,7 @@ struct Codec<std::string> {
     return detail::is_text(types, type) || detail::is_json(types.base(type));
   }
   static void encode(Params& out, std::string_view value) { out.text(value); }
-  static void decode(Oid type, std::string_view bytes, std::string& out) { out = detail::text_of(type, bytes); }
+  static void decode(Oid type, std::string_view bytes, std::string& out);
 };
 /// Arguments only.
 template <>

@@ -2,6 +2,7 @@
 // in a function that should work in both.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -79,7 +80,11 @@ class AllSink final : public RowSink {
   Result finish(const Statement&, std::uint64_t) { return std::move(rows_); }
 
  private:
-  void on_row(RowReader& in) override { read_row(in, rows_.emplace_back()); }
+  void on_row(RowReader& in) override {
+    // Growing from one by doubling moves the first rows over and over.
+    if (rows_.capacity() == 0) rows_.reserve(std::clamp<std::size_t>(4096 / sizeof(R), 1, 32));
+    read_row(in, rows_.emplace_back());
+  }
   std::vector<R> rows_;
 };
 

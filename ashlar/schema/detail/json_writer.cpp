@@ -152,6 +152,7 @@ class Output {
       *p++ = kHex[c & 15];
     }
   }
+  bool plain_string(std::string_view text);
   void checked_string(std::string_view text);
   void unchecked_string(std::string_view text);
 
@@ -182,6 +183,28 @@ bool is_plain(std::string_view text) {
   return true;
 }
 
+#if defined(__SSE2__)
+// 16 bytes or more, ASCII and nothing to escape: copied and looked at in one pass, the last block over the one before
+// it. False: there is something to look at, and nothing is written.
+bool Output::plain_string(std::string_view text) {
+  need(text.size() + 2);
+  const auto copied_plain = [](const char* from, char* to) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);
+    return (special_bits(bytes) | static_cast<unsigned>(_mm_movemask_epi8(bytes))) == 0;
+  };
+  const std::size_t last = text.size() - 16;
+  for (std::size_t at = 0; at < last; at += 16) {
+    if (!copied_plain(text.data() + at, p + 1 + at)) return false;
+  }
+  if (!copied_plain(text.data() + last, p + 1 + last)) return false;
+  *p = '"';
+  p += text.size() + 2;
+  p[-1] = '"';
+  return true;
+}
+#endif
+
 void Output::string(std::string_view text) {
   if (text.size() >= 4 && text.size() < 16) {
     need(text.size() + 2);
@@ -192,6 +215,9 @@ void Output::string(std::string_view text) {
       return;
     }
   }
+#if defined(__SSE2__)
+  if (text.size() >= 16 && plain_string(text)) return;
+#endif
   if (is_ascii(text) || simdjson::validate_utf8(text.data(), text.size())) [[likely]] {
     unchecked_string(text);
   } else {
