@@ -99,10 +99,11 @@ void CompositeReader::finish() const {
 
 void Codec<std::string>::decode(Oid type, std::string_view bytes, std::string& out) {
   const std::string_view text = detail::text_of(type, bytes);
-  // assign() takes three times the instructions: it must expect that the two overlap.
-  out.resize_and_overwrite(text.size(), [&](char* to, std::size_t size) {
-    std::memcpy(to, text.data(), size);
-    return size;
+  // assign() takes three times the instructions: it must expect that the two overlap. The size given to the function is
+  // not used: libstdc++ 12 passes the new capacity.
+  out.resize_and_overwrite(text.size(), [&](char* to, std::size_t) {
+    std::memcpy(to, text.data(), text.size());
+    return text.size();
   });
 }
 
