@@ -4,28 +4,7 @@
 #include <ashlar/app/detail/serve.hpp>
 #include <ashlar/schema/settings.hpp>
 
-namespace ashlar {
-
-static constexpr double kLongestSeconds = 366.0 * 24 * 3600;
-
-void ServeSettings::validate(Violations& violations) const {
-  const auto positive = [&](std::string_view name, double seconds) {
-    if (!(seconds >= 0.001 && seconds <= kLongestSeconds)) {
-      violations.add(name, "Input should be seconds: more than 0, and no more than a year");
-    }
-  };
-  positive("request_timeout_seconds", request_timeout_seconds);
-  positive("header_timeout_seconds", header_timeout_seconds);
-  positive("body_timeout_seconds", body_timeout_seconds);
-  positive("idle_timeout_seconds", idle_timeout_seconds);
-  positive("write_timeout_seconds", write_timeout_seconds);
-  positive("drain_timeout_seconds", drain_timeout_seconds);
-  positive("drain_grace_seconds", drain_grace_seconds);
-  if (max_connections == 0) violations.add("max_connections", "Input should be at least 1");
-  if (max_connections_per_peer == 0) violations.add("max_connections_per_peer", "Input should be at least 1");
-}
-
-namespace detail {
+namespace ashlar::detail {
 
 void load_serve_settings(ServeSettings& settings) {
   settings = schema::load_settings<ServeSettings>({.prefix = "ASHLAR"});
@@ -37,8 +16,8 @@ void add_serve_flags(CLI::App& cli, ServeSettings& settings) {
   group->add_option("-p,--port", settings.port, "Port; 0 takes a free one")->capture_default_str();
   group->add_option("--unix-socket", settings.unix_socket, "Listen on this path instead");
   group->add_option("-j,--threads", settings.threads, "Loops; 0: one a core")->capture_default_str();
-  const auto seconds = [group](const char* name, double& value, const char* help) {
-    group->add_option(name, value, help)->capture_default_str()->check(CLI::Range(0.001, kLongestSeconds));
+  const auto seconds = [group](const char* name, ServeSettings::Seconds& time, const char* help) {
+    group->add_option(name, time.value, help)->capture_default_str()->check(CLI::Range(0.001, 366.0 * 24 * 3600));
   };
   seconds("--request-timeout", settings.request_timeout_seconds, "Seconds until a request is given up");
   seconds("--header-timeout", settings.header_timeout_seconds, "Seconds for the head of a request to arrive");
@@ -48,11 +27,11 @@ void add_serve_flags(CLI::App& cli, ServeSettings& settings) {
   seconds("--drain-timeout", settings.drain_timeout_seconds, "Seconds that running requests get at the end");
   seconds("--drain-grace", settings.drain_grace_seconds, "Seconds that idle connections get at the end for a request");
   group->add_option("--max-body", settings.max_body_bytes, "Largest request body in bytes")->capture_default_str();
-  group->add_option("--max-connections", settings.max_connections, "Most connections of each loop")
+  group->add_option("--max-connections", settings.max_connections.value, "Most connections of each loop")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   group
-      ->add_option("--max-connections-per-peer", settings.max_connections_per_peer,
+      ->add_option("--max-connections-per-peer", settings.max_connections_per_peer.value,
                    "Most connections of one address other than this machine")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
@@ -67,5 +46,4 @@ void add_serve_flags(CLI::App& cli, ServeSettings& settings) {
       ->check(CLI::IsMember({"auto", "human", "json"}));
 }
 
-}  // namespace detail
-}  // namespace ashlar
+}  // namespace ashlar::detail

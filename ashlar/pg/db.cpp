@@ -191,8 +191,12 @@ Pool& Db::find_pool(async::Loop& loop) {
 
 Task<std::optional<std::string>> Db::unhealthy() {
   std::string trouble = pool().trouble();
-  if (trouble.empty()) co_return std::nullopt;
-  co_return trouble;
+  if (!trouble.empty()) co_return trouble;
+  const std::lock_guard lock(mutex_);
+  for (const auto& other : pools_) {
+    if (!other->connected()) co_return fmt::format("loop {} has no connection to the database", other->loop().index());
+  }
+  co_return std::nullopt;
 }
 
 PoolStats Db::stats() { return pool().stats(); }

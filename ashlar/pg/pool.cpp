@@ -134,6 +134,7 @@ Task<void> Pool::start() {
   first.connecting = false;
   if (error) std::rethrow_exception(error);
   first.connection = std::move(connection);
+  note_connected();
   instruments_.shared.add();
 }
 
@@ -145,6 +146,7 @@ Task<void> Pool::stop() {
     if (slot.connection != nullptr) instruments_.shared.sub();
     slot.connection.reset();
   }
+  note_connected();
   instruments_.exclusive.sub(static_cast<std::int64_t>(idle_.size()));
   exclusive_open_ -= static_cast<unsigned>(idle_.size());
   idle_.clear();
@@ -233,6 +235,11 @@ void Pool::refuse_all(const std::string& reason) noexcept {
   }
 }
 
+void Pool::note_connected() noexcept {
+  connected_.store(std::ranges::any_of(slots_, [](const Slot& slot) { return slot.connection != nullptr; }),
+                   std::memory_order_relaxed);
+}
+
 void Pool::connect_in_background(Slot& slot) {
   slot.connecting = true;
   background_.start(connect(slot));
@@ -253,6 +260,7 @@ Task<void> Pool::connect(Slot& slot) {
       failures_ = 0;
       trouble_.clear();
       slot.connection = std::move(connection);
+      note_connected();
       instruments_.shared.add();
       drain(*slot.connection);
       break;
@@ -279,6 +287,7 @@ void Pool::on_connection_lost(Connection& connection, const std::string& reason)
     logger.warn("a database connection was lost", {{"reason", reason}});
     instruments_.shared.sub();
     bury(std::move(slot.connection));
+    note_connected();
     if (!stopping_ && !slot.connecting) connect_in_background(slot);
     return;
   }
@@ -387,9 +396,7 @@ PoolStats Pool::stats() const noexcept {
 }
 
 std::string Pool::trouble() const {
-  const bool connected =
-      std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.connection != nullptr; });
-  if (connected) return {};
+  if (connected()) return {};
   return trouble_.empty() ? "not connected to the database" : trouble_;
 }
 

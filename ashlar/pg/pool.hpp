@@ -2,6 +2,7 @@
 // a slow query takes one for itself.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -84,6 +85,8 @@ class Pool final : public detail::ConnectionOwner {
   [[nodiscard]] PoolStats stats() const noexcept;
   /// Why queries cannot be served now; empty: they can.
   [[nodiscard]] std::string trouble() const;
+  /// From any thread: whether a shared connection is open.
+  [[nodiscard]] bool connected() const noexcept { return connected_.load(std::memory_order_relaxed); }
   [[nodiscard]] async::Loop& loop() noexcept { return loop_; }
   [[nodiscard]] detail::Background& background() noexcept { return background_; }
 
@@ -99,6 +102,7 @@ class Pool final : public detail::ConnectionOwner {
   void on_connection_progress(detail::Connection& connection) noexcept override;
 
   detail::Connection* pick() noexcept;
+  void note_connected() noexcept;
   void connect_in_background(Slot& slot);
   Task<void> connect(Slot& slot);
   void drain(detail::Connection& connection) noexcept;
@@ -132,6 +136,7 @@ class Pool final : public detail::ConnectionOwner {
   } instruments_;
   PoolStats stats_;
   unsigned failures_ = 0;
+  std::atomic<bool> connected_{false};
   bool stopping_ = false;
 };
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
@@ -24,6 +25,7 @@
 #include <ashlar/pg/detail/blocking_client.hpp>
 #include <ashlar/pg/detail/process.hpp>
 #include <ashlar/pg/error.hpp>
+#include <ashlar/telemetry/log.hpp>
 
 namespace fs = std::filesystem;
 
@@ -102,6 +104,31 @@ int running_on(const fs::path& data) {
   return pid;
 }
 
+/// Two programs that start on the same data at the same time take turns: the first makes it, the others attach.
+class StartLock {
+ public:
+  explicit StartLock(const fs::path& data) : fd_(::open(data.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds{90};
+    while (fd_ >= 0 && ::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+      if (errno != EWOULDBLOCK && errno != EINTR) return;  // a file system without locks
+      if (std::chrono::steady_clock::now() > give_up) {
+        ::close(fd_);
+        throw Unavailable(
+            fmt::format("another program has been starting PostgreSQL on {} for 90 s: stop it", data.string()));
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds{20});
+    }
+  }
+  ~StartLock() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  StartLock(const StartLock&) = delete;
+  StartLock& operator=(const StartLock&) = delete;
+
+ private:
+  int fd_;
+};
+
 std::vector<std::string> environment(const fs::path& binaries) {
   return {fmt::format("PATH={}:/usr/local/bin:/usr/bin:/bin", binaries.string()), "LC_ALL=C.UTF-8", "TZ=UTC"};
 }
@@ -113,7 +140,9 @@ struct PrivateServer::Child {
   std::mutex mutex;
   std::condition_variable changed;
   bool started = false;
-  bool ended = false;
+  bool ready = false;     // from then on it is started again when it ends
+  bool stopping = false;  // unless we end it
+  bool ended = false;     // for good
   int status = 0;
   std::exception_ptr error;
   std::thread keeper;
@@ -161,6 +190,7 @@ PrivateServer::PrivateServer(Options options) : options_(std::move(options)) {
 std::unique_ptr<PrivateServer> PrivateServer::start(Options options) {
   std::unique_ptr<PrivateServer> server(new PrivateServer(std::move(options)));
   server->prepare_folder();
+  const StartLock lock(server->data_);
   if (!server->throwaway_ && server->attach()) return server;
   const bool fresh = !fs::exists(server->data_ / "PG_VERSION");
   if (fresh) server->initialise();
@@ -178,7 +208,6 @@ PrivateServer::~PrivateServer() {
     fs::remove_all(data_.parent_path(), ignored);
   } else {
     fs::remove_all(socket_folder_, ignored);
-    fs::remove(data_ / kSocketFile, ignored);
   }
 }
 
@@ -294,14 +323,24 @@ bool PrivateServer::attach() {
 void PrivateServer::launch() {
   const auto user = detail::unprivileged_user();
   if (socket_folder_.empty() || !fs::exists(socket_folder_)) {
-    const std::string recorded = read_file(data_ / kSocketFile);
-    if (!recorded.empty() && recorded.starts_with("/tmp/ashlar-")) {
+    // The same as last time, so that programs that were attached find it again.
+    socket_folder_ = read_file(data_ / kSocketFile);
+    if (socket_folder_.starts_with("/tmp/ashlar-")) {
       std::error_code ignored;
-      fs::remove_all(recorded, ignored);  // left by a program that was killed
+      fs::remove_all(socket_folder_, ignored);  // left by a program that was killed
+      if (::mkdir(socket_folder_.c_str(), 0700) == 0) {
+        give_to(socket_folder_, user);
+      } else {
+        socket_folder_.clear();  // somebody else has taken the name meanwhile
+      }
+    } else {
+      socket_folder_.clear();
     }
-    socket_folder_ = make_temporary("/tmp", user).string();  // short: a socket's path has at most 107 bytes
-    std::ofstream(data_ / kSocketFile) << socket_folder_;
-    give_to(data_ / kSocketFile, user);
+    if (socket_folder_.empty()) {
+      socket_folder_ = make_temporary("/tmp", user).string();  // short: a socket's path has at most 107 bytes
+      std::ofstream(data_ / kSocketFile) << socket_folder_;
+      give_to(data_ / kSocketFile, user);
+    }
   }
   std::vector<std::pair<std::string, std::string>> settings = {
       {"listen_addresses", ""},
@@ -342,32 +381,7 @@ void PrivateServer::launch() {
   spawn.death_signal = SIGINT;  // fast shutdown
 
   auto child = std::make_shared<Child>();
-  child->keeper = std::thread([this, child, spawn] {
-    sigset_t all;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, nullptr);  // signals are for the program's threads
-    pid_t pid = 0;
-    {
-      const std::lock_guard lock(child->mutex);
-      try {
-        pid = detail::spawn(spawn);
-        pid_ = pid;
-        running_ = true;
-      } catch (...) {
-        child->error = std::current_exception();
-        child->ended = true;
-      }
-      child->started = true;
-    }
-    child->changed.notify_all();
-    if (pid == 0) return;
-    const int status = detail::wait_for(pid);
-    const std::lock_guard lock(child->mutex);
-    running_ = false;
-    child->status = status;
-    child->ended = true;
-    child->changed.notify_all();
-  });
+  child->keeper = std::thread([this, child, spawn] { keep(*child, spawn); });
   child_ = child;
   std::unique_lock lock(child->mutex);
   child->changed.wait(lock, [&] { return child->started; });
@@ -379,6 +393,41 @@ void PrivateServer::launch() {
   }
 }
 
+void PrivateServer::keep(Child& child, const detail::Spawn& spawn) {
+  using namespace std::chrono_literals;
+  sigset_t all;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, nullptr);  // signals are for the program's threads
+  std::unique_lock lock(child.mutex);
+  for (auto pause = 50ms;;) {
+    const auto began = std::chrono::steady_clock::now();
+    try {
+      pid_ = detail::spawn(spawn);
+      running_ = true;
+    } catch (...) {
+      child.error = std::current_exception();
+    }
+    child.started = true;
+    child.changed.notify_all();
+    if (running_) {
+      lock.unlock();
+      const int status = detail::wait_for(pid_);
+      lock.lock();
+      running_ = false;
+      child.status = status;
+    }
+    if (!child.ready || child.stopping) break;
+    // It crashed, or somebody has stopped it: the program needs it. A server that does not stay is tried less often.
+    if (std::chrono::steady_clock::now() - began > 10s) pause = 50ms;
+    log::warn("the private PostgreSQL has ended and is started again",
+              {{"reason", detail::describe_exit(child.status)}, {"pause_ms", pause.count()}});
+    if (child.changed.wait_for(lock, pause, [&] { return child.stopping; })) break;
+    pause = std::min<std::chrono::milliseconds>(pause * 2, 5s);
+  }
+  child.ended = true;
+  child.changed.notify_all();
+}
+
 void PrivateServer::wait_ready() {
   using namespace std::chrono_literals;
   const auto start = std::chrono::steady_clock::now();
@@ -386,6 +435,8 @@ void PrivateServer::wait_ready() {
   for (;;) {
     try {
       const detail::BlockingClient client(socket_path(), kUser, "postgres", 5s);
+      const std::lock_guard lock(child_->mutex);
+      child_->ready = true;
       return;
     } catch (const Unavailable&) {
       // not listening yet, or still recovering
@@ -420,7 +471,9 @@ void PrivateServer::stop() noexcept {
   if (owned_ && child_) {
     {
       std::unique_lock lock(child_->mutex);
-      if (!child_->ended) ::kill(pid_, SIGINT);
+      child_->stopping = true;
+      child_->changed.notify_all();
+      if (running_) ::kill(pid_, SIGINT);
       if (!child_->changed.wait_for(lock, 10s, [&] { return child_->ended; })) {
         ::kill(pid_, SIGQUIT);
         if (!child_->changed.wait_for(lock, 5s, [&] { return child_->ended; })) ::kill(pid_, SIGKILL);
@@ -435,7 +488,9 @@ void PrivateServer::kill() noexcept {
   if (!owned_ || !child_) return;
   {
     std::unique_lock lock(child_->mutex);
-    if (!child_->ended) ::kill(pid_, SIGKILL);
+    child_->stopping = true;
+    child_->changed.notify_all();
+    if (running_) ::kill(pid_, SIGKILL);
     child_->changed.wait(lock, [&] { return child_->ended; });
   }
   child_->keeper.join();

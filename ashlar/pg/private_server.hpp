@@ -12,6 +12,10 @@
 
 namespace ashlar::pg {
 
+namespace detail {
+struct Spawn;
+}
+
 struct PrivateServerOptions {
   /// Where the data lives. Empty: a throwaway server in a temporary folder, made for tests (no fsync; gone at the end).
   std::filesystem::path data;
@@ -30,8 +34,9 @@ class PrivateServer {
   using Options = PrivateServerOptions;
 
   /// Starts the server, making its data folder first if needed, and waits until it accepts connections. When a server
-  /// already runs on this data folder (another program's), attaches to it; `owned()` is then false. Throws Unavailable
-  /// or Internal with what to do: no binaries, folder not writable, version mismatch, not ready in 30 s (with the log's
+  /// already runs on this data folder (another program's), attaches to it; `owned()` is then false. An owned server
+  /// that ends by itself later is started again, at the same address, until stop() or kill(). Throws Unavailable or
+  /// Internal with what to do: no binaries, folder not writable, version mismatch, not ready in 30 s (with the log's
   /// end).
   static std::unique_ptr<PrivateServer> start(Options options = {});
   /// stop()
@@ -82,6 +87,7 @@ class PrivateServer {
   [[nodiscard]] std::string log_end() const;
 
   struct Child;
+  void keep(Child& child, const detail::Spawn& spawn);
   Options options_;
   bool throwaway_ = false;
   bool owned_ = true;

@@ -6,9 +6,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
+#include <memory>
 #include <thread>
+#include <vector>
 
 #include <ashlar/pg/db.hpp>
 #include <ashlar/pg/detail/test_server.hpp>
@@ -97,6 +100,39 @@ TEST_F(PrivateServerTest, DoesNotOutliveItsProgram) {
   EXPECT_FALSE(alive());
   auto server = PrivateServer::start(options());
   EXPECT_TRUE(server->owned());
+}
+
+TEST_F(PrivateServerTest, StartsAgainAtTheSameAddressWhenItCrashes) {
+  auto server = PrivateServer::start(options());
+  const std::string url = server->url();
+  server->run_sql("ashlar", "create table kept as select 42 as n");
+  const int crashed = server->pid();
+  ::kill(crashed, SIGKILL);
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds{20};
+  std::string kept;
+  while (kept.empty() && std::chrono::steady_clock::now() < give_up) {
+    try {
+      kept = server->run_sql("ashlar", "select n from kept");
+    } catch (const Unavailable&) {
+      std::this_thread::yield();
+    }
+  }
+  EXPECT_EQ(kept, "42");
+  EXPECT_NE(server->pid(), crashed);
+  EXPECT_EQ(server->url(), url);
+  server->stop();
+  EXPECT_FALSE(server->running());
+  EXPECT_EQ(PrivateServer::start(options())->url(), url);
+}
+
+TEST_F(PrivateServerTest, ProgramsThatStartAtTheSameTimeShareOne) {
+  std::vector<std::unique_ptr<PrivateServer>> servers(3);
+  {
+    std::vector<std::jthread> threads;
+    for (auto& server : servers) threads.emplace_back([&] { server = PrivateServer::start(options()); });
+  }
+  EXPECT_EQ(std::ranges::count_if(servers, [](const auto& server) { return server->owned(); }), 1);
+  for (const auto& server : servers) EXPECT_EQ(server->run_sql("ashlar", "select 1"), "1");
 }
 
 TEST_F(PrivateServerTest, AFolderWithOtherThingsIsLeftAlone) {

@@ -226,7 +226,7 @@ class Service:
             return 0
 
     def destroy(self):
-        postgres = self.postgres_pid()
+        postgres = self.postgres_pid() if self.find_log("private PostgreSQL started") else 0
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
