@@ -101,7 +101,6 @@ class App {
   App& operator=(const App&) = delete;
 
   // ---- routes
-  // --------------------------------------------------------------------------------------------------------
   template <FixedString Pattern, class F>
   App& get(F handler, RouteOptions options = {}) {
     return add<http::Method::get, Pattern>(std::move(handler), std::move(options));
@@ -139,7 +138,6 @@ class App {
   App& host(std::string name, App& other);
 
   // ---- resources
-  // -------------------------------------------------------------------------------------------------------
   /// Makes an object available to handlers as `T&`. It must outlive the application. A Component is started and stopped
   /// with it.
   template <class T>
@@ -174,7 +172,6 @@ class App {
   }
 
   // ---- around requests
-  // -------------------------------------------------------------------------------------------------
   /// Adds middleware; the first added is the outermost.
   template <class M>
     requires std::is_base_of_v<Middleware, M>
@@ -206,7 +203,6 @@ class App {
   }
 
   // ---- life
-  // ------------------------------------------------------------------------------------------------------------
   /// Runs once before serving, after the components have started. Takes resources by reference; may be a Task. Throws
   /// to refuse.
   template <class F>

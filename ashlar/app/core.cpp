@@ -59,7 +59,6 @@ Problem simple_problem(int status, std::string detail) {
 }  // namespace
 
 // ---- Call
-// ------------------------------------------------------------------------------------------------------------
 
 std::string_view Call::path_value(std::string_view name) const noexcept {
   for (std::size_t i = 0; i < route->parameter_names.size(); ++i) {
@@ -110,7 +109,6 @@ void Call::finish(bool succeeded) noexcept {
 }
 
 // ---- routing
-// -----------------------------------------------------------------------------------------------------------
 
 namespace {
 

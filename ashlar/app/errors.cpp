@@ -124,7 +124,6 @@ void Core::write_problem(http::Exchange& exchange, const Problem& problem) const
 }
 
 // ---- answers that are no template
-// --------------------------------------------------------------------------------------
 
 void set_status(Call& call, int status) noexcept {
   const int chosen = call.route->options.status;

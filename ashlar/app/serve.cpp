@@ -138,8 +138,8 @@ class Serving {
       : core_(core),
         settings_(settings),
         signals_(signals),
-        server_(server_options(settings), core),
-        runtime_(settings.threads != 0 ? settings.threads : std::max(1U, std::thread::hardware_concurrency())) {}
+        runtime_(settings.threads != 0 ? settings.threads : std::max(1U, std::thread::hardware_concurrency())),
+        server_(server_options(settings), core) {}
 
   void run() {
     server_.bind();  // first: a port in use should not cost a start of the database
@@ -237,8 +237,8 @@ class Serving {
   Core& core_;
   const ServeSettings& settings_;
   async::Signals& signals_;
-  http::Server server_;
   async::Runtime runtime_;
+  http::Server server_;  // after the runtime: its timers are on the loops
   std::optional<async::Watchdog> watchdog_;
   metrics::Registry::Collection loop_metrics_;
   unsigned serving_ = 0;

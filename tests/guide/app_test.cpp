@@ -18,7 +18,6 @@ using namespace ashlar;
 using namespace std::chrono_literals;
 
 // ---- handlers.md
-// -----------------------------------------------------------------------------------------------------
 
 // sample: structs
 struct NewBook {
@@ -116,7 +115,6 @@ TEST(Handlers, OfTheGuideAnswer) {
 }
 
 // ---- dependencies.md
-// ---------------------------------------------------------------------------------------------------
 
 // sample: resource
 struct Users {
@@ -202,7 +200,6 @@ TEST(Dependencies, OfTheGuideWork) {
 }
 
 // ---- errors.md
-// ---------------------------------------------------------------------------------------------------------
 
 struct OutOfStock : std::runtime_error {
   using std::runtime_error::runtime_error;
@@ -244,7 +241,6 @@ TEST(Errors, OfTheGuideTakeTheProgramsShape) {
 }
 
 // ---- running.md
-// --------------------------------------------------------------------------------------------------------
 
 TEST(Running, HooksCommandsAndBackgroundWork) {
   std::vector<std::string> seen;
@@ -300,7 +296,6 @@ TEST(Middleware, OfTheGuideRuns) {
 }
 
 // ---- testing.md
-// --------------------------------------------------------------------------------------------------------
 
 // sample: test
 TEST(Books, AreRefusedWithoutATitle) {

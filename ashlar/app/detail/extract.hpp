@@ -24,7 +24,6 @@ template <class P>
 concept Extractable = requires { Extractor<P>::kSource; };
 
 // ---- parameters outside of the body
-// ----------------------------------------------------------------------------------
 
 template <FixedString Name, class T>
 struct Extractor<Path<Name, T>> {
@@ -59,7 +58,6 @@ template <class T>
 struct Extractor<Cookie<T>> : ModelExtractor<Cookie<T>, In::cookie, &read_cookies> {};
 
 // ---- bodies
-// ----------------------------------------------------------------------------------------------------------
 
 template <class T>
 struct Extractor<Body<T>> {
@@ -98,7 +96,6 @@ struct Extractor<T> {
 };
 
 // ---- credentials
-// -----------------------------------------------------------------------------------------------------
 
 inline SecurityInfo security_of(std::string_view scheme, bool optional) {
   if (scheme == "Bearer") return {"Bearer", "http", "bearer", {}, optional};
@@ -131,7 +128,6 @@ struct Extractor<std::optional<Credentials<Scheme>>> {
 };
 
 // ---- the request itself, and what belongs to it
-// ----------------------------------------------------------------------
 
 template <class T>
 struct PointerSlot {

@@ -27,7 +27,6 @@ consteval Message route_message(http::Method method, std::string_view pattern) {
 }
 
 // ---- checks
-// ----------------------------------------------------------------------------------------------------------
 
 template <class P>
 consteval Source source_of() {
@@ -169,7 +168,6 @@ consteval bool check_handler() {
 }
 
 // ---- running
-// -----------------------------------------------------------------------------------------------------------
 
 template <class F>
 struct Invoker {
@@ -268,7 +266,6 @@ Route make_route(F handler, RouteOptions options) {
 }
 
 // ---- dependencies of routers
-// ---------------------------------------------------------------------------------------------
 
 // Runs one dependency, with those it needs, before the route; the results stand in for the same dependencies of the
 // handler.

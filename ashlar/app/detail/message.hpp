@@ -27,15 +27,6 @@ consteval std::string_view type_name() {
   return pretty.substr(begin, pretty.rfind(']') - begin);
 }
 
-// "current_user" out of "… [Function = &current_user]".
-template <auto Function>
-consteval std::string_view function_name() {
-  constexpr std::string_view pretty = __PRETTY_FUNCTION__;
-  constexpr auto begin = pretty.find("Function = ") + 11;
-  constexpr auto name = pretty.substr(begin, pretty.rfind(']') - begin);
-  return name.starts_with('&') ? name.substr(1) : name;
-}
-
 }  // namespace ashlar::detail
 
 // static_assert with a message made by a function where the compiler can (P2741, C++26), with a plain one where not.

@@ -22,49 +22,33 @@ struct DependencyOf<Depends<F>> {
 };
 
 // ---- order: every dependency once, after those it needs
-// --------------------------------------------------------------
 
-template <class Next, class... Visiting>
-consteval Message cycle_message(List<Visiting...>) {
-  Message message;
-  message.add("dependency cycle: ");
-  bool inside = false;
-  const auto add = [&]<class D>(D*) {
-    inside = inside || std::is_same_v<D, Next>;
-    if (inside) message.add(function_name<DependencyOf<D>::function>()).add(" -> ");
-  };
-  (add(static_cast<Visiting*>(nullptr)), ...);
-  return message.add(function_name<DependencyOf<Next>::function>());
-}
-
-template <class Visiting, class Done, class Pending>
+// A circle cannot be written: a dependency names those it needs in its own declaration, so one of two that need each
+// other would have to be declared before itself. The compiler then says that it is not declared
+// (tests/misuse/dependency_cycle.cpp).
+template <class Done, class Pending>
 struct Collect {
   using type = Done;
 };
 
-template <class Visiting, class Done, class P, class... Rest>
-struct Collect<Visiting, Done, List<P, Rest...>> {
+template <class Done, class P, class... Rest>
+struct Collect<Done, List<P, Rest...>> {
   static consteval auto step() {
     using D = std::remove_cvref_t<P>;
     if constexpr (!DependencyOf<D>::value) {
       return std::type_identity<Done>{};
     } else if constexpr (kContains<D, Done>) {
       return std::type_identity<Done>{};
-    } else if constexpr (kContains<D, Visiting>) {
-      ASHLAR_REQUIRE((!kContains<D, Visiting>), (cycle_message<D>(Visiting{})),
-                     "these dependencies need each other in a circle");
-      return std::type_identity<Done>{};
     } else {
       using Inner = typename Signature<std::remove_const_t<decltype(DependencyOf<D>::function)>>::Parameters;
-      using Before = typename Collect<typename AppendTo<Visiting, D>::type, Done, Inner>::type;
-      return std::type_identity<typename AppendTo<Before, D>::type>{};
+      return std::type_identity<typename AppendTo<typename Collect<Done, Inner>::type, D>::type>{};
     }
   }
-  using type = typename Collect<Visiting, typename decltype(step())::type, List<Rest...>>::type;
+  using type = typename Collect<typename decltype(step())::type, List<Rest...>>::type;
 };
 
 template <class Parameters>
-using dependencies_t = typename Collect<List<>, List<>, Parameters>::type;
+using dependencies_t = typename Collect<List<>, Parameters>::type;
 
 // ---- values ------------------------------------------------------------------------------------------------------
 
@@ -161,7 +145,6 @@ template <class Parameters>
 using arguments_t = Arguments<std::make_index_sequence<Parameters::size>, Parameters>;
 
 // ---- running
-// ---------------------------------------------------------------------------------------------------------
 
 template <class D>
 using dependency_signature = Signature<std::remove_const_t<decltype(DependencyOf<D>::function)>>;
@@ -222,7 +205,6 @@ auto resolve(Call& call, FrameType& frame, schema::Errors& errors) {
 }
 
 // ---- description
-// -----------------------------------------------------------------------------------------------------
 
 template <class P>
 void describe_one(OperationInfo& info) {
