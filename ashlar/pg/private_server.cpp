@@ -104,6 +104,15 @@ int running_on(const fs::path& data) {
   return pid;
 }
 
+/// A new server reads in postmaster.pid whether processes of a killed one still work on the data, and waits for their
+/// end: the file must stay. Only when its number now belongs to another program would the new server refuse for ever.
+void drop_foreign_pid_file(const fs::path& data) {
+  int pid = 0;
+  std::ifstream(data / "postmaster.pid") >> pid;
+  std::error_code ignored;
+  if (pid > 0 && ::kill(pid, 0) == 0 && running_on(data) == 0) fs::remove(data / "postmaster.pid", ignored);
+}
+
 /// Two programs that start on the same data at the same time take turns: the first makes it, the others attach.
 class StartLock {
  public:
@@ -291,8 +300,7 @@ bool PrivateServer::attach() {
   for (;;) {
     const int pid = running_on(data_);
     if (pid == 0) {
-      std::error_code ignored;
-      fs::remove(data_ / "postmaster.pid", ignored);  // stale after SIGKILL
+      drop_foreign_pid_file(data_);
       return false;
     }
     const auto lines = lines_of(read_file(data_ / "postmaster.pid"));
@@ -500,8 +508,7 @@ void PrivateServer::kill() noexcept {
 void PrivateServer::restart() {
   if (child_) stop();
   while (running_on(data_) != 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  std::error_code ignored;
-  fs::remove(data_ / "postmaster.pid", ignored);
+  drop_foreign_pid_file(data_);
   launch();
   wait_ready();
 }

@@ -276,8 +276,6 @@ class Postgres:
         """SIGINT: cleanly. SIGQUIT: at once. SIGKILL: as a crash does."""
         self.process.send_signal(number)
         self.process.wait(PATIENCE)
-        if number != signal.SIGINT:
-            (self.folder / "postmaster.pid").unlink(missing_ok=True)
 
     def sql(self, text):
         """Runs a statement with psql, and gives what it prints."""
