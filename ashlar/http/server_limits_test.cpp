@@ -115,6 +115,14 @@ TEST(ServerLimits, AnswerASlowBodyWith408) {
   EXPECT_EQ(server.stats().body_timeouts.get(), 3u);
 }
 
+TEST(ServerLimits, AnswerABodyThatStopsHalfWayWith408HoweverFastItBegan) {
+  RunningServer server({.body_timeout = 30ms, .min_body_rate = 1024});
+  TestClient client(server.address());
+  client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n" + std::string(400'000, 'a'));
+  expect_refused(client, 408);
+  EXPECT_EQ(server.stats().body_timeouts.get(), 1u);
+}
+
 TEST(ServerLimits, CloseAConnectionWhoseClientDoesNotRead) {
   RunningServer server({.write_timeout = 50ms, .min_write_rate = 1'000'000'000});
   for (const std::string_view path : {"/large", "/stream-endless"}) {

@@ -32,7 +32,7 @@ struct ServerOptions {
   /// From a request's first byte to the end of its head, and from a connection's start to its first byte: 408, or a
   /// silent close when nothing came.
   async::Nanoseconds header_timeout = std::chrono::seconds{10};
-  /// For the body: this long, plus its size so far divided by min_body_rate: 408.
+  /// For the body: in each stretch of this length at least min_body_rate, or one byte: 408.
   async::Nanoseconds body_timeout = std::chrono::seconds{10};
   std::uint64_t min_body_rate = 1024;  ///< bytes a second
   /// Between two requests of a connection: close.

@@ -54,8 +54,16 @@ std::string Statement::name() const {
 }
 
 std::string Statement::describe() const {
-  return options_.name != nullptr ? fmt::format("query {} ({}:{})", options_.name, file(), line())
-                                  : fmt::format("query at {}:{}", file(), line());
+  if (options_.name != nullptr) return fmt::format("query {} ({}:{})", options_.name, file(), line());
+  // Its first words name it: a query is a literal, so there is no secret in it.
+  constexpr std::size_t kWords = 48;
+  std::string words;
+  for (const char c : sql_.substr(0, kWords + 1)) {
+    const bool space = c == ' ' || c == '\n' || c == '\t';
+    if (!space || (!words.empty() && words.back() != ' ')) words += space ? ' ' : c;
+  }
+  if (sql_.size() > kWords) words += "…";
+  return fmt::format("query \"{}\" ({}:{})", words, file(), line());
 }
 
 namespace detail {

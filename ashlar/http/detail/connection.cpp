@@ -20,11 +20,6 @@ constexpr std::size_t kBodyStep = 64 * 1024;  // memory for a body grows as it c
 constexpr std::size_t kKeptBody = 64 * 1024;
 constexpr std::uint32_t kReadable = EPOLLIN | EPOLLRDHUP;
 
-async::Nanoseconds time_for(std::uint64_t bytes, std::uint64_t rate) noexcept {
-  if (rate == 0) return async::Nanoseconds::zero();
-  return std::chrono::milliseconds(static_cast<std::int64_t>(bytes * 1000 / rate));
-}
-
 }  // namespace
 
 /// The TLS handshake of one connection.
@@ -508,7 +503,15 @@ void Connection::check_time(async::TimePoint now) noexcept {
       linger_ = true;
       return close_gently();
     case Phase::body:
-      if (now < body_since_ + options.body_timeout + time_for(body_received_, options.min_body_rate)) return;
+      // Judged by each window for itself: what came fast before does not buy a silence later.
+      if (now < body_since_ + options.body_timeout) return;
+      if (static_cast<double>(body_received_) >=
+          std::max(1.0, std::chrono::duration<double>(now - body_since_).count() *
+                            static_cast<double>(options.min_body_rate))) {
+        body_since_ = now;
+        body_received_ = 0;
+        return;
+      }
       stats.body_timeouts.add();
       break;
     case Phase::handling:

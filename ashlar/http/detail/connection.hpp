@@ -144,7 +144,7 @@ class Connection final : public async::IoHandler, private async::Completion {
   std::uint64_t requests_ = 0;
   std::uint64_t body_length_ = 0;
   std::uint64_t body_limit_ = 0;
-  std::uint64_t body_received_ = 0;
+  std::uint64_t body_received_ = 0;  // since body_since_
   std::uint64_t stream_left_ = 0;
   std::uint64_t written_ = 0;      // since a client was first waited for
   std::int64_t taken_before_ = 0;  // of that, at write_since_; below zero when more was on its way
