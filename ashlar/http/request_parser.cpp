@@ -10,8 +10,6 @@
 namespace ashlar::http {
 namespace {
 
-using detail::is;
-
 // Walks the head once, front to back. Each step returns false when it has set the result (refused or incomplete).
 class HeadParser {
  public:

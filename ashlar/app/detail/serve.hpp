@@ -4,7 +4,7 @@
 #include <ashlar/app/detail/core.hpp>
 #include <ashlar/app/serve.hpp>
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): CLI11 calls itself so
 class App;
 }
 
