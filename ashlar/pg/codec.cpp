@@ -99,6 +99,7 @@ void CompositeReader::finish() const {
 
 void Codec<std::string>::decode(Oid type, std::string_view bytes, std::string& out) {
   const std::string_view text = detail::text_of(type, bytes);
+  if (text.empty()) return out.clear();  // its data may be null
   // assign() takes three times the instructions: it must expect that the two overlap. The size given to the function is
   // not used: libstdc++ 12 passes the new capacity.
   out.resize_and_overwrite(text.size(), [&](char* to, std::size_t) {
