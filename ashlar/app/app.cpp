@@ -95,7 +95,7 @@ Task<void> App::start() {
 
 Task<void> App::stop() {
   co_await core_->drain_background();
-  for (auto& hook : core_->stop_hooks) co_await hook(*core_, {});
+  co_await core_->end();
   co_await core_->stop_loop(async::Loop::current());
   co_await core_->stop();
 }

@@ -471,6 +471,29 @@ TEST(App, TakesOverTheCallersDeadline) {
   EXPECT_EQ(client.get("/left").header("X-Request-Timeout-Ms", "soon").send().body, "later");
 }
 
+TEST(App, RunsTheHooksAndChecksOfMountedOnesAndKeepsTheirLimits) {
+  std::vector<std::string> life;
+  App v1;
+  v1.on_start([&] { life.emplace_back("start"); });
+  v1.on_stop([&] { life.emplace_back("stop"); });
+  v1.check([&]() -> Task<std::vector<std::string>> {
+    life.emplace_back("check");
+    co_return std::vector<std::string>{};
+  });
+  v1.post<"/big">([](Body<std::string> text) { return text; }, {.max_body = 7});
+  App app;
+  app.mount("/v1", v1);
+  {
+    Client client{app};
+    http::Request head;
+    head.clear();
+    head.method = http::Method::post;
+    head.path = "/v1/big";
+    EXPECT_EQ(app.handler().body_limit(head, 100), 7U);
+  }
+  EXPECT_EQ(life, (std::vector<std::string>{"check", "start", "stop"}));
+}
+
 TEST(App, ServesItsDocumentAndItsPages) {
   App app{{.title = "Tea"}};
   app.get<"/items/{name}">([](Path<"name"> name) { return Item{name, 3}; });

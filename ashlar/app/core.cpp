@@ -148,11 +148,11 @@ bool host_is(std::string_view authority, std::string_view host) noexcept {
 
 }  // namespace
 
-Core* Core::delegate(http::Exchange& exchange) {
+// Whose request this is, if not ours; `path` becomes what it is to that application.
+Core* Core::delegate(std::string_view authority, std::string_view& path) const {
   for (const Mounted& one : hosts) {
-    if (host_is(exchange.request.authority, one.prefix)) return &one.app->core();
+    if (host_is(authority, one.prefix)) return &one.app->core();
   }
-  std::string_view& path = exchange.request.path;
   for (const Mounted& one : mounts) {
     if (!path.starts_with(one.prefix)) continue;
     const auto rest = path.substr(one.prefix.size());
@@ -165,7 +165,8 @@ Core* Core::delegate(http::Exchange& exchange) {
 
 void Core::handle(http::Exchange& exchange) noexcept {
   if (!mounts.empty() || !hosts.empty()) [[unlikely]] {
-    if (Core* other = delegate(exchange); other != nullptr) return other->handle(exchange);
+    Core* const other = delegate(exchange.request.authority, exchange.request.path);
+    if (other != nullptr) return other->handle(exchange);
   }
   const async::ContextGuard guard{&exchange.context};
   async::Loop* const loop = async::Loop::current_or_null();
@@ -263,8 +264,12 @@ bool Core::redirect_slash(Call& call, std::string_view path) const {
 }
 
 std::uint64_t Core::body_limit(const http::Request& head, std::uint64_t standard) noexcept {
+  // A mounted application may have others mounted in it.
+  const Core* core = this;
+  std::string_view path = head.path;
+  while (const Core* const inner = core->delegate(head.authority, path)) core = inner;
   std::array<std::string_view, kMaxPathParameters> values;
-  const auto match = tree.find(head.method, head.path, values);
+  const auto match = core->tree.find(head.method, path, values);
   return match.route != nullptr && match.route->options.max_body ? *match.route->options.max_body : standard;
 }
 

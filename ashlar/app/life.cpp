@@ -9,22 +9,31 @@
 
 namespace ashlar::detail {
 
-std::vector<async::Component*> Core::all_components() {
-  std::vector<async::Component*> all = components;
+std::vector<Core*> Core::all_cores() {
+  std::vector<Core*> all{this};
   for (const auto* list : {&mounts, &hosts}) {
     for (const auto& mounted : *list) {
-      for (auto* component : mounted.app->core().all_components()) {
-        if (std::ranges::find(all, component) == all.end()) all.push_back(component);
+      for (Core* core : mounted.app->core().all_cores()) {
+        if (std::ranges::find(all, core) == all.end()) all.push_back(core);
       }
     }
   }
   return all;
 }
 
+std::vector<async::Component*> Core::all_components() {
+  std::vector<async::Component*> all;
+  for (const Core* core : all_cores()) {
+    for (auto* component : core->components) {
+      if (std::ranges::find(all, component) == all.end()) all.push_back(component);
+    }
+  }
+  return all;
+}
+
 void Core::make_all() {
-  for (Provider* provider : making_order) make(*provider);
-  for (const auto* list : {&mounts, &hosts}) {
-    for (const auto& mounted : *list) mounted.app->core().make_all();
+  for (Core* core : all_cores()) {
+    for (Provider* provider : core->making_order) core->make(*provider);
   }
 }
 
@@ -41,11 +50,21 @@ Task<void> Core::start_loop(async::Loop& loop) {
 
 Task<void> Core::begin() {
   std::vector<std::string> problems;
-  for (auto& check : checks) {
-    for (auto& problem : co_await check()) problems.push_back(std::move(problem));
+  for (Core* core : all_cores()) {
+    for (auto& check : core->checks) {
+      for (auto& problem : co_await check()) problems.push_back(std::move(problem));
+    }
   }
   if (!problems.empty()) throw Invalid(fmt::format("{}", fmt::join(problems, "\n")));
-  for (auto& hook : start_hooks) co_await hook(*this, {});
+  for (Core* core : all_cores()) {
+    for (auto& hook : core->start_hooks) co_await hook(*core, {});
+  }
+}
+
+Task<void> Core::end() {
+  for (Core* core : all_cores()) {
+    for (auto& hook : core->stop_hooks) co_await hook(*core, {});
+  }
 }
 
 Task<void> Core::stop_loop(async::Loop& loop) {
@@ -73,10 +92,12 @@ Task<void> Core::stop() {
 }
 
 Task<void> Core::drain_background() {
-  while (background_running.load() > 0) {
-    background_idle.reset();
-    if (background_running.load() == 0) break;
-    co_await background_idle.wait();
+  for (Core* core : all_cores()) {
+    while (core->background_running.load() > 0) {
+      core->background_idle.reset();
+      if (core->background_running.load() == 0) break;
+      co_await core->background_idle.wait();
+    }
   }
 }
 
@@ -85,8 +106,10 @@ Task<std::vector<std::string>> Core::run_checks() {
   for (auto* component : all_components()) {
     for (auto& problem : co_await component->check()) problems.push_back(std::move(problem));
   }
-  for (auto& check : checks) {
-    for (auto& problem : co_await check()) problems.push_back(std::move(problem));
+  for (Core* core : all_cores()) {
+    for (auto& check : core->checks) {
+      for (auto& problem : co_await check()) problems.push_back(std::move(problem));
+    }
   }
   co_return problems;
 }

@@ -223,7 +223,7 @@ class Serving {
     watchdog_.reset();
     loop_metrics_ = {};
     if (serving_ > 0) {
-      for (auto& hook : core_.stop_hooks) co_await hook(core_, {});
+      co_await core_.end();
     }
     if (started_loops_) co_await on_every_loop(&Core::stop_loop);
     co_await core_.stop();

@@ -84,6 +84,10 @@ class Core final : public http::Handler {
   Task<void> stop();
   /// Until the background work of all loops has ended.
   Task<void> drain_background();
+  /// This application and those mounted in it, each once.
+  std::vector<Core*> all_cores();
+  /// The program's stop hooks; after the last request.
+  Task<void> end();
   /// The components of this application and the mounted ones, in order.
   std::vector<async::Component*> all_components();
   Task<std::vector<std::string>> run_checks();
@@ -120,7 +124,7 @@ class Core final : public http::Handler {
  private:
   bool find_route(Call& call);
   bool redirect_slash(Call& call, std::string_view path) const;
-  Core* delegate(http::Exchange& exchange);
+  Core* delegate(std::string_view authority, std::string_view& path) const;
   void add_builtin_routes();
   void order_resources();
   void make(Provider& provider);
