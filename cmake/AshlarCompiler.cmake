@@ -13,6 +13,7 @@ endif()
 
 set(ASHLAR_SANITIZE "" CACHE STRING "Sanitizers for -fsanitize=, for example address,undefined")
 option(ASHLAR_COVERAGE "Instrument for llvm-cov" OFF)
+option(ASHLAR_FUZZ "Instrument for libFuzzer, and link the *_fuzz programs with it" OFF)
 
 add_library(ashlar_options INTERFACE)
 target_compile_options(ashlar_options INTERFACE
@@ -21,6 +22,9 @@ target_compile_options(ashlar_options INTERFACE
 if(ASHLAR_SANITIZE)
   add_compile_options(-fsanitize=${ASHLAR_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${ASHLAR_SANITIZE})
+endif()
+if(ASHLAR_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 if(ASHLAR_COVERAGE)
   add_compile_options(-fprofile-instr-generate -fcoverage-mapping)

@@ -16,7 +16,8 @@ endforeach()
 
 install(TARGETS ${targets} EXPORT ashlarTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/ashlar" DESTINATION include
-        FILES_MATCHING PATTERN "*.hpp" PATTERN "*_test.hpp" EXCLUDE PATTERN "test_*.hpp" EXCLUDE PATTERN "*_benchmark.hpp" EXCLUDE)
+        FILES_MATCHING PATTERN "*.hpp" PATTERN "*_test.hpp" EXCLUDE PATTERN "test_*.hpp" EXCLUDE PATTERN "*_benchmark.hpp" EXCLUDE
+        PATTERN "*_fuzz.hpp" EXCLUDE)
 
 set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/ashlar")
 install(EXPORT ashlarTargets NAMESPACE ashlar:: DESTINATION ${package_dir})

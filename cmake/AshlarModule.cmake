@@ -2,8 +2,8 @@
 #               [TEST_USES module...] [TEST_LINKS library...] [TEST_SHARDS count])
 #
 # Makes the library ashlar::NAME from every *.cpp of the current folder and its detail/, and NAME_test from every
-# *_test.cpp beside them, and with ASHLAR_BUILD_BENCHMARKS one program from each *_benchmark.cpp. USES names the modules
-# below that it may include; tests may use TEST_USES too.
+# *_test.cpp beside them, one program from each *_fuzz.cpp, and with ASHLAR_BUILD_BENCHMARKS one from each *_benchmark.cpp.
+# USES names the modules below that it may include; tests may use TEST_USES too.
 include(GoogleTest)
 
 # ashlar_add_tests(PROGRAM PREFIX [SHARDS count]): ctest entries of a GoogleTest program. One an entry, each in a process of
@@ -24,13 +24,38 @@ function(ashlar_add_tests program prefix)
   endforeach()
 endfunction()
 
+# ashlar_add_fuzzer(SOURCE MODULE): the program NAME_fuzz from NAME_fuzz.cpp, with seeds in fuzz_corpus/NAME/ and, where there
+# is one, a dictionary in fuzz_corpus/NAME.dict. With ASHLAR_FUZZ libFuzzer drives it (./x fuzz); else tests/fuzz/standalone.cpp
+# does, and a short run over the seeds is a test.
+function(ashlar_add_fuzzer source module)
+  cmake_path(GET source STEM program)
+  string(REGEX REPLACE "_fuzz$" "" target ${program})
+  add_executable(${program} ${source})
+  target_link_libraries(${program} PRIVATE ashlar_options ashlar::${module})
+  if(ASHLAR_FUZZ)
+    set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/fuzz")
+    target_link_options(${program} PRIVATE -fsanitize=fuzzer)
+    return()
+  endif()
+  if(NOT TARGET ashlar_fuzz_standalone)
+    add_library(ashlar_fuzz_standalone OBJECT "${PROJECT_SOURCE_DIR}/tests/fuzz/standalone.cpp")
+    target_compile_options(ashlar_fuzz_standalone PRIVATE ${ASHLAR_LANGUAGE})
+    target_link_libraries(ashlar_fuzz_standalone PRIVATE ashlar_options)
+  endif()
+  target_link_libraries(${program} PRIVATE ashlar_fuzz_standalone)
+  add_test(NAME ${module}/${program} COMMAND ${program} "${CMAKE_CURRENT_SOURCE_DIR}/fuzz_corpus/${target}")
+  set_tests_properties(${module}/${program} PROPERTIES TIMEOUT 120)
+endfunction()
+
 function(ashlar_module name)
   cmake_parse_arguments(arg "" "TEST_SHARDS" "USES;LINKS;LINKS_PRIVATE;TEST_USES;TEST_LINKS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS *.cpp detail/*.cpp)
   set(tests ${sources})
+  set(fuzzers ${sources})
   set(benchmarks ${sources})
   list(FILTER sources EXCLUDE REGEX "_(test|benchmark|fuzz)\\.cpp$")
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+  list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cpp$")
   list(FILTER benchmarks INCLUDE REGEX "_benchmark\\.cpp$")
 
   if(sources)
@@ -59,6 +84,12 @@ function(ashlar_module name)
       target_link_libraries(${name}_test PRIVATE ashlar::${use})
     endforeach()
     ashlar_add_tests(${name}_test ${name} SHARDS ${arg_TEST_SHARDS})
+  endif()
+
+  if(ASHLAR_BUILD_TESTS)
+    foreach(fuzzer ${fuzzers})
+      ashlar_add_fuzzer(${fuzzer} ${name})
+    endforeach()
   endif()
 
   if(ASHLAR_BUILD_BENCHMARKS)
