@@ -489,7 +489,7 @@ TEST(App, RunsTheHooksAndChecksOfMountedOnesAndKeepsTheirLimits) {
     head.clear();
     head.method = http::Method::post;
     head.path = "/v1/big";
-    EXPECT_EQ(app.handler().body_limit(head, 100), 7U);
+    EXPECT_EQ(app.handler().plan_body(head, 100).limit, 7U);
   }
   EXPECT_EQ(life, (std::vector<std::string>{"check", "start", "stop"}));
 }

@@ -263,14 +263,14 @@ bool Core::redirect_slash(Call& call, std::string_view path) const {
   return true;
 }
 
-std::uint64_t Core::body_limit(const http::Request& head, std::uint64_t standard) noexcept {
+http::BodyPlan Core::plan_body(const http::Request& head, std::uint64_t standard) noexcept {
   // A mounted application may have others mounted in it.
   const Core* core = this;
   std::string_view path = head.path;
   while (const Core* const inner = core->delegate(head.authority, path)) core = inner;
   std::array<std::string_view, kMaxPathParameters> values;
   const auto match = core->tree.find(head.method, path, values);
-  return match.route != nullptr && match.route->options.max_body ? *match.route->options.max_body : standard;
+  return {.limit = match.route != nullptr ? match.route->options.max_body.value_or(standard) : standard};
 }
 
 void Core::record(const Call& call) noexcept {

@@ -13,6 +13,8 @@ int status_of(ErrorKind kind) noexcept {
   switch (kind) {
     case ErrorKind::invalid:
       return 422;
+    case ErrorKind::malformed:
+      return 400;
     case ErrorKind::unauthenticated:
       return 401;
     case ErrorKind::forbidden:
@@ -27,6 +29,8 @@ int status_of(ErrorKind kind) noexcept {
       return 413;
     case ErrorKind::rate_limited:
       return 429;
+    case ErrorKind::request_timeout:
+      return 408;
     case ErrorKind::deadline_exceeded:
       return 504;
     case ErrorKind::cancelled:

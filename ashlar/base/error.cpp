@@ -8,6 +8,8 @@ std::string_view to_string(ErrorKind kind) noexcept {
   switch (kind) {
     case ErrorKind::invalid:
       return "invalid";
+    case ErrorKind::malformed:
+      return "malformed";
     case ErrorKind::unauthenticated:
       return "unauthenticated";
     case ErrorKind::forbidden:
@@ -22,6 +24,8 @@ std::string_view to_string(ErrorKind kind) noexcept {
       return "too_large";
     case ErrorKind::rate_limited:
       return "rate_limited";
+    case ErrorKind::request_timeout:
+      return "request_timeout";
     case ErrorKind::cancelled:
       return "cancelled";
     case ErrorKind::deadline_exceeded:
@@ -41,6 +45,7 @@ Error::~Error() = default;
 const char* Error::what() const noexcept { return message_.c_str(); }
 
 Invalid::Invalid(std::string message) : Error(ErrorKind::invalid, std::move(message)) {}
+Malformed::Malformed(std::string message) : Error(ErrorKind::malformed, std::move(message)) {}
 Unauthenticated::Unauthenticated(std::string message) : Error(ErrorKind::unauthenticated, std::move(message)) {}
 Forbidden::Forbidden(std::string message) : Error(ErrorKind::forbidden, std::move(message)) {}
 NotFound::NotFound(std::string message) : Error(ErrorKind::not_found, std::move(message)) {}
@@ -48,6 +53,7 @@ Conflict::Conflict(std::string message) : Error(ErrorKind::conflict, std::move(m
 PreconditionFailed::PreconditionFailed(std::string message)
     : Error(ErrorKind::precondition_failed, std::move(message)) {}
 TooLarge::TooLarge(std::string message) : Error(ErrorKind::too_large, std::move(message)) {}
+RequestTimeout::RequestTimeout(std::string message) : Error(ErrorKind::request_timeout, std::move(message)) {}
 Cancelled::Cancelled(std::string message) : Error(ErrorKind::cancelled, std::move(message)) {}
 DeadlineExceeded::DeadlineExceeded(std::string message) : Error(ErrorKind::deadline_exceeded, std::move(message)) {}
 Unsupported::Unsupported(std::string message) : Error(ErrorKind::unsupported, std::move(message)) {}

@@ -12,6 +12,7 @@ namespace ashlar {
 
 enum class ErrorKind : std::uint8_t {
   invalid,
+  malformed,
   unauthenticated,
   forbidden,
   not_found,
@@ -19,6 +20,7 @@ enum class ErrorKind : std::uint8_t {
   precondition_failed,
   too_large,
   rate_limited,
+  request_timeout,
   cancelled,
   deadline_exceeded,
   unavailable,
@@ -54,6 +56,12 @@ class Invalid : public Error {
   explicit Invalid(std::string message);
 };
 
+/// What came breaks the rules of its protocol.
+class Malformed : public Error {
+ public:
+  explicit Malformed(std::string message);
+};
+
 class Unauthenticated : public Error {
  public:
   explicit Unauthenticated(std::string message);
@@ -82,6 +90,12 @@ class PreconditionFailed : public Error {
 class TooLarge : public Error {
  public:
   explicit TooLarge(std::string message);
+};
+
+/// The client was too slow in sending its request.
+class RequestTimeout : public Error {
+ public:
+  explicit RequestTimeout(std::string message);
 };
 
 class Cancelled : public Error {

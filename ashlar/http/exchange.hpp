@@ -5,6 +5,7 @@
 
 #include <ashlar/async/context.hpp>
 #include <ashlar/http/request.hpp>
+#include <ashlar/http/request_body.hpp>
 #include <ashlar/http/response.hpp>
 #include <ashlar/http/scratch.hpp>
 
@@ -15,6 +16,8 @@ namespace ashlar::http {
 class Exchange {
  public:
   Request request;
+  /// Set when the handler asked for it (BodyPlan::stream): request.body is empty, read it here.
+  RequestBody* body = nullptr;
   Response response;
   /// Deadline, cancel scope (&scope), trace. Run the handler's tasks under it; it outlives them when they end before
   /// finish(), or in the response's stream.
@@ -40,17 +43,23 @@ class Exchange {
   virtual void on_finish() noexcept = 0;
 };
 
+/// What a handler wants done with the body of a request.
+struct BodyPlan {
+  std::uint64_t limit;  ///< bytes; a larger one is answered with 413
+  bool stream = false;  ///< handle() is called with the head alone, and reads Exchange::body
+};
+
 /// What answers requests. One object serves all loops at the same time: its state must be immutable or per loop.
 class Handler {
  public:
   /// Fills in exchange.response and calls exchange.finish(), at once or later on the same loop.
   virtual void handle(Exchange& exchange) noexcept = 0;
 
-  /// The largest body, in bytes, to take for a request of which only the head is there (no body, nothing else set);
-  /// a larger one is answered with 413. `standard` is ServerOptions::max_body.
-  virtual std::uint64_t body_limit(const Request& head, std::uint64_t standard) noexcept {
+  /// Asked when the head of a request with a body is there (no body, nothing else set). `standard` is
+  /// ServerOptions::max_body.
+  virtual BodyPlan plan_body(const Request& head, std::uint64_t standard) noexcept {
     static_cast<void>(head);
-    return standard;
+    return {.limit = standard};
   }
 
  protected:

@@ -31,6 +31,31 @@ Task<void> TestHandler::wait_at_gate(Exchange& exchange) {
   exchange.response.body += exchange.request.query;
 }
 
+Task<void> TestHandler::read_body(Exchange& exchange) {
+  if (exchange.request.path == "/read-gate") {
+    waiting.set();
+    co_await gate_.wait();
+  }
+  std::uint64_t size = 0;
+  std::uint64_t sum = 0;
+  try {
+    while (true) {
+      const std::string_view piece = co_await exchange.body->next();
+      if (piece.empty()) break;
+      size += piece.size();
+      for (const char c : piece) sum += static_cast<unsigned char>(c);
+    }
+    exchange.response.body = std::to_string(size) + " " + std::to_string(sum);
+  } catch (const Cancelled&) {
+    throw;
+  } catch (const Error& error) {
+    exchange.response.status = error.kind() == ErrorKind::too_large         ? 413
+                               : error.kind() == ErrorKind::request_timeout ? 408
+                               : error.kind() == ErrorKind::malformed       ? 400
+                                                                            : 500;
+  }
+}
+
 Generator<std::string> TestHandler::pieces(int count, std::size_t size) {
   struct Ended {
     async::Event& event;
@@ -65,6 +90,9 @@ void TestHandler::handle(Exchange& exchange) noexcept {
   response.content_type = "text/plain";
   if (request.path == "/gate") {
     return async::launch(wait_at_gate(exchange), *new Running(*this, exchange));
+  }
+  if (exchange.body != nullptr && request.path != "/read-not") {
+    return async::launch(read_body(exchange), *new Running(*this, exchange));
   }
   if (request.path == "/hold") {
     held_.push_back(&exchange);

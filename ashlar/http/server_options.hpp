@@ -27,7 +27,7 @@ struct ServerOptions {
 
   HeadLimits head;  ///< 431, 414
   std::uint64_t max_body =
-      1024 * 1024;  ///< bytes; 413. A handler may set another limit for a request: Handler::body_limit
+      1024 * 1024;  ///< bytes; 413. A handler may set another limit for a request: Handler::plan_body
 
   /// From a request's first byte to the end of its head, and from a connection's start to its first byte: 408, or a
   /// silent close when nothing came.

@@ -27,13 +27,17 @@ namespace ashlar::http::test {
 
 using namespace std::chrono_literals;
 
-/// Answers by path. "/gate" waits until open_gate() or until it is cancelled; "/hold" until somebody asks for
+/// Answers by path. "/read" tells the size and sum of a body read piece by piece, "/read-small" of at most 8 bytes;
+/// "/read-gate" begins after open_gate(); "/read-not" does not; "/gate" waits until open_gate() or until it is cancelled; "/hold" until somebody asks for
 /// "/finish".
 class TestHandler final : public Handler {
  public:
   void handle(Exchange& exchange) noexcept override;
-  std::uint64_t body_limit(const Request& head, std::uint64_t standard) noexcept override {
-    return head.path == "/upload" ? 64 * 1024 * 1024 : standard;
+  BodyPlan plan_body(const Request& head, std::uint64_t standard) noexcept override {
+    constexpr std::uint64_t kLarge = 64 * 1024 * 1024;
+    if (head.path == "/read-small") return {.limit = 8, .stream = true};
+    if (head.path.starts_with("/read")) return {.limit = kLarge, .stream = true};
+    return {.limit = head.path == "/upload" ? kLarge : standard};
   }
   void open_gate() noexcept { gate_.set(); }
 
@@ -46,6 +50,7 @@ class TestHandler final : public Handler {
  private:
   class Running;
   Task<void> wait_at_gate(Exchange& exchange);
+  Task<void> read_body(Exchange& exchange);
   Generator<std::string> pieces(int count, std::size_t size);
   Generator<std::string> failing();
   Generator<std::string> gated();

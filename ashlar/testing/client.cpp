@@ -1,12 +1,14 @@
 #include <ashlar/testing/client.hpp>
 
 #include <algorithm>
+#include <utility>
 
 #include <ashlar/async/combinators.hpp>
 #include <ashlar/async/sync.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/base/text.hpp>
 #include <ashlar/http/exchange.hpp>
+#include <ashlar/http/server_options.hpp>
 
 namespace ashlar::testing {
 
@@ -31,6 +33,21 @@ Answer Request::send() { return client_.run(client_.exchange(std::move(*this)));
 
 // What the server's connection is to a real request.
 struct Client::Sending final : http::Exchange {
+  // A body that has arrived in one piece.
+  struct Whole final : http::RequestBody {
+    std::string_view rest;
+    std::uint64_t limit = 0;
+    Task<std::string_view> next() override {
+      if (rest.size() > limit) throw TooLarge("The body is larger than this server allows.");
+      co_return std::exchange(rest, {});
+    }
+    void hold(std::string_view bytes, std::uint64_t most) {
+      rest = bytes;
+      limit = most;
+      length_ = bytes.size();
+    }
+  };
+  Whole whole;
   async::Event done;
 
  private:
@@ -84,9 +101,17 @@ Task<Answer> Client::exchange(Request sent) {
   request.path = request.target.substr(0, question);
   request.query = request.target.substr(std::min(question + 1, sent.target_.size()));
   request.authority = "testserver";
-  request.body = sent.body_;
   for (const auto& [name, value] : sent.headers_) {
     if (!request.add_header(name, value)) throw Invalid("a request has too many headers");
+  }
+  if (!sent.body_.empty()) {
+    const http::BodyPlan plan = app_.handler().plan_body(request, http::ServerOptions{}.max_body);
+    if (plan.stream) {
+      sending.whole.hold(sent.body_, plan.limit);
+      sending.body = &sending.whole;
+    } else {
+      request.body = sent.body_;
+    }
   }
   sending.context.scope = &sending.scope;
   sending.context.overrides = overrides_.empty() ? nullptr : &overrides_.back()->shared;

@@ -70,7 +70,7 @@ class Core final : public http::Handler {
 
   // ---- serving ---------------------------------------------------------------------------------------------------
   void handle(http::Exchange& exchange) noexcept override;
-  std::uint64_t body_limit(const http::Request& head, std::uint64_t standard) noexcept override;
+  http::BodyPlan plan_body(const http::Request& head, std::uint64_t standard) noexcept override;
 
   // ---- life ------------------------------------------------------------------------------------------------------
   /// Routes, resources and metrics; throws Invalid with every contradiction found. Once.

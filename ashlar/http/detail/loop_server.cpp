@@ -13,6 +13,9 @@
 #include <cstdlib>
 #include <utility>
 
+#include <ashlar/http/detail/http1_connection.hpp>
+#include <ashlar/http/detail/tls_accept.hpp>
+
 namespace ashlar::http::detail {
 namespace {
 
@@ -213,21 +216,41 @@ void LoopServer::adopt(net::Fd fd, const net::Address& peer) noexcept {
     stats_.refused_peer_connections.add();
     return shed(std::move(fd));
   }
-  auto* const connection = new Connection(*this, net::Transport(std::move(fd)), peer);
-  if (!connection->open()) {
-    stats_.accept_failures.add();
-    if (limited(peer)) peers_.leave(peer);
-    delete connection;
-    return;
+  std::unique_ptr<Connection> made;
+  if (options_.tls != nullptr && !peer.is_unix()) {
+    made = std::make_unique<TlsAccept>(*this, net::Transport(std::move(fd)), peer);
+  } else {
+    made = std::make_unique<Http1Connection>(*this, net::Transport(std::move(fd)), peer);
   }
-  connection->next_ = connections_;
-  if (connections_ != nullptr) connections_->previous_ = connection;
-  connections_ = connection;
+  Connection& connection = *made.release();
+  connection.next_ = connections_;
+  if (connections_ != nullptr) connections_->previous_ = &connection;
+  connections_ = &connection;
   ++live_;
-  stats_.accepted.add();
   stats_.connections.add();
   if (!async::Timer::armed()) arm();
-  connection->begin_handshake();
+  if (open(connection, loop_.now() + options_.header_timeout)) {
+    stats_.accepted.add();
+  } else {
+    stats_.accept_failures.add();
+  }
+}
+
+bool LoopServer::open(Connection& connection, async::TimePoint deadline) noexcept {
+  if (connection.open(deadline)) return true;
+  connection.close_now();
+  return false;
+}
+
+Connection& LoopServer::replace(Connection& old, std::unique_ptr<Connection> fresh) noexcept {
+  if (cork_owner_ == &old && !cork_.empty()) old.flush();
+  Connection& connection = *fresh.release();
+  connection.next_ = connections_;
+  if (connections_ != nullptr) connections_->previous_ = &connection;
+  connections_ = &connection;
+  ++live_;
+  retire(old);
+  return connection;
 }
 
 void LoopServer::shed(net::Fd fd) noexcept {
@@ -288,15 +311,16 @@ void LoopServer::on_timer() noexcept {
   if (connections_ != nullptr || (draining_ && !grace_over_)) arm();
 }
 
+void LoopServer::for_each(void (Connection::*what)() noexcept) noexcept {
+  for (Connection* connection = connections_; connection != nullptr;) {
+    Connection* const next = connection->next_;
+    (connection->*what)();
+    connection = next;
+  }
+}
+
 void LoopServer::advance_drain() noexcept {
   const async::TimePoint now = loop_.now();
-  const auto each = [this](void (Connection::*what)() noexcept) {
-    for (Connection* connection = connections_; connection != nullptr;) {
-      Connection* const next = connection->next_;
-      (connection->*what)();
-      connection = next;
-    }
-  };
   // Listeners stay until the handshakes that were under way are done, even when there is no connection left.
   const auto handshakes = std::min<async::Nanoseconds>(options_.drain_grace, milliseconds(100));
   const bool listening = !listeners_.empty();
@@ -309,11 +333,11 @@ void LoopServer::advance_drain() noexcept {
   }
   if (!grace_over_ && now >= drain_began_ + options_.drain_grace) {
     grace_over_ = true;
-    each(&Connection::close_if_idle);
+    for_each(&Connection::close_if_idle);
   }
   if (!gave_up_ && now >= drain_began_ + options_.drain_timeout) {
     gave_up_ = true;
-    each(&Connection::give_up);
+    for_each(&Connection::give_up);
   }
   if (live_ == 0 && listeners_.empty()) empty_.set();
 }
@@ -323,6 +347,7 @@ Task<void> LoopServer::drain() {
     draining_ = true;
     drain_began_ = loop_.now();
     for (const auto& listener : listeners_) listener->begin_drain();
+    for_each(&Connection::begin_drain);
     arm();
   }
   co_await empty_.wait();

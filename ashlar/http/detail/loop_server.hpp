@@ -63,6 +63,11 @@ class LoopServer final : private async::Timer, private async::TickHook {
   [[nodiscard]] char* take_block();
   void give_block(char* block, std::uint32_t capacity) noexcept;
 
+  /// Puts a connection that speaks another protocol in the place of one, whose transport it has taken over; the old one
+  /// is retired. Open the new one afterwards.
+  Connection& replace(Connection& old, std::unique_ptr<Connection> fresh) noexcept;
+  /// Opens a connection that is in the list; closes it when it cannot be.
+  bool open(Connection& connection, async::TimePoint deadline) noexcept;
   /// The descriptor is closed.
   void on_closed(Connection& connection) noexcept;
   /// Nothing refers to it any more: destroyed at the end of the tick.
@@ -92,6 +97,7 @@ class LoopServer final : private async::Timer, private async::TickHook {
   void shed(net::Fd fd) noexcept;
   void out_of_descriptors(int listener) noexcept;
   void advance_drain() noexcept;
+  void for_each(void (Connection::*what)() noexcept) noexcept;
   void arm() noexcept;
 
   const ServerOptions& options_;

@@ -1,11 +1,11 @@
-// What a connection sends: answers, streams, and what the socket did not take at once.
+// What a connection of HTTP/1.1 sends: answers, streams, and what the socket did not take at once.
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <utility>
 
 #include <ashlar/base/error.hpp>
-#include <ashlar/http/detail/connection.hpp>
+#include <ashlar/http/detail/http1_connection.hpp>
 #include <ashlar/http/detail/loop_server.hpp>
 
 namespace ashlar::http::detail {
@@ -19,7 +19,7 @@ constexpr std::size_t kFlushAt = 64 * 1024;     // corked bytes of a long pipeli
 /// Where a stream waits until the client has taken enough.
 class StreamWait final : public async::Waiter {
  public:
-  explicit StreamWait(Connection& connection) noexcept : connection_(connection) {}
+  explicit StreamWait(Http1Connection& connection) noexcept : connection_(connection) {}
   bool await_ready() noexcept {
     if (!cancelled_already()) return !connection_.over_high_water();
     mark_cancelled();
@@ -41,10 +41,10 @@ class StreamWait final : public async::Waiter {
     mark_cancelled();
     go_on();
   }
-  Connection& connection_;
+  Http1Connection& connection_;
 };
 
-void Connection::respond() {
+void Http1Connection::respond() {
   server_.stats().requests_running.subtract();
   phase_ = Phase::head;
   pause_reading_ = false;
@@ -57,6 +57,8 @@ void Connection::respond() {
     server_.stats().request_limits.add();
     close = linger_ = true;
   }
+  if (body_open_) [[unlikely]]  // what is left of it cannot be told apart from a next request
+    close = linger_ = true;
   // In a drain the last request that has arrived is the one to say it with.
   if (server_.draining() && !close && !more_input_waits()) [[unlikely]]
     close = linger_ = true;
@@ -84,7 +86,7 @@ void Connection::respond() {
   if (exchange_ != nullptr) end_exchange();
 }
 
-void Connection::begin_stream(bool close) {
+void Http1Connection::begin_stream(bool close) {
   const Request& request = exchange_->request;
   Response& response = exchange_->response;
   const bool no_content = response.status == 204 || response.status == 205 || response.status == 304;
@@ -113,7 +115,7 @@ void Connection::begin_stream(bool close) {
   async::launch(pump(response.take_stream()), *this);
 }
 
-Task<void> Connection::pump(Generator<std::string> generator) {
+Task<void> Http1Connection::pump(Generator<std::string> generator) {
   while (std::optional<std::string> piece = co_await generator.next()) {
     if (phase_ == Phase::closed) co_return;
     if (!piece->empty()) send_piece(std::move(*piece));
@@ -121,7 +123,7 @@ Task<void> Connection::pump(Generator<std::string> generator) {
   }
 }
 
-void Connection::send_piece(std::string&& piece) {
+void Http1Connection::send_piece(std::string&& piece) {
   if (stream_framing_ == Framing::length) {
     if (piece.size() > stream_left_) throw Internal("a streamed body is longer than its announced length");
     stream_left_ -= piece.size();
@@ -141,7 +143,7 @@ void Connection::send_piece(std::string&& piece) {
   send(piece, &piece);
 }
 
-void Connection::on_complete(std::exception_ptr error) noexcept {
+void Http1Connection::on_complete(std::exception_ptr error) noexcept {
   const async::ContextGuard guard(nullptr);
   server_.stats().streams.subtract();
   if (phase_ == Phase::closed) {
@@ -164,7 +166,7 @@ void Connection::on_complete(std::exception_ptr error) noexcept {
   read_decrypted();
 }
 
-void Connection::send(std::string_view body, std::string* owner) noexcept {
+void Http1Connection::send(std::string_view body, std::string* owner) noexcept {
   Cork& cork = this->cork();
   if (phase_ == Phase::closed) return cork.clear();
   if (cork.empty() && body.empty()) return;
@@ -199,7 +201,7 @@ void Connection::send(std::string_view body, std::string* owner) noexcept {
   if (!running_) update_interest();
 }
 
-void Connection::on_writable() noexcept {
+void Http1Connection::on_writable() noexcept {
   iovec parts[OutputQueue::kMostParts];
   while (!unsent_.empty()) {
     const net::Io io = transport_.write(unsent_.front(parts));
@@ -214,6 +216,6 @@ void Connection::on_writable() noexcept {
   run();
 }
 
-bool Connection::over_high_water() const noexcept { return unsent_.bytes() > server_.options().output_high_water; }
+bool Http1Connection::over_high_water() const noexcept { return unsent_.bytes() > server_.options().output_high_water; }
 
 }  // namespace ashlar::http::detail

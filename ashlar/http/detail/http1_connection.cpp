@@ -1,5 +1,5 @@
-// How a connection reads requests, hands them over, keeps the time limits and ends.
-#include <ashlar/http/detail/connection.hpp>
+// How a connection of HTTP/1.1 reads requests, hands them over, keeps the time limits and ends.
+#include <ashlar/http/detail/http1_connection.hpp>
 
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
@@ -10,36 +10,20 @@
 #include <utility>
 
 #include <ashlar/base/error.hpp>
+#include <ashlar/http/detail/http1_body.hpp>
 #include <ashlar/http/detail/loop_server.hpp>
 
 namespace ashlar::http::detail {
 namespace {
 
 constexpr std::uint32_t kLeastRoom = 1024;    // to read into
-constexpr std::size_t kBodyStep = 64 * 1024;  // memory for a body grows as it comes, not as it is announced
 constexpr std::size_t kKeptBody = 64 * 1024;
 constexpr std::uint32_t kReadable = EPOLLIN | EPOLLRDHUP;
 
 }  // namespace
 
-/// The TLS handshake of one connection.
-class Connection::Handshake final : public async::Completion {
- public:
-  explicit Handshake(Connection& connection) noexcept : connection_(connection) { context_.scope = &scope_; }
-  void start(Task<void> task) {
-    const async::ContextGuard guard(&context_);
-    async::launch(std::move(task), *this);
-  }
-  void cancel() noexcept { scope_.cancel(async::CancelReason::deadline); }
-
- private:
-  void on_complete(std::exception_ptr error) noexcept override { connection_.on_handshake(error == nullptr); }
-  Connection& connection_;
-  async::CancelScope scope_;
-  async::Context context_;
-};
-
 void ServerExchange::clear() noexcept {
+  body = nullptr;
   response.clear();
   scratch.clear();
   scope.reset();
@@ -49,48 +33,28 @@ void ServerExchange::clear() noexcept {
     body_storage.shrink_to_fit();
 }
 
-void ServerExchange::on_finish() noexcept { connection->on_finished(); }
+Http1Connection::Http1Connection(LoopServer& server, net::Transport transport, const net::Address& peer) noexcept
+    : detail::Connection(server, std::move(transport), peer) {}
 
-Connection::Connection(LoopServer& server, net::Transport transport, const net::Address& peer) noexcept
-    : server_(server), transport_(std::move(transport)), peer_(peer) {}
+Http1Connection::~Http1Connection() { release_block(); }
 
-Connection::~Connection() { release_block(); }
-
-bool Connection::open() noexcept {
-  deadline_ = server_.loop().now() + server_.options().header_timeout;
-  if (server_.options().tls == nullptr || peer_.is_unix()) return begin_reading();
-  phase_ = Phase::handshake;
-  handshake_ = std::make_unique<Handshake>(*this);
-  return true;
-}
-
-void Connection::begin_handshake() {
-  if (phase_ == Phase::handshake) handshake_->start(transport_.start_tls_server(server_.options().tls));
-}
-
-void Connection::on_handshake(bool succeeded) noexcept {
-  const async::ContextGuard guard(nullptr);
-  phase_ = Phase::head;
-  if (!succeeded) server_.stats().failed_handshakes.add();
-  if (!succeeded || !begin_reading()) return close_now();
-  read_decrypted();
-}
-
-void Connection::read_decrypted() noexcept {
-  if (phase_ == Phase::head && !close_after_ && transport_.has_pending()) read();
-}
-
-bool Connection::begin_reading() noexcept {
+bool Http1Connection::open(async::TimePoint deadline) noexcept {
+  deadline_ = deadline;
   try {
     server_.loop().add(transport_.fd(), kReadable, *this);
   } catch (const Error&) {
     return false;
   }
   interest_ = kReadable;
+  read_decrypted();
   return true;
 }
 
-void Connection::on_io(std::uint32_t events) noexcept {
+void Http1Connection::read_decrypted() noexcept {
+  if (phase_ == Phase::head && !close_after_ && transport_.has_pending()) read();
+}
+
+void Http1Connection::on_io(std::uint32_t events) noexcept {
   if (phase_ == Phase::closed) return;
   if ((events & EPOLLERR) != 0) return client_left(), close_now();
   if ((events & EPOLLOUT) != 0) {
@@ -102,10 +66,8 @@ void Connection::on_io(std::uint32_t events) noexcept {
 
 // ---------------------------------------------------------------------------------------------------------- reading
 
-void Connection::on_readable(std::uint32_t events) noexcept {
+void Http1Connection::on_readable(std::uint32_t events) noexcept {
   switch (phase_) {
-    case Phase::handshake:
-      return;
     case Phase::head:
     case Phase::body:
       return read();
@@ -113,7 +75,10 @@ void Connection::on_readable(std::uint32_t events) noexcept {
       return read_and_drop();
     case Phase::handling:
     case Phase::streaming:
-      if ((events & (EPOLLRDHUP | EPOLLHUP)) != 0) {
+      if (body_wait_ != nullptr) return wake_body_reader();
+      if (body_open_ && (events & EPOLLHUP) == 0) {
+        pause_reading_ = true;  // nobody wants it yet
+      } else if ((events & (EPOLLRDHUP | EPOLLHUP)) != 0) {
         client_left();
         if ((events & EPOLLHUP) != 0) return close_now();  // both directions are gone
       } else {
@@ -125,7 +90,7 @@ void Connection::on_readable(std::uint32_t events) noexcept {
   }
 }
 
-void Connection::read() noexcept {
+void Http1Connection::read() noexcept {
   do {
     net::Io io{};
     const bool to_storage = phase_ == Phase::body && body_kind_ == BodyKind::length && !exchange_->body_storage.empty();
@@ -133,7 +98,7 @@ void Connection::read() noexcept {
       if (to_storage) {
         std::string& storage = exchange_->body_storage;
         const std::size_t had = storage.size();
-        const std::size_t want = std::min<std::uint64_t>(body_length_ - had, std::max(kBodyStep, had));
+        const std::size_t want = std::min<std::uint64_t>(body_length_ - had, std::max<std::uint64_t>(kBodyStep, had));
         storage.resize_and_overwrite(had + want, [&](char* data, std::size_t) {
           io = transport_.read({data + had, want});
           return had + io.bytes;
@@ -163,7 +128,7 @@ void Connection::read() noexcept {
   } while ((phase_ == Phase::head || phase_ == Phase::body) && !close_after_ && transport_.has_pending());
 }
 
-void Connection::read_and_drop() noexcept {
+void Http1Connection::read_and_drop() noexcept {
   char dropped[4096];
   for (int turns = 0; turns < 16; ++turns) {
     const net::Io io = transport_.read(dropped);
@@ -173,7 +138,7 @@ void Connection::read_and_drop() noexcept {
   }
 }
 
-void Connection::make_room(std::size_t least) {
+void Http1Connection::make_room(std::size_t least) {
   if (block_ == nullptr) {
     block_ = server_.take_block();
     capacity_ = LoopServer::kBlock;
@@ -197,7 +162,7 @@ void Connection::make_room(std::size_t least) {
   capacity_ = larger;
 }
 
-void Connection::on_end_of_input() noexcept {
+void Http1Connection::on_end_of_input() noexcept {
   if (phase_ == Phase::body) {
     server_.stats().clients_gone.add();
     return close_now();
@@ -206,7 +171,7 @@ void Connection::on_end_of_input() noexcept {
   settle();
 }
 
-bool Connection::more_input_waits() const noexcept {
+bool Http1Connection::more_input_waits() const noexcept {
   if (begin_ != end_ || transport_.has_pending()) return true;
   int waiting = 0;
   return ::ioctl(transport_.fd(), FIONREAD, &waiting) == 0 && waiting > 0;
@@ -214,9 +179,9 @@ bool Connection::more_input_waits() const noexcept {
 
 // --------------------------------------------------------------------------------------------------------- progress
 
-Cork& Connection::cork() noexcept { return server_.cork_of(*this); }
+Cork& Http1Connection::cork() noexcept { return server_.cork_of(*this); }
 
-void Connection::run() noexcept {
+void Http1Connection::run() noexcept {
   if (running_) return;
   running_ = true;
   server_.head_start().refresh();
@@ -232,7 +197,7 @@ void Connection::run() noexcept {
   settle();
 }
 
-bool Connection::try_head() {
+bool Http1Connection::try_head() {
   if (begin_ == end_ || close_after_ || over_high_water()) return false;
   const HeadLimits& limits = server_.options().head;
   if (head_began_ && !scanner_.worth_parsing(unread()) && unread().size() < limits.max_head) return false;
@@ -243,7 +208,7 @@ bool Connection::try_head() {
     static_cast<void>(scanner_.worth_parsing(unread()));
     return false;
   }
-  exchange_->connection = this;
+  exchange_->owner = this;
   if (head.state == HeadResult::State::refused) return refuse(head.refusal), true;
 
   head_began_ = false;
@@ -260,59 +225,11 @@ bool Connection::try_head() {
   return begin_body(head);
 }
 
-bool Connection::begin_body(const HeadResult& head) {
-  body_limit_ = server_.handler().body_limit(exchange_->request, server_.options().max_body);
-  if (head.content_length > body_limit_) {
-    refuse({413, "The body is larger than this server allows.", "RFC 9110 §15.5.14"});
-    return true;
-  }
-  phase_ = Phase::body;
-  body_kind_ = head.body_kind;
-  body_length_ = head.content_length;
-  body_since_ = server_.loop().now();
-  body_received_ = 0;
-  body_at_ = begin_;
-  decoder_.reset();
-  // Not needed once the client has begun to send (RFC 9110 §10.1.1).
-  if (exchange_->request.expects_continue && begin_ == end_) cork().append("HTTP/1.1 100 Continue\r\n\r\n");
-  return true;
-}
-
-bool Connection::try_body() {
-  std::string& storage = exchange_->body_storage;
-  std::string_view& body = exchange_->request.body;
-  if (body_kind_ == BodyKind::chunked) {
-    std::string_view in = unread();
-    const auto state = decoder_.feed(in, storage, body_limit_);
-    begin_ = end_ - static_cast<std::uint32_t>(in.size());
-    if (state == ChunkedDecoder::State::refused) return refuse(decoder_.refusal()), true;
-    if (state == ChunkedDecoder::State::more) {
-      begin_ = end_ = body_at_;  // all is decoded: read over it, behind the head that the request's views point to
-      return false;
-    }
-    body = storage;
-  } else if (!storage.empty()) {
-    if (storage.size() < body_length_) return false;
-    body = storage;
-  } else if (end_ - begin_ >= body_length_) {
-    body = unread().substr(0, body_length_);
-    begin_ += static_cast<std::uint32_t>(body_length_);
-  } else {
-    if (begin_ + body_length_ > capacity_ && begin_ != end_) {
-      storage.assign(unread());
-      begin_ = end_;
-    }
-    return false;
-  }
-  dispatch();
-  return true;
-}
-
-void Connection::dispatch() noexcept {
+void Http1Connection::dispatch() noexcept {
   ServerExchange& exchange = *exchange_;
   phase_ = Phase::handling;
   exchange.started = server_.loop().now();
-  exchange.context.deadline = exchange.started + server_.options().request_timeout;
+  exchange.context.deadline = body_deadline_ = exchange.started + server_.options().request_timeout;
   exchange.context.scope = &exchange.scope;
   server_.stats().requests_running.add();
   in_handle_ = true;
@@ -329,7 +246,7 @@ void Connection::dispatch() noexcept {
   }
 }
 
-void Connection::on_finished() noexcept {
+void Http1Connection::on_finished() noexcept {
   if (in_handle_) {
     finished_ = true;
     return;
@@ -347,7 +264,7 @@ void Connection::on_finished() noexcept {
   read_decrypted();
 }
 
-void Connection::count(int status) noexcept {
+void Http1Connection::count(int status) noexcept {
   ServerStats& stats = server_.stats();
   switch (status) {
     case 408:
@@ -363,7 +280,7 @@ void Connection::count(int status) noexcept {
   }
 }
 
-void Connection::refuse(const Refusal& refusal) {
+void Http1Connection::refuse(const Refusal& refusal) {
   count(refusal.status);
   if (exchange_ == nullptr) exchange_ = server_.take_exchange();
   phase_ = Phase::head;
@@ -382,9 +299,15 @@ void Connection::refuse(const Refusal& refusal) {
 
 // ----------------------------------------------------------------------------------------------------------- ending
 
-void Connection::end_exchange() noexcept { server_.give_exchange(std::exchange(exchange_, nullptr)); }
+void Http1Connection::end_exchange() noexcept {
+  if (body_ != nullptr) [[unlikely]] {
+    body_.reset();
+    body_open_ = continue_owed_ = body_timed_out_ = false;
+  }
+  server_.give_exchange(std::exchange(exchange_, nullptr));
+}
 
-void Connection::settle() noexcept {
+void Http1Connection::settle() noexcept {
   if (phase_ == Phase::closed || phase_ == Phase::lingering) return;
   if (phase_ == Phase::head) {
     if (end_of_input_ && !over_high_water()) close_after_ = true;
@@ -402,7 +325,7 @@ void Connection::settle() noexcept {
   update_interest();
 }
 
-void Connection::update_interest() noexcept {
+void Http1Connection::update_interest() noexcept {
   std::uint32_t wanted = 0;
   if (!end_of_input_) {
     switch (phase_) {
@@ -412,12 +335,12 @@ void Connection::update_interest() noexcept {
         break;
       case Phase::handling:
       case Phase::streaming:
-        wanted = EPOLLRDHUP | (pause_reading_ ? 0U : std::uint32_t{EPOLLIN});
+        // The end of a client's side is told by reading as long as there is a body to read.
+        wanted = (body_open_ ? 0U : std::uint32_t{EPOLLRDHUP}) | (pause_reading_ ? 0U : std::uint32_t{EPOLLIN});
         break;
       case Phase::lingering:
         wanted = kReadable;
         break;
-      case Phase::handshake:
       case Phase::closed:
         return;
     }
@@ -426,7 +349,7 @@ void Connection::update_interest() noexcept {
   if (wanted != interest_) watch(wanted);
 }
 
-void Connection::watch(std::uint32_t events) noexcept {
+void Http1Connection::watch(std::uint32_t events) noexcept {
   try {
     server_.loop().modify(transport_.fd(), events, *this);
     interest_ = events;
@@ -435,7 +358,7 @@ void Connection::watch(std::uint32_t events) noexcept {
   }
 }
 
-void Connection::client_left() noexcept {
+void Http1Connection::client_left() noexcept {
   end_of_input_ = true;
   const bool owed =
       phase_ == Phase::handling || phase_ == Phase::streaming || phase_ == Phase::body || !unsent_.empty();
@@ -443,7 +366,7 @@ void Connection::client_left() noexcept {
   if (phase_ == Phase::handling || phase_ == Phase::streaming) exchange_->scope.cancel();
 }
 
-void Connection::close_gently() noexcept {
+void Http1Connection::close_gently() noexcept {
   if (!linger_ || end_of_input_) return close_now();
   transport_.end_writing();
   phase_ = Phase::lingering;
@@ -453,27 +376,29 @@ void Connection::close_gently() noexcept {
   update_interest();
 }
 
-void Connection::close_now() noexcept {
+void Http1Connection::close_now() noexcept {
   if (phase_ == Phase::closed) return;
-  if (phase_ == Phase::handshake) return handshake_->cancel();  // comes back by on_handshake
   const bool exchange_is_out = phase_ == Phase::handling || phase_ == Phase::streaming;
   server_.loop().remove(transport_.fd(), *this);
   transport_.close();
   phase_ = Phase::closed;
   unsent_.clear();
   server_.on_closed(*this);
-  if (exchange_is_out) return exchange_->scope.cancel();  // retired when it is finished
+  if (exchange_is_out) {  // retired when it is finished
+    exchange_->scope.cancel();
+    return wake_body_reader();
+  }
   if (exchange_ != nullptr) end_exchange();
   server_.retire(*this);
 }
 
-void Connection::release_block() noexcept {
+void Http1Connection::release_block() noexcept {
   if (block_ == nullptr) return;
   server_.give_block(std::exchange(block_, nullptr), capacity_);
   begin_ = end_ = capacity_ = 0;
 }
 
-void Connection::check_time(async::TimePoint now) noexcept {
+void Http1Connection::check_time(async::TimePoint now) noexcept {
   const ServerOptions& options = server_.options();
   ServerStats& stats = server_.stats();
   if (phase_ == Phase::closed) return;
@@ -489,10 +414,6 @@ void Connection::check_time(async::TimePoint now) noexcept {
     taken_before_ = taken;
   }
   switch (phase_) {
-    case Phase::handshake:
-      if (now < deadline_) return;
-      stats.header_timeouts.add();
-      return handshake_->cancel();
     case Phase::head:
       if (now < deadline_ || !unsent_.empty()) return;
       if (head_began_) {
@@ -503,19 +424,17 @@ void Connection::check_time(async::TimePoint now) noexcept {
       linger_ = true;
       return close_gently();
     case Phase::body:
-      // Judged by each window for itself: what came fast before does not buy a silence later.
-      if (now < body_since_ + options.body_timeout) return;
-      if (static_cast<double>(body_received_) >=
-          std::max(1.0, std::chrono::duration<double>(now - body_since_).count() *
-                            static_cast<double>(options.min_body_rate))) {
-        body_since_ = now;
-        body_received_ = 0;
-        return;
-      }
+      if (!body_too_slow(now)) return;
       stats.body_timeouts.add();
       break;
     case Phase::handling:
     case Phase::streaming:
+      if (body_wait_ != nullptr) {
+        if (!body_too_slow(now)) return;
+        stats.body_timeouts.add();
+        body_timed_out_ = true;
+        return wake_body_reader();
+      }
       if (now < exchange_->context.deadline || exchange_->scope.cancelled()) return;
       stats.request_timeouts.add();
       return exchange_->scope.cancel(async::CancelReason::deadline);
@@ -532,19 +451,19 @@ void Connection::check_time(async::TimePoint now) noexcept {
 }
 
 // A socket buffers megabytes: what we could write says nothing about the client, what it has acknowledged does.
-std::int64_t Connection::taken_by_client() const noexcept {
+std::int64_t Http1Connection::taken_by_client() const noexcept {
   int waiting = 0;
   if (::ioctl(transport_.fd(), SIOCOUTQ, &waiting) != 0) waiting = 0;
   return static_cast<std::int64_t>(written_) - waiting;
 }
 
-void Connection::close_if_idle() noexcept {
+void Http1Connection::close_if_idle() noexcept {
   if (phase_ != Phase::head || head_began_ || close_after_ || !unsent_.empty() || more_input_waits()) return;
   linger_ = true;
   close_gently();
 }
 
-void Connection::give_up() noexcept {
+void Http1Connection::give_up() noexcept {
   if (phase_ == Phase::handling || phase_ == Phase::streaming) {
     exchange_->scope.cancel(async::CancelReason::shutdown);
   } else if (phase_ != Phase::closed) {
