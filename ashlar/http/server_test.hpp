@@ -28,7 +28,8 @@ namespace ashlar::http::test {
 using namespace std::chrono_literals;
 
 /// Answers by path. "/read" tells the size and sum of a body read piece by piece, "/read-small" of at most 8 bytes;
-/// "/read-gate" begins after open_gate(); "/read-not" does not; "/gate" waits until open_gate() or until it is cancelled; "/hold" until somebody asks for
+/// "/read-gate" begins after open_gate(); "/read-not" does not; "/gate" waits until open_gate() or until it is
+/// cancelled; "/hold" until somebody asks for
 /// "/finish".
 class TestHandler final : public Handler {
  public:

@@ -198,8 +198,7 @@ bool Http1Connection::fill_body() {
 // between two pieces. One that somebody has shortened stays.
 void Http1Connection::prolong_deadline() noexcept {
   async::TimePoint& deadline = exchange_->context.deadline;
-  if (deadline == body_deadline_)
-    deadline = body_deadline_ = server_.loop().now() + server_.options().request_timeout;
+  if (deadline == body_deadline_) deadline = body_deadline_ = server_.loop().now() + server_.options().request_timeout;
 }
 
 void Http1Connection::wake_body_reader() noexcept {

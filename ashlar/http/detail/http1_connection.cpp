@@ -16,7 +16,7 @@
 namespace ashlar::http::detail {
 namespace {
 
-constexpr std::uint32_t kLeastRoom = 1024;    // to read into
+constexpr std::uint32_t kLeastRoom = 1024;  // to read into
 constexpr std::size_t kKeptBody = 64 * 1024;
 constexpr std::uint32_t kReadable = EPOLLIN | EPOLLRDHUP;
 
