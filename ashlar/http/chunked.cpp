@@ -3,8 +3,29 @@
 #include <algorithm>
 
 #include <ashlar/http/detail/characters.hpp>
+#include <ashlar/http/known_header.hpp>
 
 namespace ashlar::http {
+namespace {
+
+constexpr std::string_view kSection = "RFC 9112 §7.1";
+
+// Every field that the server knows is about the message, its way or its sender, and was needed when the head was read.
+// Of the others, those that the RFCs forbid by kind: content processing, authentication, modifiers of request and
+// response.
+bool allowed_trailer(std::string_view line) noexcept {
+  constexpr std::string_view kForbidden[] = {"age",         "content-range", "expires", "location", "max-forwards",
+                                             "retry-after", "set-cookie",    "vary",    "warning",  "www-authenticate"};
+  const std::string_view name = line.substr(0, line.find(':'));
+  if (find_known_header(name) != KnownHeader::other) return false;
+  const auto begins = [name](std::string_view prefix) {
+    return name.size() >= prefix.size() && equal_ignoring_case(name.substr(0, prefix.size()), prefix);
+  };
+  if (begins("if-") || begins("proxy-") || begins("sec-")) return false;
+  return std::ranges::none_of(kForbidden, [name](std::string_view other) { return equal_ignoring_case(name, other); });
+}
+
+}  // namespace
 
 ChunkedDecoder::State ChunkedDecoder::feed(std::string_view& in, std::string& out, std::uint64_t max_body) {
   while (at_ != At::done) {
@@ -28,12 +49,7 @@ ChunkedDecoder::State ChunkedDecoder::feed(std::string_view& in, std::string& ou
   return State::done;
 }
 
-bool ChunkedDecoder::framing_byte(char c) noexcept {
-  const auto bad = [this](std::string_view detail, std::string_view section) {
-    refuse(400, detail, section);
-    return false;
-  };
-  constexpr std::string_view kSection = "RFC 9112 §7.1";
+bool ChunkedDecoder::framing_byte(char c) {
   switch (at_) {
     case At::size_first:
     case At::size: {
@@ -50,23 +66,11 @@ bool ChunkedDecoder::framing_byte(char c) noexcept {
         at_ = At::size_lf;
         return true;
       }
-      extension_began_ = false;
+      if (c != ';' && c != ' ' && c != '\t') return bad("A chunk's size is malformed.", kSection);
+      spaced_ = false;
       at_ = At::extension;
-      [[fallthrough]];
+      return extension_byte(c);
     }
-    case At::extension:
-      if (c == '\r') {
-        if (!extension_began_) return bad("White space after a chunk's size is not allowed.", kSection);
-        at_ = At::size_lf;
-        return true;
-      }
-      if (!detail::is(c, detail::kFieldChar)) return bad("A chunk extension is malformed.", "RFC 9112 §7.1.1");
-      if (!extension_began_ && c != ' ' && c != '\t') {
-        if (c != ';') return bad("A chunk's size is malformed.", kSection);
-        extension_began_ = true;
-      }
-      if (++extensions_ > kMaxExtensions) return bad("The chunk extensions are too long.", "RFC 9112 §7.1.1");
-      return true;
     case At::size_lf:
       if (c != '\n') return bad("A CR without a LF is not allowed.", kSection);
       digits_ = 0;
@@ -81,43 +85,123 @@ bool ChunkedDecoder::framing_byte(char c) noexcept {
       at_ = At::size_first;
       return true;
     case At::trailer_first:
-      if (c == '\r') {
-        at_ = At::last_lf;
-        return true;
-      }
-      if (!detail::is(c, detail::kToken)) return bad("A trailer is malformed.", "RFC 9112 §7.1.2");
-      trailer_colon_ = false;
-      at_ = At::trailer;
-      ++trailers_;
-      return true;
     case At::trailer:
-      if (c == '\r') {
-        if (!trailer_colon_) return bad("A trailer has no colon.", "RFC 9112 §7.1.2");
-        at_ = At::trailer_lf;
-        return true;
-      }
-      if (++trailers_ > kMaxTrailers) {
-        refuse(431, "The trailers are too long.", "RFC 6585 §5");
-        return false;
-      }
-      if (c == ':') trailer_colon_ = true;
-      if (!detail::is(c, trailer_colon_ ? detail::kFieldChar : detail::kToken)) {
-        return bad("A trailer is malformed.", "RFC 9112 §7.1.2");
-      }
-      return true;
     case At::trailer_lf:
-      if (c != '\n') return bad("A CR without a LF is not allowed.", kSection);
-      at_ = At::trailer_first;
-      return true;
+      return trailer_byte(c);
     case At::last_lf:
       if (c != '\n') return bad("A CR without a LF is not allowed.", kSection);
       at_ = At::done;
       return true;
     case At::data:
     case At::done:
+      return true;
+    default:
+      return extension_byte(c);
+  }
+}
+
+// *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] ): each case but the last two begins where BWS may stand.
+bool ChunkedDecoder::extension_byte(char c) noexcept {
+  constexpr std::string_view kExtensions = "RFC 9112 §7.1.1";
+  if (++extensions_ > kMaxExtensions) return bad("The chunk extensions are too long.", kExtensions);
+  if (at_ == At::extension_quoted || at_ == At::extension_escaped) {
+    if (!detail::is(c, detail::kFieldChar)) return bad("A chunk extension is malformed.", kExtensions);
+    if (at_ == At::extension_escaped || (c != '\\' && c != '"')) {
+      at_ = At::extension_quoted;
+    } else {
+      at_ = c == '"' ? At::extension : At::extension_escaped;
+    }
+    return true;
+  }
+  const bool ends = at_ == At::extension || at_ == At::extension_name || at_ == At::extension_token;
+  if (c == '\r') {
+    if (spaced_) return bad("White space after a chunk's size or extension is not allowed.", kSection);
+    if (!ends) return bad("A chunk extension is malformed.", kExtensions);
+    at_ = At::size_lf;
+    return true;
+  }
+  spaced_ = c == ' ' || c == '\t';
+  if (spaced_) {
+    if (at_ == At::extension_name) at_ = At::extension_name_end;
+    if (at_ == At::extension_token) at_ = At::extension;
+    return true;
+  }
+  if (c == ';' && (ends || at_ == At::extension_name_end)) {
+    at_ = At::extension_name_first;
+    return true;
+  }
+  switch (at_) {
+    case At::extension_name_first:
+    case At::extension_name:
+      if (detail::is(c, detail::kToken)) {
+        at_ = At::extension_name;
+        return true;
+      }
+      [[fallthrough]];
+    case At::extension_name_end:
+      if (c != '=' || at_ == At::extension_name_first) break;
+      at_ = At::extension_value_first;
+      return true;
+    case At::extension_value_first:
+      if (c == '"') {
+        at_ = At::extension_quoted;
+        return true;
+      }
+      [[fallthrough]];
+    case At::extension_token:
+      if (!detail::is(c, detail::kToken)) break;
+      at_ = At::extension_token;
+      return true;
+    default:
       break;
   }
+  return bad("A chunk extension is malformed.", kExtensions);
+}
+
+bool ChunkedDecoder::trailer_byte(char c) {
+  constexpr std::string_view kTrailers = "RFC 9112 §7.1.2";
+  if (at_ == At::trailer_first && c == '\r') {
+    at_ = At::last_lf;
+    return true;
+  }
+  if (++trailer_bytes_ > kMaxTrailers) {
+    refuse(431, "The trailers are too long.", "RFC 6585 §5");
+    return false;
+  }
+  if (at_ == At::trailer_lf) {
+    if (c != '\n') return bad("A CR without a LF is not allowed.", kTrailers);
+    trailers_ += c;
+    if (!allowed_trailer(std::string_view(trailers_).substr(line_))) trailers_.resize(line_);
+    at_ = At::trailer_first;
+    return true;
+  }
+  if (at_ == At::trailer_first) {
+    if (c == ':') return bad("A trailer has no name.", kTrailers);
+    trailer_colon_ = false;
+    line_ = trailers_.size();
+    at_ = At::trailer;
+  }
+  if (c == '\r') {
+    if (!trailer_colon_) return bad("A trailer has no colon.", kTrailers);
+    at_ = At::trailer_lf;
+  } else {
+    if (c == ':') trailer_colon_ = true;
+    if (!detail::is(c, trailer_colon_ ? detail::kFieldChar : detail::kToken)) {
+      return bad("A trailer is malformed.", kTrailers);
+    }
+  }
+  trailers_ += c;
   return true;
+}
+
+std::optional<std::string_view> find_trailer(std::string_view trailers, std::string_view name) noexcept {
+  while (!trailers.empty()) {
+    const std::string_view line = trailers.substr(0, trailers.find("\r\n"));
+    const std::size_t colon = std::min(line.find(':'), line.size() - 1);
+    if (equal_ignoring_case(line.substr(0, colon), name)) return detail::trim(line.substr(colon + 1));
+    trailers.remove_prefix(std::min(line.size() + 2, trailers.size()));
+  }
+  return std::nullopt;
 }
 
 std::string_view format_chunk_size(std::size_t size, char (&out)[kMostChunkDigits]) noexcept {

@@ -12,6 +12,7 @@ using ashlar::http::ChunkedDecoder;
 struct Decoded {
   ChunkedDecoder::State state = ChunkedDecoder::State::more;
   std::string data;
+  std::string trailers;
   std::size_t used = 0;
   int status = 0;
   friend bool operator==(const Decoded&, const Decoded&) = default;
@@ -34,6 +35,8 @@ Decoded decode(std::string_view bytes, std::size_t step) {
     ashlar::fuzz::require(decoder.refusal().status >= 400 && !decoder.refusal().detail.empty());
     decoded.status = decoder.refusal().status;
   }
+  if (decoded.state == ChunkedDecoder::State::done) decoded.trailers = decoder.trailers();
+  ashlar::fuzz::require(decoder.trailers().size() <= ChunkedDecoder::kMaxTrailers + 2);
   return decoded;
 }
 
@@ -48,6 +51,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (whole.state == ChunkedDecoder::State::done) {
     ashlar::fuzz::require(decode(bytes.substr(0, whole.used), size + 1) == whole);
     ashlar::fuzz::require(bytes.substr(0, whole.used).ends_with("\r\n\r\n"));
+    ashlar::fuzz::require(whole.trailers.empty() || whole.trailers.ends_with("\r\n"));
+    for (const std::string_view name : {"content-length", "Transfer-Encoding", "host", "cookie"}) {
+      ashlar::fuzz::require(!ashlar::http::find_trailer(whole.trailers, name));
+    }
   }
   return 0;
 }

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include <ashlar/http/chunked.hpp>
+
 namespace ashlar::http {
 namespace {
 
@@ -43,13 +45,17 @@ std::optional<std::string_view> Request::header(std::string_view name) const noe
   return std::nullopt;
 }
 
+std::optional<std::string_view> Request::trailer(std::string_view name) const noexcept {
+  return find_trailer(trailers, name);
+}
+
 void Request::clear() noexcept {
   method = Method::get;
   version = Version::http11;
   keep_alive = true;
   expects_continue = false;
   upgrade = false;
-  method_text = target = path = query = authority = body = {};
+  method_text = target = path = query = authority = body = trailers = {};
   count_ = 0;
   first_.fill(0);
 }

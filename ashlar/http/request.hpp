@@ -46,6 +46,7 @@ class Request {
   std::string_view query;         ///< after the '?', still encoded; empty when there is none
   std::string_view authority;     ///< Host, or the authority of an absolute-form target, which wins (RFC 9112 §3.2.2)
   std::string_view body;          ///< complete, chunks already joined
+  std::string_view trailers;      ///< field lines behind the body, once it is read to its end: see trailer()
   const net::Address* peer = nullptr;  ///< the other end of the connection; null in a test without a socket
   bool secure = false;                 ///< came over TLS
 
@@ -62,6 +63,10 @@ class Request {
   /// The first header with this name, in any case. Linear in the number of headers when the name is not a known one.
   [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const noexcept;
   [[nodiscard]] bool has(KnownHeader known) const noexcept { return first_[static_cast<std::size_t>(known)] != 0; }
+
+  /// The first trailer with this name, in any case (RFC 9110 §6.5): there when the body was chunked and is read to its
+  /// end. Never one that frames, routes, authenticates or describes the message.
+  [[nodiscard]] std::optional<std::string_view> trailer(std::string_view name) const noexcept;
 
   /// All headers in the order sent; repeated names appear as often as they came.
   [[nodiscard]] std::span<const Header> headers() const noexcept { return {headers_.data(), count_}; }
@@ -85,7 +90,7 @@ class Request {
     if (first == 0 && known != KnownHeader::other) first = static_cast<std::uint8_t>(count_);
     return true;
   }
-  /// The bytes that the views point into moved by this many bytes.
+  /// The bytes that the views of the head point into moved by this many bytes.
   void rebase(std::ptrdiff_t distance) noexcept;
 
  private:

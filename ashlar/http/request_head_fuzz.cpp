@@ -18,10 +18,10 @@ void check_complete(const Request& request, const HeadResult& result, const Bloc
   require(result.head_size <= bytes.size() && result.head_size <= kLimits.max_head);
   require(bytes.substr(0, result.head_size).ends_with("\r\n\r\n"));
   require(request.headers().size() <= kLimits.max_headers);
-  for (const std::string_view view : {request.method_text, request.target, request.query, request.authority}) {
+  for (const std::string_view view :
+       {request.method_text, request.target, request.path, request.query, request.authority}) {
     require(block.holds(view));
   }
-  require(request.path == "/" || block.holds(request.path));  // a target may have no path
   require(request.path.starts_with('/') || request.path == "*");
   require(request.target.find_first_of(std::string_view(" \t\r\n\0#", 6)) == std::string_view::npos);
   require(!request.method_text.empty() && request.target.size() <= kLimits.max_target);

@@ -128,7 +128,9 @@ class HeadParser {
       request_.query = {question + 1, request_.target.data() + request_.target.size()};
       rest = {rest.data(), question};
     }
-    request_.path = rest.empty() ? std::string_view("/") : rest;
+    // An absolute form without a path has the path "/" (RFC 9110 §4.2.3). The slash before its host is one, and moves
+    // with the bytes as every other view does.
+    request_.path = rest.empty() ? std::string_view(request_.authority.data() - 1, 1) : rest;
     return true;
   }
 
@@ -143,7 +145,7 @@ class HeadParser {
     rest.remove_prefix(scheme);
     const std::size_t size = std::min(rest.find_first_of("/?"), rest.size());
     const std::string_view authority = rest.substr(0, size);
-    if (authority.empty() || !detail::valid_host(authority)) {
+    if (!detail::valid_host(authority)) {
       return refuse(400, "The host in the request target is malformed.", "RFC 9110 §4.2.1");
     }
     request_.authority = authority;
@@ -224,7 +226,8 @@ class HeadParser {
 
   bool framing() noexcept {
     request_.keep_alive = !close_ && (request_.keep_alive || asks_to_keep_);
-    request_.upgrade = request_.upgrade && request_.has(KnownHeader::upgrade);
+    // An Upgrade in HTTP/1.0 is ignored (RFC 9110 §7.8).
+    request_.upgrade = request_.upgrade && request_.has(KnownHeader::upgrade) && request_.version == Version::http11;
     if (!request_.has(KnownHeader::transfer_encoding)) return true;
     if (request_.version == Version::http10) {
       return refuse(400, "Transfer-Encoding is not allowed in HTTP/1.0.", "RFC 9112 §6.1");

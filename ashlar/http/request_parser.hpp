@@ -39,8 +39,8 @@ struct HeadResult {
 /// `incomplete` means that the bytes so far are the start of a head and none of the limits is passed; parse again from
 /// the start with more (see HeadScanner for when that is worth it). Refuses everything that two readers could
 /// understand in two ways: bare CR or LF, folded lines, space before a colon, control characters, Content-Length
-/// together with Transfer-Encoding, repeated or listed lengths, codings other than a single chunked, a missing or
-/// repeated Host.
+/// together with Transfer-Encoding, repeated or listed lengths, codings other than a single chunked, a missing,
+/// repeated or empty Host.
 [[nodiscard]] HeadResult parse_request_head(std::string_view bytes, const HeadLimits& limits,
                                             Request& request) noexcept;
 

@@ -109,8 +109,12 @@ ResponseHead parse_response_head(std::string_view bytes, std::size_t max_head, b
   if (has_codings && !codings.check().detail.empty()) {
     return refused("its transfer coding is not chunked", "RFC 9112 §6.3");
   }
+  if (has_codings && bytes[7] == '0') return refused("it has Transfer-Encoding in HTTP/1.0", "RFC 9112 §6.1");
   if (to_head || head.status < 200 || head.status == 204 || head.status == 304) {
     head.framing = ResponseFraming::none;
+    // These must not be there (RFC 9112 §6.1, RFC 9110 §8.6): a server that sends them may send a body as well.
+    const bool bodyless = head.status < 200 || head.status == 204;
+    if (bodyless && (has_codings || head.content_length != 0)) head.keep_alive = false;
   } else if (has_codings) {
     head.framing = ResponseFraming::chunked;
   } else if (has_length) {

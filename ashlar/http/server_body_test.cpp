@@ -76,6 +76,20 @@ TEST(StreamedBody, HoldsTheClientUpUntilItIsRead) {
   EXPECT_EQ(client.answer().body, told(body));
 }
 
+TEST(Trailers, AreThereOnceTheBodyIsRead) {
+  RunningServer server;
+  TestClient client(server.address());
+  for (const std::string path : {"/echo", "/read"}) {
+    const std::string message = "POST " + path + " HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n" +
+                                "3\r\nabc\r\n0\r\nHost: other\r\nx-sum: 1 2 \r\n\r\n";
+    EXPECT_TRUE(client.ask(message).has("X-Trailer: 1 2\r\n"));
+    for (const char c : message) client.send({&c, 1});
+    EXPECT_TRUE(client.answer().has("X-Trailer: 1 2\r\n"));
+    EXPECT_FALSE(client.ask(chunked(path, "abc", 2)).has("X-Trailer:"));  // not those of the request before
+    EXPECT_FALSE(client.ask(post(path, "abc")).has("X-Trailer:"));
+  }
+}
+
 TEST(StreamedBody, AsksForItWithContinueOnlyWhenItIsRead) {
   RunningServer server;
   TestClient client(server.address());

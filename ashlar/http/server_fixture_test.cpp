@@ -46,6 +46,7 @@ Task<void> TestHandler::read_body(Exchange& exchange) {
       for (const char c : piece) sum += static_cast<unsigned char>(c);
     }
     exchange.response.body = std::to_string(size) + " " + std::to_string(sum);
+    if (const auto sent = exchange.request.trailer("X-Sum")) exchange.response.header("X-Trailer", *sent);
   } catch (const Cancelled&) {
     throw;
   } catch (const Error& error) {
@@ -106,6 +107,7 @@ void TestHandler::handle(Exchange& exchange) noexcept {
   }
   if (request.path == "/echo" || request.path == "/upload") {
     response.body = request.body;
+    if (const auto sent = request.trailer("X-Sum")) response.header("X-Trailer", *sent);
   } else if (request.path == "/large") {
     response.body.assign(8 * 1024 * 1024, 'x');
   } else if (request.path == "/static") {

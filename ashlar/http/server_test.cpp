@@ -35,6 +35,18 @@ TEST(Server, AnswersARequestThatComesByteByByte) {
   EXPECT_EQ(client.ask(get("/")).body, "hello");
 }
 
+TEST(Server, KeepsTheHeadOfARequestWhoseBodyNeedsMoreRoom) {
+  RunningServer server;
+  TestClient client(server.address());
+  // A body that goes on where the read buffer ends: the head moves with it.
+  std::string head = "POST http://a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nX: ";
+  head += std::string(16 * 1024 - head.size() - 4, 'x') + "\r\n\r\n";
+  client.send(head);
+  for (int i = 0; i < 10; ++i) client.send("400\r\n" + std::string(1024, 'b') + "\r\n");
+  client.send("0\r\n\r\n");
+  EXPECT_TRUE(client.answer().has("X-Path: /\r\n"));
+}
+
 TEST(Server, AnswersAPipelineInOrderWithOneConnection) {
   RunningServer server;
   TestClient client(server.address());

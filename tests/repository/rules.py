@@ -195,6 +195,39 @@ def samples():
             yield f"examples/hello/main.cpp: the first sample has under 30 lines"
 
 
+TABLE = re.compile(r"^<!-- refusals: (\S+) -->\n(.*?)^<!-- end of refusals -->$", re.M | re.S)
+CASE = re.compile(r'^    \{"\w+",\s*(\d+),\s*k\w+,\s*"(RFC [^"]+)",\s*"([^"]+)",', re.M)
+
+
+def refusals_of(path):
+    """The refusals of a table of requests (ashlar/http/refusals_test.hpp), as a table for the guide: one line a kind."""
+    source = read(path)
+    cases = CASE.findall(source)
+    if len(cases) != len(re.findall(r'^    \{"', source, re.M)):
+        raise SystemExit(f'{path}: a case is not written as {{"Name", status, after, "RFC ...", "what", ...')
+    lines = {f"| {what} | {status} | {section} |": None for status, section, what in cases if int(status) >= 400}
+    return "\n| what | answer | because of |\n|---|---|---|\n" + "".join(line + "\n" for line in lines) + "\n"
+
+
+def refusals():
+    """The guide says what the table of the tests says: <!-- refusals: FILE --> before it."""
+    for path in files(".md"):
+        for file, shown in TABLE.findall(read(path)):
+            if not (ROOT / file).exists():
+                yield f"{path}: the table's file {file} is not there"
+            elif refusals_of(file) != shown:
+                yield f"{path}: the table differs from {file}; python3 tests/repository/rules.py --write copies it"
+
+
+def write_refusals():
+    for path in files(".md"):
+        before = read(path)
+        after = TABLE.sub(lambda m: f"<!-- refusals: {m[1]} -->\n{refusals_of(m[1])}<!-- end of refusals -->", before)
+        if after != before:
+            (ROOT / path).write_text(after, encoding="utf-8")
+            print(f"{path}: refusals copied")
+
+
 def write_samples():
     for path in files(".md"):
         def fresh(match):
@@ -210,12 +243,13 @@ def write_samples():
             print(f"{path}: samples copied")
 
 
-RULES = {rule.__name__: rule for rule in (include_graph, shape, links, samples)}
+RULES = {rule.__name__: rule for rule in (include_graph, shape, links, samples, refusals)}
 
 
 def main(names):
     if names == ["--write"]:
         write_samples()
+        write_refusals()
         return 0
     breaches = 0
     for name in names or RULES:

@@ -29,7 +29,7 @@ ClientUrl ClientUrl::parse(std::string_view url) {
   const std::size_t slash = std::min(rest.find_first_of("/?"), rest.size());
   const std::string_view authority = rest.substr(0, slash);
   rest.remove_prefix(slash);
-  if (authority.empty() || !valid_host(authority)) refuse("its host is malformed, or it has a user in it");
+  if (!valid_host(authority)) refuse("its host is malformed, or it has a user in it");
   if (!all(rest, kTargetChar)) refuse("its path or query has a character that must be percent-encoded");
 
   parts.authority = authority;

@@ -21,10 +21,12 @@ class TransferCodings {
  private:
   unsigned chunked_ = 0;
   bool other_ = false;
+  bool empty_ = false;
   bool chunked_last_ = false;
 };
 
-/// uri-host [":" port] (RFC 9110 §7.2); empty is valid for Host.
+/// uri-host [":" port] (RFC 9110 §7.2) with a host, as http and https demand it (§4.2.1): a name or IPv4 address whose
+/// percent signs encode something, or an IPv6 address in brackets; a port up to 65535, or none behind the colon.
 [[nodiscard]] bool valid_host(std::string_view host) noexcept;
 
 }  // namespace ashlar::http::detail

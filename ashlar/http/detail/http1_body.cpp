@@ -43,6 +43,7 @@ bool Http1Connection::try_body() {
       return false;
     }
     body = storage;
+    exchange_->request.trailers = decoder_.trailers();
   } else if (!storage.empty()) {
     if (storage.size() < body_length_) return false;
     body = storage;
@@ -171,6 +172,7 @@ std::string_view Http1Connection::take_body() {
     throw Malformed(std::string(refusal.detail));
   }
   body_open_ = state == ChunkedDecoder::State::more;
+  if (!body_open_) exchange_->request.trailers = decoder_.trailers();
   return storage;
 }
 
