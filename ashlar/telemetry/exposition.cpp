@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <map>
 
 #include <ashlar/telemetry/metric.hpp>
 
@@ -52,20 +53,26 @@ void append_number(double value, std::string& out) {
 
 struct Writer {
   Exposition exposition;
+  Labels more = {};
   std::string out = {};
 
   bool openmetrics() const { return exposition == Exposition::openmetrics; }
 
   void labels(const Series& series, const double* bound) {
-    if (series.labels.empty() && bound == nullptr) return;
+    if (series.labels.empty() && more.size() == 0 && bound == nullptr) return;
     char separator = '{';
-    for (const auto& [name, value] : series.labels) {
+    const auto label = [&](std::string_view name, std::string_view value) {
       out.push_back(separator);
       append_name(name, out);
       out += "=\"";
       append_escaped(value, true, out);
       out.push_back('"');
       separator = ',';
+    };
+    for (const auto& [name, value] : series.labels) label(name, value);
+    for (const auto& [name, value] : more) {
+      const auto same = [&](const auto& one) { return one.first == name; };
+      if (std::ranges::none_of(series.labels, same)) label(name, value);
     }
     if (bound != nullptr) {
       out.push_back(separator);
@@ -179,11 +186,52 @@ std::string_view content_type(Exposition exposition) noexcept {
                                                : "text/plain; version=0.0.4; charset=utf-8";
 }
 
-std::string Registry::expose(Exposition exposition) const {
-  Writer writer{.exposition = exposition};
+std::string Registry::expose(Exposition exposition, Labels more) const {
+  Writer writer{.exposition = exposition, .more = more};
   for (const Family& family : snapshot()) writer.family(family);
   if (exposition == Exposition::openmetrics) writer.out += "# EOF\n";
   return std::move(writer.out);
+}
+
+std::string merge_expositions(std::span<const std::string> texts, Exposition exposition) {
+  struct Block {
+    std::string_view header;  // of the first text that has the family
+    std::string samples;
+  };
+  std::map<std::string_view, Block> families;
+  for (std::string_view text : texts) {
+    Block* block = nullptr;
+    std::string_view family;
+    bool first = false;
+    while (!text.empty()) {
+      const std::string_view line = text.substr(0, std::min(text.find('\n'), text.size() - 1) + 1);
+      text.remove_prefix(line.size());
+      if (!line.starts_with("# ")) {
+        if (block != nullptr) block->samples += line;
+        continue;
+      }
+      const std::size_t name = line.find(' ', 2);
+      if (name == line.npos) continue;  // # EOF
+      const std::string_view named = line.substr(name + 1, line.find_first_of(" \n", name + 1) - name - 1);
+      if (block == nullptr || named != family) {
+        family = named;
+        const auto [at, added] = families.try_emplace(named);
+        block = &at->second;
+        first = added;
+        if (first) block->header = line;
+      } else if (first) {
+        block->header = {block->header.data(),
+                         static_cast<std::size_t>(line.data() + line.size() - block->header.data())};
+      }
+    }
+  }
+  std::string out;
+  for (const auto& [name, block] : families) {
+    out += block.header;
+    out += block.samples;
+  }
+  if (exposition == Exposition::openmetrics) out += "# EOF\n";
+  return out;
 }
 
 }  // namespace ashlar::metrics

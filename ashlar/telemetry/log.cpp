@@ -23,6 +23,7 @@ struct Settled {
   bool json = true;
   bool color = false;
   std::string service;
+  std::optional<unsigned> worker;
   std::uint32_t sample_one_in = 1;
 };
 
@@ -34,6 +35,7 @@ std::unique_ptr<const Settled> settle(const Options& options) {
   bool wanted = terminal && (no_color == nullptr || *no_color == '\0');
   settled->color = options.color == Color::automatic ? wanted : options.color == Color::always;
   settled->service = options.service;
+  settled->worker = options.worker;
   settled->sample_one_in = std::max<std::uint32_t>(options.sample_one_in, 1);
   return settled;
 }
@@ -82,14 +84,16 @@ State& state() {
 }
 
 void report_dropped(std::uint64_t count, std::string& out) {
-  Field fields[] = {{"dropped", count}};
+  Field fields[2] = {{"dropped", count}};
   Record record;
   record.level = Level::warn;
   record.time = std::chrono::system_clock::now();
   record.logger = "log";
   record.message = "log lines were dropped: the output is too slow";
-  record.context = fields;
-  append_line(*state().settled.load(std::memory_order_acquire), record, out);
+  const Settled& settled = *state().settled.load(std::memory_order_acquire);
+  if (settled.worker) fields[1] = {"worker", *settled.worker};
+  record.context = {fields, settled.worker ? 2U : 1U};
+  append_line(settled, record, out);
 }
 
 // Under mutex: the rule of the logger, or of the nearest name above it, or the default.
@@ -139,8 +143,9 @@ void detail::write(Level level, std::string_view logger, std::string_view messag
 
   trace::FixedText<32> trace_id;
   trace::FixedText<16> span_id;
-  Field known[4];
+  Field known[5];
   std::size_t count = 0;
+  if (settled.worker) known[count++] = {"worker", *settled.worker};
   if (context != nullptr) {
     if (context->route != nullptr) known[count++] = {"http.route", context->route};
     if (!context->request_id.empty()) known[count++] = {"http.request.id", context->request_id};

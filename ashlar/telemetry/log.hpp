@@ -200,11 +200,12 @@ enum class Format : std::uint8_t { automatic, human, json };
 enum class Color : std::uint8_t { automatic, never, always };
 
 struct Options {
-  Format format = Format::automatic;  // human on a terminal, else JSON
-  Color color = Color::automatic;     // on a terminal, unless NO_COLOR is set (https://no-color.org)
-  std::string service = {};           // service.name of every JSON line
-  int fd = 1;                         // a command whose standard output is its result logs to 2
-  std::size_t queue_bytes = 1 << 20;  // lines waiting beyond this are dropped
+  Format format = Format::automatic;    // human on a terminal, else JSON
+  Color color = Color::automatic;       // on a terminal, unless NO_COLOR is set (https://no-color.org)
+  std::string service = {};             // service.name of every JSON line
+  std::optional<unsigned> worker = {};  // `worker` of every line
+  int fd = 1;                           // a command whose standard output is its result logs to 2
+  std::size_t queue_bytes = 1 << 20;    // lines waiting beyond this are dropped
   // Of the lines below `warn` that belong to a trace, those of one trace in this many are written.
   std::uint32_t sample_one_in = 1;
 };

@@ -80,6 +80,12 @@ TEST(Log, WritesEcsFieldNames) {
       HasSubstr(R"(Z","log.level":"warn","message":"pool is full","ecs.version":"8.11.0","log.logger":"pg.pool"})"));
 }
 
+TEST(Log, NamesTheWorkerOnEveryLine) {
+  Output output({.format = Format::json, .worker = 3});
+  info("ready");
+  EXPECT_THAT(output.read_all(), HasSubstr("\"worker\":3"));
+}
+
 TEST(Log, TakesObjectsDurationsOptionalsAndErrors) {
   Capture capture;
   std::optional<int> none;

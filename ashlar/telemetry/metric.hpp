@@ -267,12 +267,16 @@ class Registry {
   // All families with all their series, by name.
   std::vector<Family> snapshot() const;
   // For /metrics. https://prometheus.io/docs/instrumenting/exposition_formats/, OpenMetrics 1.0
-  std::string expose(Exposition exposition = Exposition::prometheus) const;
+  // `more` labels are added to every series that has no label of that name.
+  std::string expose(Exposition exposition = Exposition::prometheus, Labels more = {}) const;
 
  private:
   struct Core;
   std::shared_ptr<Core> core_;
 };
+
+// What several processes expose as one text: each family once, with the series of all. They must differ in a label.
+std::string merge_expositions(std::span<const std::string> texts, Exposition exposition);
 
 // The registry of this process, with its process metrics, unless a test replaced it.
 Registry& default_registry();

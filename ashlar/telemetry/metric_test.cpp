@@ -257,5 +257,42 @@ TEST(ProcessMetrics, TellOfThisProcess) {
   }
 }
 
+TEST(Exposition, AddsMoreLabelsToSeriesThatLackThem) {
+  Registry registry;
+  registry.counter({.name = "plain"}).add(1);
+  registry.counter({.name = "labelled"}, {{"route", "/a"}}).add(2);
+  registry.gauge({.name = "its_own"}, {{"worker", "9"}}).set(3);
+  registry.histogram({.name = "took", .unit = "s"}, {}, std::array{1.0}).record(0.5);
+  const std::string text = registry.expose(Exposition::prometheus, {{"worker", "2"}});
+  EXPECT_THAT(text, HasSubstr("plain_total{worker=\"2\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("labelled_total{route=\"/a\",worker=\"2\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("its_own{worker=\"9\"} 3\n"));
+  EXPECT_THAT(text, HasSubstr("took_seconds_bucket{worker=\"2\",le=\"+Inf\"} 1\n"));
+}
+
+TEST(Exposition, MergesTheTextsOfSeveralProcesses) {
+  const auto text_of = [](const char* worker, bool more, Exposition form) {
+    Registry registry;
+    registry.counter({.name = "orders", .help = "Orders paid."}).add(5);
+    if (more) registry.gauge({.name = "ages", .unit = "s"}).set(7);
+    return registry.expose(form, {{"worker", worker}});
+  };
+  const std::vector prometheus{text_of("0", false, Exposition::prometheus), text_of("1", true, Exposition::prometheus)};
+  EXPECT_EQ(merge_expositions(prometheus, Exposition::prometheus),
+            "# TYPE ages_seconds gauge\n"
+            "ages_seconds{worker=\"1\"} 7\n"
+            "# HELP orders_total Orders paid.\n"
+            "# TYPE orders_total counter\n"
+            "orders_total{worker=\"0\"} 5\n"
+            "orders_total{worker=\"1\"} 5\n");
+  const std::vector openmetrics{text_of("0", false, Exposition::openmetrics),
+                                text_of("1", true, Exposition::openmetrics)};
+  const std::string merged = merge_expositions(openmetrics, Exposition::openmetrics);
+  EXPECT_THAT(merged,
+              HasSubstr("# TYPE ages_seconds gauge\n# UNIT ages_seconds seconds\nages_seconds{worker=\"1\"} 7\n"));
+  EXPECT_THAT(merged, testing::EndsWith("orders_total{worker=\"1\"} 5\n# EOF\n"));
+  EXPECT_EQ(merged.find("# EOF"), merged.rfind("# EOF"));
+}
+
 }  // namespace
 }  // namespace ashlar::metrics
