@@ -15,9 +15,9 @@ namespace ashlar::http {
 
 struct Server::Impl {
   struct Bound {
-    net::Address address;
-    net::Fd fd;
-    bool taken = false;  // by the first loop
+    Listening listening;
+    bool inherited = false;
+    std::size_t taken = 0;  // sockets, by the loops that started
   };
 
   ServerOptions options;
@@ -35,15 +35,28 @@ struct Server::Impl {
     }
   }
 
-  // The first loop takes the socket that bind() opened. The others share its port, or, for a unix socket, itself.
-  net::Fd listener(Bound& from) {
-    if (from.address.is_unix()) {
-      net::Fd copy(::fcntl(from.fd.get(), F_DUPFD_CLOEXEC, 0));
-      if (!copy) throw Unavailable(fmt::format("cannot share the socket {}", from.address.to_string()));
-      return copy;
+  void bind(std::vector<Listening> listening, bool inherited) {
+    // OpenSSL writes without MSG_NOSIGNAL: a client that is gone must be an error code, not the end of the program.
+    if (options.tls != nullptr) ::signal(SIGPIPE, SIG_IGN);
+    for (Listening& one : listening) {
+      addresses.push_back(one.address);
+      bound.push_back({std::move(one), inherited});
     }
-    if (!std::exchange(from.taken, true)) return std::move(from.fd);
-    return net::listen(from.address, {.backlog = options.backlog, .reuse_port = true});
+  }
+
+  // Each loop takes a socket. When there are no more, one of our own port is opened; what others opened is shared.
+  void listen(Bound& from, detail::LoopServer& loop) {
+    auto& [address, sockets, accepting] = from.listening;
+    if (accepting == Accepting::alone && from.taken < sockets.size()) {
+      return loop.listen(std::move(sockets[from.taken++]), Accepting::alone);
+    }
+    if (accepting == Accepting::alone && !from.inherited) {
+      return loop.listen(net::listen(address, {.backlog = options.backlog, .reuse_port = true}), Accepting::alone);
+    }
+    const net::Fd& first = sockets.front();  // given away already: more loops than sockets
+    net::Fd copy(first ? ::fcntl(first.get(), F_DUPFD_CLOEXEC, 0) : -1);
+    if (!copy) throw Unavailable(fmt::format("cannot share the socket {}", address.to_string()));
+    loop.listen(std::move(copy), Accepting::beside_others);
   }
 
   detail::LoopServer& of(const async::Loop& loop) const {
@@ -59,32 +72,43 @@ Server::Server(ServerOptions options, Handler& handler) : impl_(std::make_unique
 
 Server::~Server() = default;
 
-void Server::bind() {
-  // OpenSSL writes without MSG_NOSIGNAL: a client that is gone must be an error code, not the end of the program.
-  if (impl_->options.tls != nullptr) ::signal(SIGPIPE, SIG_IGN);
-  for (const std::string& text : impl_->options.listen) {
+std::vector<Listening> open_listening(const ServerOptions& options, unsigned loops) {
+  std::vector<Listening> all;
+  for (const std::string& text : options.listen) {
     const auto address = net::Address::parse(text);
     if (!address) {
       throw Invalid(
           fmt::format("cannot listen on '{}': write it as 127.0.0.1:8000, [::1]:8000 or unix:/run/app.sock", text));
     }
-    net::Fd fd =
-        net::listen(*address, {.backlog = impl_->options.backlog, .reuse_port = !address->is_unix(), .first = true});
-    impl_->addresses.push_back(address->is_unix() ? *address : net::local_address(fd.get()));
-    impl_->bound.push_back({impl_->addresses.back(), std::move(fd)});
+    Listening opened;
+    opened.accepting = address->is_unix() ? Accepting::beside_others : Accepting::alone;
+    opened.sockets.push_back(
+        net::listen(*address, {.backlog = options.backlog, .reuse_port = !address->is_unix(), .first = true}));
+    opened.address = address->is_unix() ? *address : net::local_address(opened.sockets.front().get());
+    while (opened.accepting == Accepting::alone && opened.sockets.size() < loops) {
+      opened.sockets.push_back(net::listen(opened.address, {.backlog = options.backlog, .reuse_port = true}));
+    }
+    all.push_back(std::move(opened));
   }
+  return all;
 }
+
+void Server::bind() { impl_->bind(open_listening(impl_->options), false); }
+void Server::bind(std::vector<Listening> listening) { impl_->bind(std::move(listening), true); }
 
 const std::vector<net::Address>& Server::addresses() const noexcept { return impl_->addresses; }
 
 void Server::start(async::Loop& loop) {
   const std::lock_guard lock(impl_->mutex);
   auto made = std::make_unique<detail::LoopServer>(impl_->options, impl_->handler, impl_->peers, loop);
-  for (Impl::Bound& bound : impl_->bound) made->listen(impl_->listener(bound));
+  for (Impl::Bound& bound : impl_->bound) impl_->listen(bound, *made);
   impl_->loops.push_back(std::move(made));
 }
 
-Task<void> Server::drain(async::Loop& loop) { return impl_->of(loop).drain(); }
+Task<void> Server::drain(async::Loop& loop, Waiting waiting) { return impl_->of(loop).drain(waiting); }
+
+void Server::cover(async::Loop& loop, unsigned key, net::Fd socket) { impl_->of(loop).cover(key, std::move(socket)); }
+void Server::uncover(async::Loop& loop, unsigned key) { impl_->of(loop).uncover(key); }
 
 const ServerOptions& Server::options() const noexcept { return impl_->options; }
 

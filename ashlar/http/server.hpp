@@ -9,6 +9,7 @@
 #include <ashlar/async/loop.hpp>
 #include <ashlar/async/task.hpp>
 #include <ashlar/http/exchange.hpp>
+#include <ashlar/http/listening.hpp>
 #include <ashlar/http/server_options.hpp>
 #include <ashlar/http/server_stats.hpp>
 #include <ashlar/net/address.hpp>
@@ -29,6 +30,9 @@ class Server {
   /// Opens the listening sockets, so that a wrong address stops a program before it serves. Connections wait in the
   /// kernel until start(). Throws Invalid for an address that cannot be read, Unavailable for one that cannot be had.
   void bind();
+  /// In place of opening them: in the order of ServerOptions::listen, each with a socket for every loop or one beside
+  /// others.
+  void bind(std::vector<Listening> listening);
   /// What is really listened on: with the port that the kernel chose for port 0.
   [[nodiscard]] const std::vector<net::Address>& addresses() const noexcept;
 
@@ -40,7 +44,12 @@ class Server {
   /// are already made; answers everything that has arrived, or arrives within ServerOptions::drain_grace, the last
   /// answer of each connection with Connection: close; then closes idle connections, reading on until the clients have
   /// closed their end. What still runs after drain_timeout is cancelled. The task ends when no connection is left.
-  [[nodiscard]] Task<void> drain(async::Loop& loop);
+  [[nodiscard]] Task<void> drain(async::Loop& loop, Waiting waiting = Waiting::serve);
+
+  /// Accepts on this loop from one more socket, beside other processes, until uncover() with the same key or drain().
+  /// On the loop's thread.
+  void cover(async::Loop& loop, unsigned key, net::Fd socket);
+  void uncover(async::Loop& loop, unsigned key);
 
   [[nodiscard]] const ServerOptions& options() const noexcept;
   /// From any thread: the sum, and each loop's own in the order of start().

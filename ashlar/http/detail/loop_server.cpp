@@ -96,7 +96,22 @@ LoopServer::~LoopServer() {
   for (char* block : blocks_) std::free(block);
 }
 
-void LoopServer::listen(net::Fd fd) { listeners_.push_back(std::make_unique<Listener>(*this, std::move(fd))); }
+void LoopServer::listen(net::Fd fd, Accepting accepting) {
+  listeners_.push_back(std::make_unique<Listener>(*this, std::move(fd), accepting));
+}
+
+void LoopServer::cover(unsigned key, net::Fd fd) {
+  if (draining_) return;
+  listeners_.push_back(std::make_unique<Listener>(*this, std::move(fd), Accepting::beside_others, key));
+}
+
+void LoopServer::uncover(unsigned key) noexcept {
+  std::erase_if(listeners_, [key](const auto& listener) {
+    if (!listener->covers(key)) return false;
+    listener->close();
+    return true;
+  });
+}
 
 ServerExchange* LoopServer::take_exchange() {
   if (exchanges_.empty()) [[unlikely]]
@@ -141,19 +156,26 @@ void LoopServer::pass_cork(Connection& connection) noexcept {
 
 // -------------------------------------------------------------------------------------------------------- listening
 
-LoopServer::Listener::Listener(LoopServer& server, net::Fd fd)
-    : server_(server), fd_(std::move(fd)), is_unix_(net::local_address(fd_.get()).is_unix()) {
+LoopServer::Listener::Listener(LoopServer& server, net::Fd fd, Accepting accepting, std::optional<unsigned> covers)
+    : server_(server),
+      fd_(std::move(fd)),
+      is_unix_(net::local_address(fd_.get()).is_unix()),
+      accepting_(accepting),
+      covers_(covers) {
   // Accepted sockets inherit it.
   const int on = 1;
   if (!is_unix_) ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  server_.loop().add(fd_.get(), EPOLLIN, *this);
+  // Beside others a connection wakes one, and each takes one at a time, so that all get some.
+  server_.loop().add(fd_.get(), accepting_ == Accepting::alone ? EPOLLIN : EPOLLIN | EPOLLEXCLUSIVE, *this);
 }
 
-void LoopServer::Listener::on_io(std::uint32_t) noexcept { server_.accept(fd_.get(), kAcceptBatch); }
+void LoopServer::Listener::on_io(std::uint32_t) noexcept {
+  server_.accept(fd_.get(), accepting_ == Accepting::alone ? kAcceptBatch : 1);
+}
 
 void LoopServer::Listener::begin_drain() noexcept {
   if (!fd_) return;
-  if (!is_unix_) drop_new_connections(fd_.get());
+  if (!is_unix_ && accepting_ == Accepting::alone) drop_new_connections(fd_.get());
   server_.accept(fd_.get(), 1 << 20);
 }
 
@@ -342,10 +364,14 @@ void LoopServer::advance_drain() noexcept {
   if (live_ == 0 && listeners_.empty()) empty_.set();
 }
 
-Task<void> LoopServer::drain() {
+Task<void> LoopServer::drain(Waiting waiting) {
   if (!draining_) {
     draining_ = true;
     drain_began_ = loop_.now();
+    if (waiting == Waiting::leave) {
+      for (const auto& listener : listeners_) listener->close();
+      listeners_.clear();
+    }
     for (const auto& listener : listeners_) listener->begin_drain();
     for_each(&Connection::begin_drain);
     arm();

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -15,6 +16,7 @@
 #include <ashlar/http/detail/cork.hpp>
 #include <ashlar/http/detail/response_writer.hpp>
 #include <ashlar/http/exchange.hpp>
+#include <ashlar/http/listening.hpp>
 #include <ashlar/http/server_options.hpp>
 #include <ashlar/http/server_stats.hpp>
 #include <ashlar/net/socket.hpp>
@@ -41,8 +43,11 @@ class LoopServer final : private async::Timer, private async::TickHook {
   LoopServer(const ServerOptions& options, Handler& handler, PeerTable& peers, async::Loop& loop);
   ~LoopServer();
 
-  void listen(net::Fd fd);
-  Task<void> drain();
+  void listen(net::Fd fd, Accepting accepting = Accepting::alone);
+  /// Accepts from another process's socket too, until uncover().
+  void cover(unsigned key, net::Fd fd);
+  void uncover(unsigned key) noexcept;
+  Task<void> drain(Waiting waiting);
 
   [[nodiscard]] const ServerOptions& options() const noexcept { return options_; }
   [[nodiscard]] Handler& handler() const noexcept { return handler_; }
@@ -76,15 +81,18 @@ class LoopServer final : private async::Timer, private async::TickHook {
  private:
   class Listener final : public async::IoHandler {
    public:
-    Listener(LoopServer& server, net::Fd fd);
+    Listener(LoopServer& server, net::Fd fd, Accepting accepting, std::optional<unsigned> covers = {});
     void on_io(std::uint32_t events) noexcept override;
     void begin_drain() noexcept;
     void close() noexcept;
+    [[nodiscard]] bool covers(unsigned key) const noexcept { return covers_ == key; }
 
    private:
     LoopServer& server_;
     net::Fd fd_;
     bool is_unix_;
+    Accepting accepting_;
+    std::optional<unsigned> covers_;
   };
 
   void pass_cork(Connection& connection) noexcept;
