@@ -30,6 +30,11 @@ class Component {
   virtual Task<void> start() { co_return; }
   /// Once, after every loop has drained.
   virtual Task<void> stop() { co_return; }
+  /// In the supervisor of several worker processes, once for all of them: starts what they share, such as a private
+  /// server, before the first of them starts; and stops it after the last has ended. Their own start() finds it
+  /// running.
+  virtual Task<void> start_shared() { co_return; }
+  virtual Task<void> stop_shared() { co_return; }
   /// On each serving loop, before it serves and after it has drained.
   virtual Task<void> start_loop(Loop&) { co_return; }
   virtual Task<void> stop_loop(Loop&) { co_return; }

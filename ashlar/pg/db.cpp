@@ -45,8 +45,7 @@ Db::~Db() = default;
 
 std::string Db::url() const { return url_; }
 
-Task<void> Db::ensure_config() {
-  if (config_ != nullptr) co_return;
+Task<void> Db::ensure_url() {
   url_ = options_.url;
   if (url_.empty()) {
     if (const char* url = environment("DATABASE_URL")) url_ = url;
@@ -58,10 +57,16 @@ Task<void> Db::ensure_config() {
                                          : std::filesystem::path(folder != nullptr ? folder : ".ashlar") / "postgres";
     server_ = co_await async::offload([&] { return PrivateServer::start(server); });
     for (const std::string& note : server_->notes()) log::info(note);
-    log::info(server_->owned() ? "private PostgreSQL started" : "private PostgreSQL shared",
-              {{"data", server_->data().string()}, {"pid", server_->pid()}});
+    log::write(server_->of_parent() ? log::Level::debug : log::Level::info,
+               server_->owned() ? "private PostgreSQL started" : "private PostgreSQL shared",
+               {{"data", server_->data().string()}, {"pid", server_->pid()}});
     url_ = server_->url();
   }
+}
+
+Task<void> Db::ensure_config() {
+  if (config_ != nullptr) co_return;
+  co_await ensure_url();
   auto config = std::make_shared<detail::ConnectionConfig>();
   config->options = ConnectOptions::parse(url_);
   const auto& given = config->options.parameters;
@@ -142,12 +147,18 @@ Task<void> Db::stop() {
     const std::lock_guard lock(mutex_);
     if (!pools_.empty()) log::warn("pg::Db::stop before stop_loop on every loop", {{"loops", pools_.size()}});
   }
-  if (server_ != nullptr) {
-    auto server = std::move(server_);
-    config_.reset();
-    co_await async::offload([&] { server.reset(); });
-  }
+  co_await stop_private_server();
 }
+
+Task<void> Db::stop_private_server() {
+  if (server_ == nullptr) co_return;
+  auto server = std::move(server_);
+  config_.reset();
+  co_await async::offload([&] { server.reset(); });
+}
+
+Task<void> Db::start_shared() { return ensure_url(); }
+Task<void> Db::stop_shared() { return stop_private_server(); }
 
 Task<void> Db::start_loop(async::Loop& loop) {
   co_await ensure_config();

@@ -90,6 +90,9 @@ class Db final : public async::Component, public Executor {
   /// Starts the private server if there is to be one, migrates, checks all queries. Throws with what to do.
   Task<void> start() override;
   Task<void> stop() override;
+  /// The private server, if there is to be one: it outlives every worker.
+  Task<void> start_shared() override;
+  Task<void> stop_shared() override;
   Task<void> start_loop(async::Loop& loop) override;
   Task<void> stop_loop(async::Loop& loop) override;
   Task<std::optional<std::string>> unhealthy() override;
@@ -136,6 +139,8 @@ class Db final : public async::Component, public Executor {
   Pool& find_pool(async::Loop& loop);
   Task<void> run_transaction(TransactionOptions options, Body& body);
   Task<void> ensure_config();
+  Task<void> ensure_url();
+  Task<void> stop_private_server();
   struct Session {
     virtual Task<void> run(detail::Connection& connection) = 0;
 

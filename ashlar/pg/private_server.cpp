@@ -104,6 +104,17 @@ int running_on(const fs::path& data) {
   return pid;
 }
 
+/// 0: it is gone.
+int parent_of(int pid) {
+  const std::string status = read_file(fmt::format("/proc/{}/stat", pid));
+  const std::size_t after = status.rfind(')');  // the name before it may hold anything: proc(5)
+  int parent = 0;
+  if (after != std::string::npos && after + 4 < status.size()) {
+    std::from_chars(status.data() + after + 4, status.data() + status.size(), parent);
+  }
+  return parent;
+}
+
 /// A new server reads in postmaster.pid whether processes of a killed one still work on the data, and waits for their
 /// end: the file must stay. Only when its number now belongs to another program would the new server refuse for ever.
 void drop_foreign_pid_file(const fs::path& data) {
@@ -311,8 +322,11 @@ bool PrivateServer::attach() {
         owned_ = false;
         pid_ = pid;
         running_ = true;
-        notes_.push_back(
-            fmt::format("using the PostgreSQL that another program runs on {} (process {})", data_.string(), pid));
+        of_parent_ = parent_of(pid) == ::getppid();
+        if (!of_parent_) {
+          notes_.push_back(
+              fmt::format("using the PostgreSQL that another program runs on {} (process {})", data_.string(), pid));
+        }
         if (!database_exists(options_.database)) create_database(options_.database);
         return true;
       } catch (const Error&) {

@@ -59,6 +59,8 @@ class PrivateServer {
   [[nodiscard]] std::filesystem::path log_file() const { return data_ / "postgresql.log"; }
   [[nodiscard]] int pid() const noexcept { return pid_.load(); }
   [[nodiscard]] bool owned() const noexcept { return owned_; }
+  /// Attached to a server that our parent process owns: a supervisor of workers.
+  [[nodiscard]] bool of_parent() const noexcept { return of_parent_; }
   [[nodiscard]] bool running() const noexcept { return running_.load(); }
   [[nodiscard]] const std::string& database() const noexcept { return options_.database; }
   /// Decisions worth telling the user, such as data that had to be put elsewhere.
@@ -91,6 +93,7 @@ class PrivateServer {
   Options options_;
   bool throwaway_ = false;
   bool owned_ = true;
+  bool of_parent_ = false;
   std::filesystem::path data_;
   std::string socket_folder_;
   std::vector<std::string> notes_;
