@@ -46,9 +46,10 @@ Task<std::variant<Health, Content>> readiness(Core& core) {
   co_return Content{kJson, schema::to_json(health), 503};
 }
 
-Content exposition(const http::Request& request) {
+Task<Content> exposition(Core& core, const http::Request& request) {
   const auto form = metrics::negotiate(request.header(http::KnownHeader::accept).value_or(std::string_view()));
-  return {metrics::content_type(form), metrics::default_registry().expose(form)};
+  co_return Content{metrics::content_type(form), core.gather_metrics ? co_await core.gather_metrics(form)
+                                                                     : metrics::default_registry().expose(form)};
 }
 
 }  // namespace
@@ -65,7 +66,7 @@ void Core::add_builtin_routes() {
     add(options.health_path + "/ready", [this] { return readiness(*this); }, hidden);
   }
   if (!options.metrics_path.empty())
-    add(options.metrics_path, [](const http::Request& request) { return exposition(request); }, hidden);
+    add(options.metrics_path, [this](const http::Request& request) { return exposition(*this, request); }, hidden);
   if (!options.openapi_path.empty()) {
     add(
         options.openapi_path,

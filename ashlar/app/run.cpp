@@ -33,10 +33,11 @@ int report(std::string_view what, const std::exception& error) {
 }
 
 // The standard output of any command but `serve` is its result.
-void configure_logs(const ServeSettings& settings, bool serves) {
+void configure_logs(const ServeSettings& settings, bool serves, std::optional<unsigned> worker) {
   log::set_levels(settings.log_level);
   log::Options options;
   options.fd = serves ? 1 : 2;
+  options.worker = worker;
   options.format = settings.log_format == "human"  ? log::Format::human
                    : settings.log_format == "json" ? log::Format::json
                                                    : log::Format::automatic;
@@ -217,9 +218,12 @@ int run(App& app, int argc, char** argv) {
     return cli.exit(error) == 0 ? 0 : 2;
   }
 
+  const bool serves = cli.get_subcommands().empty() || serve->parsed();
+  std::optional<detail::HandOver> hand_over;
   try {
     core.load_settings(assignments);
-    configure_logs(settings, cli.get_subcommands().empty() || serve->parsed());
+    if (serves) hand_over = detail::take_hand_over();
+    configure_logs(settings, serves, hand_over ? std::optional(hand_over->slot) : std::nullopt);
     if (routes->parsed()) return print_routes(core);
     if (openapi->parsed() && !earlier.empty()) return compare_with_earlier(core, earlier);
     if (openapi->parsed()) return write_openapi(core, output);
@@ -239,7 +243,8 @@ int run(App& app, int argc, char** argv) {
     return report(fmt::format("{} failed", core.options.title), error);
   }
   try {
-    return detail::serve(core, settings);
+    if (settings.workers > 0 && !hand_over) return detail::supervise(core, settings, {argv, argv + argc});
+    return detail::serve(core, settings, std::move(hand_over));
   } catch (const std::exception& error) {
     return report(fmt::format("{} cannot start", core.options.title), error);
   }

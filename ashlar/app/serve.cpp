@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <thread>
 
+#include <ashlar/app/detail/worker.hpp>
 #include <ashlar/async/offload.hpp>
 #include <ashlar/async/runtime.hpp>
 #include <ashlar/async/signals.hpp>
@@ -16,7 +18,15 @@
 #include <ashlar/telemetry/metric.hpp>
 
 namespace ashlar::detail {
-namespace {
+
+std::chrono::nanoseconds duration_of(ServeSettings::Seconds seconds) noexcept {
+  return std::chrono::duration_cast<async::Nanoseconds>(std::chrono::duration<double>(seconds.value));
+}
+
+unsigned loop_count(const ServeSettings& settings) noexcept {
+  if (settings.threads != 0) return settings.threads;
+  return settings.workers > 0 ? 1 : std::max(1U, std::thread::hardware_concurrency());
+}
 
 http::ServerOptions server_options(const ServeSettings& settings) {
   http::ServerOptions options;
@@ -24,9 +34,7 @@ http::ServerOptions server_options(const ServeSettings& settings) {
   options.listen = {settings.unix_socket ? "unix:" + *settings.unix_socket
                     : v6                 ? fmt::format("[{}]:{}", settings.host, settings.port)
                                          : fmt::format("{}:{}", settings.host, settings.port)};
-  const auto duration = [](double seconds) {
-    return std::chrono::duration_cast<async::Nanoseconds>(std::chrono::duration<double>(seconds));
-  };
+  const auto duration = [](ServeSettings::Seconds seconds) { return duration_of(seconds); };
   options.max_body = settings.max_body_bytes;
   options.max_connections_per_loop = settings.max_connections;
   options.max_connections_per_peer = settings.max_connections_per_peer;
@@ -40,6 +48,8 @@ http::ServerOptions server_options(const ServeSettings& settings) {
   return options;
 }
 
+namespace {
+
 std::string url_of(const net::Address& address) {
   if (address.is_unix()) return "http+unix://" + address.host();
   std::string host = address.host();
@@ -49,15 +59,19 @@ std::string url_of(const net::Address& address) {
                                              : fmt::format("http://{}:{}", host, address.port());
 }
 
-void announce(const Core& core, const http::Server& server, const ServeSettings& settings, unsigned loops,
+}  // namespace
+
+void announce(const Core& core, const ServeSettings& settings, const net::Address& address,
               std::chrono::milliseconds took) {
-  const std::string url = url_of(server.addresses().front());
+  const std::string url = url_of(address);
+  const unsigned loops = loop_count(settings);
   const bool people = settings.log_format == "human" || (settings.log_format != "json" && ::isatty(STDOUT_FILENO) != 0);
   if (!people) {
     log::info("serving", {{"url", std::string_view(url)},
                           {"service.name", std::string_view(core.options.title)},
                           {"service.version", std::string_view(core.options.version)},
-                          {"loops", static_cast<std::uint64_t>(loops)},
+                          {"workers", settings.workers},
+                          {"loops", loops},
                           {"took_ms", static_cast<std::uint64_t>(took.count())}});
     return;
   }
@@ -66,9 +80,16 @@ void announce(const Core& core, const http::Server& server, const ServeSettings&
   if (!core.options.docs_path.empty()) fmt::print("    docs     {}{}\n", url, core.options.docs_path);
   if (!core.options.health_path.empty()) fmt::print("    health   {}{}/ready\n", url, core.options.health_path);
   if (!core.options.metrics_path.empty()) fmt::print("    metrics  {}{}\n", url, core.options.metrics_path);
-  fmt::print("\n  {} {}; Ctrl-C stops it\n\n", loops, loops == 1 ? "loop" : "loops");
+  const auto counted = [](unsigned count, std::string_view what) {
+    return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+  };
+  fmt::print("\n  {}; Ctrl-C stops it\n\n",
+             settings.workers == 0 ? counted(loops, "loop")
+                                   : counted(settings.workers, "worker") + " of " + counted(loops, "loop"));
   std::fflush(stdout);
 }
+
+namespace {
 
 void collect_loops(async::Runtime& runtime, metrics::Collector& out) {
   for (unsigned i = 0; i < runtime.size(); ++i) {
@@ -131,22 +152,38 @@ void collect_server(const http::Server& server, metrics::Collector& out) {
   limit("requests_per_connection", stats.request_limits);
 }
 
+// As many as the administrator allows (the hard limit): the soft one is often 1024, for select(2)'s sake.
+void raise_descriptor_limit() noexcept {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 // One program's serving, from start to stop. Its parts live as long as the runtime runs.
 class Serving {
  public:
-  Serving(Core& core, const ServeSettings& settings, async::Signals& signals)
+  Serving(Core& core, const ServeSettings& settings, std::optional<HandOver> hand_over, async::Signals& signals)
       : core_(core),
         settings_(settings),
         signals_(signals),
-        runtime_(settings.threads != 0 ? settings.threads : std::max(1U, std::thread::hardware_concurrency())),
-        server_(server_options(settings), core) {}
+        runtime_(hand_over ? hand_over->threads : loop_count(settings)),
+        server_(server_options(settings), core) {
+    if (hand_over) worker_.emplace(std::move(*hand_over), runtime_, server_);
+  }
 
   void run() {
-    server_.bind();  // first: a port in use should not cost a start of the database
+    bind();  // first: a port in use should not cost a start of the database
     runtime_.run(main());
   }
 
  private:
+  void bind() {
+    if (worker_) return server_.bind(worker_->take_listening());
+    if (auto activated = take_activation(); !activated.empty()) return server_.bind(std::move(activated));
+    server_.bind();
+  }
+
   Task<void> on_every_loop(Task<void> (Core::*action)(async::Loop&)) {
     for (unsigned i = 0; i < runtime_.size(); ++i) {
       co_await async::run_on(runtime_.loop(i), (core_.*action)(runtime_.loop(i)));
@@ -163,6 +200,7 @@ class Serving {
   Task<void> main() {
     const auto began = async::Clock::now();
     std::exception_ptr error;
+    if (worker_) worker_->connect();
     try {
       // A signal while it starts ends the start.
       co_await async::race(serve(began), stop_signal());
@@ -174,6 +212,13 @@ class Serving {
   }
 
   Task<void> stop_signal() {
+    if (worker_) {
+      waiting_ = co_await worker_->asked_to_end(signals_);
+      log::info("stopping", {{"reason", worker_->orphaned()                ? "the supervisor is gone"
+                                        : waiting_ == http::Waiting::leave ? "another worker has taken its place"
+                                                                           : "the supervisor stops"}});
+      co_return;
+    }
     const int signal = co_await signals_.next();
     log::info("stopping", {{"signal", std::string_view(signal == SIGINT ? "SIGINT" : "SIGTERM")}});
   }
@@ -199,24 +244,33 @@ class Serving {
                                             {"loop", static_cast<std::uint64_t>(stall.loop)},
                                             {"stack", std::string_view(stall.stack)}});
     });
-    announce(core_, server_, settings_, runtime_.size(),
-             std::chrono::duration_cast<std::chrono::milliseconds>(async::Clock::now() - began));
+    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(async::Clock::now() - began);
+    if (worker_) {
+      for (Core* core : core_.all_cores()) {
+        core->gather_metrics = [this](metrics::Exposition form) { return worker_->gather_metrics(form); };
+      }
+      log::info("worker serves", {{"pid", ::getpid()}, {"took_ms", took.count()}});
+      co_await worker_->serve(duration_of(settings_.worker_stall_seconds) / 4);
+    }
+    announce(core_, settings_, server_.addresses().front(), took);
     async::Event never;
     co_await never.wait();
   }
 
   // The second signal does not wait.
-  static Task<void> exit_on_signal(async::Signals& signals) {
-    co_await signals.next();
+  Task<void> exit_on_signal() {
+    co_await signals_.next();
+    while (worker_ && !worker_->orphaned()) co_await signals_.next();  // its supervisor kills it
     fmt::print(stderr, "stopped at once\n");
     ::_exit(130);
   }
 
   Task<void> drain() {
-    core_.draining = true;
+    core_.draining = waiting_ == http::Waiting::serve;  // else the service goes on: its readiness must not end
+    if (worker_) worker_->begin_drain();
     std::vector<Task<void>> drains;
     for (unsigned i = 0; i < serving_; ++i) {
-      drains.push_back(async::run_on(runtime_.loop(i), server_.drain(runtime_.loop(i))));
+      drains.push_back(async::run_on(runtime_.loop(i), server_.drain(runtime_.loop(i), waiting_)));
     }
     if (!drains.empty()) co_await async::all(std::move(drains));
     co_await core_.drain_background();
@@ -230,7 +284,7 @@ class Serving {
   }
 
   Task<void> stop() {
-    co_await async::race(drain(), exit_on_signal(signals_));
+    co_await async::race(drain(), exit_on_signal());
     if (serving_ > 0) log::info("stopped");
   }
 
@@ -239,6 +293,8 @@ class Serving {
   async::Signals& signals_;
   async::Runtime runtime_;
   http::Server server_;  // after the runtime: its timers are on the loops
+  std::optional<Worker> worker_;
+  http::Waiting waiting_ = http::Waiting::serve;
   std::optional<async::Watchdog> watchdog_;
   metrics::Registry::Collection loop_metrics_;
   unsigned serving_ = 0;
@@ -247,9 +303,11 @@ class Serving {
 
 }  // namespace
 
-int serve(Core& core, const ServeSettings& settings) {
+int serve(Core& core, const ServeSettings& settings, std::optional<HandOver> hand_over) {
+  if (hand_over) ::signal(SIGHUP, SIG_IGN);  // the terminal's, or for the supervisor
+  raise_descriptor_limit();
   async::Signals signals{SIGINT, SIGTERM};
-  Serving serving{core, settings, signals};
+  Serving serving{core, settings, std::move(hand_over), signals};
   serving.run();
   return 0;
 }

@@ -16,19 +16,26 @@ struct ServeSettings {
   std::string host = "127.0.0.1";
   std::uint16_t port = 8000;                    ///< 0: a free one
   std::optional<std::string> unix_socket = {};  ///< a path; in place of host and port
-  std::uint32_t threads = 0;                    ///< loops; 0: one a core
+  /// Processes that serve, each with `threads` loops, under a supervisor that restarts them; 0: this process serves.
+  Annotated<std::uint32_t, le{1024}> workers = 0;
+  std::uint32_t threads = 0;  ///< loops; 0: one a core, of each worker one
   std::uint64_t max_body_bytes = 1024 * 1024;
   /// Of each loop, and of one address other than this machine's; more are answered 503 and closed.
   Annotated<std::uint32_t, ge{1}> max_connections = 16'384;
   Annotated<std::uint32_t, ge{1}> max_connections_per_peer = 1'024;
-  Seconds request_timeout_seconds = 30;  ///< until a handler is cancelled; 504
-  Seconds header_timeout_seconds = 10;   ///< for the head of a request to arrive; 408
-  Seconds body_timeout_seconds = 10;     ///< for its body, plus a second a KiB; 408
-  Seconds idle_timeout_seconds = 75;     ///< between two requests of a connection
-  Seconds write_timeout_seconds = 30;    ///< without a client taking 1 KiB a second of its answer
-  Seconds drain_timeout_seconds = 30;    ///< that running requests get at the end
-  Seconds drain_grace_seconds = 1;       ///< that idle connections get at the end to bring a last request
-  std::uint32_t stall_limit_ms = 200;    ///< a handler that holds its loop for longer is named in the log
+  Seconds request_timeout_seconds = 30;      ///< until a handler is cancelled; 504
+  Seconds header_timeout_seconds = 10;       ///< for the head of a request to arrive; 408
+  Seconds body_timeout_seconds = 10;         ///< for its body, plus a second a KiB; 408
+  Seconds idle_timeout_seconds = 75;         ///< between two requests of a connection
+  Seconds write_timeout_seconds = 30;        ///< without a client taking 1 KiB a second of its answer
+  Seconds drain_timeout_seconds = 30;        ///< that running requests get at the end
+  Seconds drain_grace_seconds = 1;           ///< that idle connections get at the end to bring a last request
+  std::uint32_t stall_limit_ms = 200;        ///< a handler that holds its loop for longer is named in the log
+  Seconds worker_backoff_seconds = 0.1;      ///< until a crashed worker is started again; doubles with each crash
+  Seconds worker_backoff_most_seconds = 30;  ///< … up to this; a worker that served for longer begins anew
+  Seconds worker_start_seconds = 120;        ///< that a worker that replaces another may take until it serves
+  Seconds worker_stall_seconds = 10;         ///< without a sign of life until a worker is reported as stalled
+  std::uint32_t worker_kill_seconds = 0;     ///< until it is killed and started again; 0: never
   std::string log_level = "info";
   std::string log_format = "auto";  ///< auto, human, json
 };

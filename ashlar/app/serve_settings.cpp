@@ -15,7 +15,13 @@ void add_serve_flags(CLI::App& cli, ServeSettings& settings) {
   group->add_option("--host", settings.host, "Address to listen on; 0.0.0.0 for all")->capture_default_str();
   group->add_option("-p,--port", settings.port, "Port; 0 takes a free one")->capture_default_str();
   group->add_option("--unix-socket", settings.unix_socket, "Listen on this path instead");
-  group->add_option("-j,--threads", settings.threads, "Loops; 0: one a core")->capture_default_str();
+  group
+      ->add_option("-w,--workers", settings.workers.value,
+                   "Processes that serve, under a supervisor: SIGHUP replaces them one by one; 0: this process serves")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1024));
+  group->add_option("-j,--threads", settings.threads, "Loops; 0: one a core, of each worker one")
+      ->capture_default_str();
   const auto seconds = [group](const char* name, ServeSettings::Seconds& time, const char* help) {
     group->add_option(name, time.value, help)->capture_default_str()->check(CLI::Range(0.001, 366.0 * 24 * 3600));
   };
@@ -40,6 +46,13 @@ void add_serve_flags(CLI::App& cli, ServeSettings& settings) {
                    "Milliseconds a handler may hold its loop before the log names it")
       ->capture_default_str()
       ->check(CLI::Range(1, 3'600'000));
+  seconds("--worker-backoff", settings.worker_backoff_seconds,
+          "Seconds until a crashed worker is started again, doubled with each crash");
+  seconds("--worker-backoff-most", settings.worker_backoff_most_seconds, "… and the most of it");
+  seconds("--worker-start", settings.worker_start_seconds, "Seconds that a new worker gets until it serves");
+  seconds("--worker-stall", settings.worker_stall_seconds, "Seconds without a sign of life until a worker is reported");
+  group->add_option("--worker-kill", settings.worker_kill_seconds, "… and killed and started again; 0: never")
+      ->capture_default_str();
   group->add_option("--log-level", settings.log_level, "trace, debug, info, warn, error, off")->capture_default_str();
   group->add_option("--log-format", settings.log_format, "auto, human or json")
       ->capture_default_str()

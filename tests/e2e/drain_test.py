@@ -9,57 +9,12 @@ they have an answer, never meet that gap: for them the number of dropped request
 
 A connection that the kernel refuses has carried no request; a client that is refused stops.
 """
-import random
 import signal
 import socket
 import threading
 import time
 
-from harness import Case, Ended, Wire, alive, eventually, main, request
-
-
-class Load:
-    """Clients in closed loops on connections that are kept alive, until the service refuses new ones."""
-
-    def __init__(self, service, clients, targets):
-        self.service, self.targets = service, targets
-        self.answered, self.statuses, self.dropped, self.closed = 0, set(), [], 0
-        self.lock = threading.Lock()
-        self.threads = [threading.Thread(target=self._client, args=(i,), daemon=True) for i in range(clients)]
-        for thread in self.threads:
-            thread.start()
-
-    def _client(self, number):
-        chance = random.Random(number)
-        wire = None
-        while True:
-            try:
-                wire = wire or Wire(self.service.address)
-            except (ConnectionError, socket.timeout):
-                return
-            target = chance.choice(self.targets)
-            if isinstance(target, str):
-                target = ("GET", target, None)
-            try:
-                wire.send(request(*target))
-                answer = wire.answer()
-            except (ConnectionError, socket.timeout) as error:
-                with self.lock:
-                    self.dropped.append(f"{target}: {error!r}")
-                wire.close()
-                return
-            with self.lock:
-                self.answered += 1
-                self.statuses.add(answer.status)
-                self.closed += answer.closes
-            if answer.closes:
-                wire.close()
-                wire = None
-
-    def wait(self):
-        for thread in self.threads:
-            thread.join(60)
-        assert not any(thread.is_alive() for thread in self.threads)
+from harness import Case, Ended, Load, Wire, alive, eventually, main, request
 
 
 class Drain(Case):

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import pwd
+import random
 import re
 import shutil
 import signal
@@ -102,7 +103,8 @@ class Case(unittest.TestCase):
 class Service:
     """The service as a process of its own. Waits until it serves, unless told `start=False`."""
 
-    def __init__(self, folder, *flags, database=False, environment=None, start=True, user=None, program=None, port=0):
+    def __init__(self, folder, *flags, database=False, environment=None, start=True, user=None, program=None, port=0,
+                 pass_fds=()):
         self.folder = Path(folder)
         self.data = self.folder / "data"
         self.journal_file = self.folder / "journal"
@@ -121,7 +123,7 @@ class Service:
         self.began = time.monotonic()
         command = [program or PROGRAM, "serve", "--port", str(port), "--log-format", "json", *flags]
         self.process = subprocess.Popen(command, env=env, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, start_new_session=True, **who)
+                                        stderr=subprocess.STDOUT, start_new_session=True, pass_fds=pass_fds, **who)
         self.pid = self.process.pid
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -149,12 +151,20 @@ class Service:
                     return json.loads(line) if line.startswith("{") else {"message": line}
         return None
 
-    def wait_for_log(self, message):
+    def logs(self, message):
+        """All lines with this in them."""
+        with self.changed:
+            return [json.loads(line) for line in self.output if line and message in line and line.startswith("{")]
+
+    def wait_for_log(self, message, times=1):
+        """The line with this in it; of several the last."""
         deadline = time.monotonic() + PATIENCE
         while True:
             found = self.find_log(message)
-            if found:
+            if found and times == 1:
                 return found
+            if found and len(self.logs(message)) >= times:
+                return self.logs(message)[times - 1]
             with self.changed:
                 ended = self.output and self.output[-1] is None
                 if ended or not self.changed.wait(deadline - time.monotonic()):
@@ -195,6 +205,35 @@ class Service:
     def limited(self, limit):
         """How often a limit was hit, as /metrics says."""
         return self.metric("ashlar_http_limited_total", limit=limit)
+
+    def workers(self):
+        """The process ids of its workers, by slot; of a slot with two (one takes the other's place) both."""
+        found = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError, IndexError, ProcessLookupError):
+                if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) != self.pid or not alive(folder.name):
+                    continue
+                slot = re.search(rb"\0ASHLAR_SUPERVISED=slot=(\d+) ", b"\0" + (folder / "environ").read_bytes())
+                if slot:
+                    found.setdefault(int(slot[1]), []).append(int(folder.name))
+        return found
+
+    def worker(self, slot):
+        """The one process of a slot."""
+        return eventually(lambda: self.workers().get(slot, []) if len(self.workers().get(slot, [])) == 1 else None,
+                          f"slot {slot} has one worker")[0]
+
+    def replace_workers(self):
+        """SIGHUP, and waits until every worker is another one and the old ones have ended."""
+        before = {pid for pids in self.workers().values() for pid in pids}
+        slots = set(self.workers())
+        self.send_signal(signal.SIGHUP)
+
+        def replaced():
+            now = self.workers()
+            pids = [pid for pids in now.values() for pid in pids]
+            return set(now) == slots and len(pids) == len(slots) and not before & set(pids)
+        eventually(replaced, f"other workers than {before}: {self.text}")
 
     @property
     def journal(self):
@@ -356,6 +395,70 @@ class Answer:
 
     def __repr__(self):
         return f"<{self.status} {self.headers} {self.body[:300]!r}>"
+
+
+class Load:
+    """Clients in closed loops on connections that are kept alive, each with `depth` requests under way, until the service
+    refuses new connections; with `endless` a refusal counts as dropped, and stop() ends it."""
+
+    def __init__(self, service, clients, targets, depth=1, endless=False):
+        self.service, self.targets, self.depth, self.endless = service, targets, depth, endless
+        self.answered, self.statuses, self.dropped, self.closed = 0, set(), [], 0
+        self.stopping = threading.Event()
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=self._client, args=(i,), daemon=True) for i in range(clients)]
+        for thread in self.threads:
+            thread.start()
+
+    def _client(self, number):
+        chance = random.Random(number)
+        wire = None
+        while not self.stopping.is_set():
+            try:
+                wire = wire or Wire(self.service.address)
+            except (ConnectionError, socket.timeout) as error:
+                if self.endless:
+                    self._drop(f"no connection: {error!r}")
+                return
+            targets = [chance.choice(self.targets) for _ in range(self.depth)]
+            targets = [("GET", target, None) if isinstance(target, str) else target for target in targets]
+            closes = False
+            try:
+                wire.send(b"".join(request(*target) for target in targets))
+                for target in targets:
+                    answer = wire.answer()
+                    closes = answer.closes
+                    with self.lock:
+                        self.answered += 1
+                        self.statuses.add(answer.status)
+                        self.closed += answer.closes
+            except (ConnectionError, socket.timeout) as error:
+                self._drop(f"{target}: {error!r}")
+                wire.close()
+                return
+            if closes:
+                wire.close()
+                wire = None
+        if wire:
+            wire.close()
+
+    def _drop(self, what):
+        with self.lock:
+            self.dropped.append(what)
+
+    def wait(self):
+        for thread in self.threads:
+            thread.join(60)
+        assert not any(thread.is_alive() for thread in self.threads)
+
+    def stop(self):
+        self.stopping.set()
+        self.wait()
+
+    def goes_on(self, count):
+        """Waits for so many more answers."""
+        before = self.answered
+        eventually(lambda: self.answered >= before + count or self.dropped, "the load goes on")
 
 
 class Ended(ConnectionError):

@@ -87,6 +87,7 @@ void add_routes(App& app) {
   app.get<"/items/{id}">([](Path<"id", std::int32_t> id) { return std::to_string(id.get()); });
   app.get<"/names/{name}">([](Path<"name"> name) { return Text{name}; });
   app.get<"/pages">([](Query<Page> page) { return Text{page.name}; });
+  app.get<"/pid">([] { return std::to_string(::getpid()); });
   app.get<"/slow">(slow);
   app.get<"/block">([](Query<Wait> wait) {
     std::this_thread::sleep_for(std::chrono::milliseconds{wait.ms});

@@ -120,6 +120,8 @@ class Core final : public http::Handler {
   std::vector<Mounted> mounts;
   std::vector<Mounted> hosts;
   std::atomic<bool> draining{false};
+  /// Of several workers: /metrics of all.
+  std::function<Task<std::string>(metrics::Exposition)> gather_metrics;
 
  private:
   bool find_route(Call& call);

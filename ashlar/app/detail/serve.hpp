@@ -1,8 +1,15 @@
 // Serving: from a prepared application to a drained one.
 #pragma once
 
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
 #include <ashlar/app/detail/core.hpp>
+#include <ashlar/app/detail/hand_over.hpp>
 #include <ashlar/app/serve.hpp>
+#include <ashlar/http/server_options.hpp>
 
 namespace CLI {  // NOLINT(readability-identifier-naming): CLI11 calls itself so
 class App;
@@ -10,8 +17,21 @@ class App;
 
 namespace ashlar::detail {
 
-/// Starts, serves until SIGINT or SIGTERM, drains, stops. Gives the exit code; throws what refuses to start.
-int serve(Core& core, const ServeSettings& settings);
+/// Starts, serves until SIGINT or SIGTERM, drains, stops. Gives the exit code; throws what refuses to start. With a
+/// hand-over it is a worker, and its supervisor says when to end.
+int serve(Core& core, const ServeSettings& settings, std::optional<HandOver> hand_over = {});
+
+/// Starts the workers, each this program with these arguments, and keeps them until SIGINT or SIGTERM. Gives the exit
+/// code; throws what refuses to start.
+int supervise(Core& core, const ServeSettings& settings, const std::vector<std::string>& arguments);
+
+http::ServerOptions server_options(const ServeSettings& settings);
+/// Of a worker when `workers`, else of this process.
+unsigned loop_count(const ServeSettings& settings) noexcept;
+std::chrono::nanoseconds duration_of(ServeSettings::Seconds seconds) noexcept;
+/// Says that it serves, to people or to a log.
+void announce(const Core& core, const ServeSettings& settings, const net::Address& address,
+              std::chrono::milliseconds took);
 
 /// The environment over the defaults. Throws ValidationError naming the variables.
 void load_serve_settings(ServeSettings& settings);
