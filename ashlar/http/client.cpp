@@ -303,7 +303,9 @@ struct Client::Call {
   /// Precondition: not complete.
   Task<void> read_body(std::string& out, std::uint64_t most) {
     if (connection->unread().empty() && !co_await read_more()) {
-      if (head.framing != ResponseFraming::until_close) fail("the server broke the answer off");
+      if (head.framing != ResponseFraming::until_close || connection->transport().cut_off()) {
+        fail("the server broke the answer off");
+      }
       complete = true;
       co_return;
     }

@@ -12,7 +12,8 @@
 
 namespace ashlar::net {
 class Address;
-}
+struct PeerIdentity;
+}  // namespace ashlar::net
 
 namespace ashlar::http {
 
@@ -49,6 +50,9 @@ class Request {
   std::string_view trailers;      ///< field lines behind the body, once it is read to its end: see trailer()
   const net::Address* peer = nullptr;  ///< the other end of the connection; null in a test without a socket
   bool secure = false;                 ///< came over TLS
+  /// Who the client is, by the certificate that it showed and that was verified
+  /// (net::TlsServerOptions::client_ca_file); null when it showed none.
+  const net::PeerIdentity* client_certificate = nullptr;
 
   Request() noexcept {}  // NOLINT: leaves the header array uninitialised
   Request(const Request&) = delete;

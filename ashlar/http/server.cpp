@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <signal.h>
 
 #include <mutex>
 #include <utility>
@@ -10,6 +9,7 @@
 #include <ashlar/base/error.hpp>
 #include <ashlar/http/detail/loop_server.hpp>
 #include <ashlar/net/socket.hpp>
+#include <ashlar/net/tls_context.hpp>
 
 namespace ashlar::http {
 

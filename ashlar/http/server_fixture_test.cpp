@@ -101,6 +101,8 @@ void TestHandler::handle(Exchange& exchange) noexcept {
   }
   if (request.path == "/finish") {
     for (Exchange* held : std::exchange(held_, {})) {
+      const net::PeerIdentity* const client = held->request.client_certificate;
+      if (client != nullptr && client->common_name == "billing") ++known_held;
       held->response.body = "held";
       held->finish();
     }
@@ -136,6 +138,7 @@ void TestHandler::handle(Exchange& exchange) noexcept {
     response.header("Allow", "GET, POST");
   } else {
     response.header("X-Path", request.path);
+    if (request.client_certificate != nullptr) response.header("X-Client", request.client_certificate->subject);
     response.body = "hello";
   }
   exchange.finish();

@@ -291,57 +291,6 @@ TEST(Server, ServesManyConnectionsOnTwoLoops) {
   EXPECT_EQ(server.stats().requests.get(), 900u);
 }
 
-class ServerTls : public testing::Test {
- protected:
-  void SetUp() override {
-    ASSERT_NE(::mkdtemp(folder_), nullptr);
-    const std::string made =
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost "
-        "-addext subjectAltName=IP:127.0.0.1 -keyout " +
-        key() + " -out " + certificate() + " 2>/dev/null";
-    ASSERT_EQ(std::system(made.c_str()), 0);
-  }
-  void TearDown() override {
-    ::unlink(key().c_str());
-    ::unlink(certificate().c_str());
-    ::rmdir(folder_);
-  }
-  [[nodiscard]] std::string key() const { return std::string(folder_) + "/key.pem"; }
-  [[nodiscard]] std::string certificate() const { return std::string(folder_) + "/cert.pem"; }
-
- private:
-  char folder_[32] = "/tmp/ashlar-http-XXXXXX";
-};
-
-TEST_F(ServerTls, ServesAClientThatVerifiesIt) {
-  RunningServer server({.tls = net::TlsContext::server({certificate(), key()})});
-  Client client({.tls = net::TlsContext::client({.ca_file = certificate()})});
-  const std::string url = "https://" + server.address().to_string();
-  async::run([](Client& client, std::string url) -> Task<void> {
-    for (int i = 0; i < 2; ++i) EXPECT_EQ((co_await client.send({.url = url + "/a"})).header("X-Path"), "/a");
-    const std::string body(700'000, 'b');
-    EXPECT_EQ((co_await client.send({.method = "POST", .url = url + "/echo", .body = body})).body, body);
-    EXPECT_EQ((co_await client.send({.url = url + "/large"})).body.size(), 8u * 1024 * 1024);
-    EXPECT_EQ((co_await client.send({.url = url + "/stream"})).body, "aaaabbbbccccddddeeee");
-    EXPECT_EQ((co_await client.send({.url = url + "/close"})).body, "bye");
-  }(client, url));
-  EXPECT_EQ(client.stats().connects, 1u);
-  Client stranger;
-  EXPECT_THROW(static_cast<void>(async::run(stranger.send({.url = url + "/"}))), Unavailable);
-}
-
-TEST_F(ServerTls, EndsAHandshakeThatIsSlowOrNotOne) {
-  RunningServer server({.tls = net::TlsContext::server({certificate(), key()}), .header_timeout = 50ms});
-  TestClient silent(server.address());
-  TestClient plain(server.address());
-  plain.send(get("/"));
-  EXPECT_EQ(plain.rest().find("HTTP/1.1 200"), std::string::npos);
-  EXPECT_EQ(silent.rest(), "");
-  EXPECT_TRUE(server.becomes([](const ServerStats& stats) { return stats.connections.get() == 0; }));
-  EXPECT_EQ(server.stats().failed_handshakes.get(), 2u);
-  EXPECT_EQ(server.handler.handled.load(), 0);
-}
-
 TEST(Server, NamesAnAddressThatItCannotHave) {
   TestHandler handler;
   Server unreadable({.listen = {"nonsense"}}, handler);

@@ -21,6 +21,7 @@
 #include <ashlar/async/runtime.hpp>
 #include <ashlar/async/sync.hpp>
 #include <ashlar/http/server.hpp>
+#include <ashlar/net/peer_identity.hpp>
 #include <ashlar/net/socket.hpp>
 
 namespace ashlar::http::test {
@@ -45,8 +46,9 @@ class TestHandler final : public Handler {
   std::atomic<int> handled{0};
   std::atomic<int> cancelled{0};  // how many /gate requests were
   std::atomic<int> stream_pieces{0};
-  async::Event waiting;  // set when a /gate request has arrived
-  async::Event ended;    // set when a handler or stream was cancelled
+  std::atomic<int> known_held{0};  // how many of /hold came with the certificate of "billing"
+  async::Event waiting;            // set when a /gate request has arrived
+  async::Event ended;              // set when a handler or stream was cancelled
 
  private:
   class Running;

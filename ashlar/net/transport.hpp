@@ -55,13 +55,13 @@ class Transport {
   /// After a handshake that failed: back to the clear, for an answer to who speaks no TLS (TlsFailure::plain_http).
   void drop_tls() noexcept;
 
-  // What the handshake agreed on; empty, false and null without TLS. Views live until the transport is closed or moved.
+  // What the handshake agreed on; empty, false and null without TLS. Views live until the transport is closed.
   [[nodiscard]] std::string_view alpn() const noexcept;         ///< "h2"; empty: the peer offered nothing, or we do not
   [[nodiscard]] std::string_view server_name() const noexcept;  ///< of a server: the name that the client asked for
   [[nodiscard]] std::string_view tls_version() const noexcept;  ///< "TLSv1.3"
   [[nodiscard]] bool resumed() const noexcept;
   /// Who the peer is, if it showed a certificate and the context's authorities vouch for it; else null. Not for two
-  /// threads at once. Lives until the transport is closed or destroyed.
+  /// threads at once. Lives as long as the transport, and moves with it.
   [[nodiscard]] const PeerIdentity* peer_certificate();
 
   [[nodiscard]] Io read(std::span<char> buffer) noexcept;

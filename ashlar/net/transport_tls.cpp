@@ -71,6 +71,8 @@ void Transport::begin_tls(std::shared_ptr<TlsContext> context) {
   BIO* const socket = ssl_ != nullptr ? detail::make_socket_bio(fd_.get()) : nullptr;
   if (socket == nullptr) throw Internal("OpenSSL gives no connection: " + detail::take_reason());
   failure_ = TlsFailure::none;
+  peer_.reset();
+  asked_peer_ = false;
   ::SSL_set_bio(ssl_, socket, socket);
 }
 
@@ -131,8 +133,6 @@ void Transport::drop_tls() noexcept {
   ::SSL_free(std::exchange(ssl_, nullptr));
   ::ERR_clear_error();
   context_.reset();
-  peer_.reset();
-  asked_peer_ = false;
 }
 
 Io Transport::tls_result(int result, bool reading) noexcept {

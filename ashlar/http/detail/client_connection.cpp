@@ -74,9 +74,10 @@ bool ClientConnection::wake_up() noexcept {
     return false;
   }
   interest_ = EPOLLIN | EPOLLRDHUP;
-  // What came in this tick, before the loop could say so.
+  // What came in this tick, before the loop could say so, or with what was read.
   char byte;
-  return transport_.secure() || ::recv(transport_.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0;
+  return transport_.secure() ? !transport_.has_pending()
+                             : ::recv(transport_.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0;
 }
 
 }  // namespace ashlar::http::detail

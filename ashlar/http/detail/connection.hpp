@@ -39,11 +39,15 @@ class Connection {
 
  protected:
   Connection(LoopServer& server, net::Transport transport, const net::Address& peer) noexcept
-      : server_(server), transport_(std::move(transport)), peer_(peer) {}
+      : server_(server),
+        transport_(std::move(transport)),
+        peer_(peer),
+        client_certificate_(transport_.peer_certificate()) {}
 
   LoopServer& server_;
   net::Transport transport_;
   const net::Address peer_;
+  const net::PeerIdentity* const client_certificate_;  // of the transport, wherever that is moved to
 
  private:
   friend class LoopServer;

@@ -50,6 +50,14 @@ bool Http1Connection::open(async::TimePoint deadline) noexcept {
   return true;
 }
 
+void Http1Connection::open_to_refuse(const Refusal& refusal, async::TimePoint deadline) noexcept {
+  if (!server_.open(*this, deadline)) return;
+  server_.head_start().refresh();
+  refuse(refusal);
+  flush();
+  settle();
+}
+
 void Http1Connection::read_decrypted() noexcept {
   if (phase_ == Phase::head && !close_after_ && transport_.has_pending()) read();
 }
@@ -218,6 +226,7 @@ bool Http1Connection::try_head() {
   server_.stats().requests.add();
   exchange_->request.peer = &peer_;
   exchange_->request.secure = transport_.secure();
+  exchange_->request.client_certificate = client_certificate_;
   if (head.body_kind == BodyKind::none || (head.body_kind == BodyKind::length && head.content_length == 0)) {
     dispatch();
     return true;

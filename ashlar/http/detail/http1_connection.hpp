@@ -28,6 +28,8 @@ class Http1Connection final : public Connection,
   ~Http1Connection() override;
 
   [[nodiscard]] bool open(async::TimePoint deadline) noexcept override;
+  /// Begins with an answer to what somebody else has read, and ends.
+  void open_to_refuse(const Refusal& refusal, async::TimePoint deadline) noexcept;
   void on_io(std::uint32_t events) noexcept override;
   void check_time(async::TimePoint now) noexcept override;
   void flush() noexcept override { send({}, nullptr); }

@@ -24,6 +24,7 @@ void TlsAccept::on_complete(std::exception_ptr error) noexcept {
   const async::ContextGuard guard(nullptr);
   if (error != nullptr) {
     server_.stats().failed_handshakes.add();
+    if (transport_.handshake_failure() == net::TlsFailure::plain_http) return answer_in_the_clear();
     transport_.close();
     server_.on_closed(*this);
     return server_.retire(*this);
@@ -31,6 +32,17 @@ void TlsAccept::on_complete(std::exception_ptr error) noexcept {
   LoopServer& server = server_;
   auto fresh = std::make_unique<Http1Connection>(server, std::move(transport_), peer_);
   server.open(server.replace(*this, std::move(fresh)), deadline_);
+}
+
+// So that whoever has typed http:// learns why nothing comes.
+void TlsAccept::answer_in_the_clear() noexcept {
+  transport_.drop_tls();
+  LoopServer& server = server_;
+  auto fresh = std::make_unique<Http1Connection>(server, std::move(transport_), peer_);
+  Http1Connection& connection = *fresh;
+  server.replace(*this, std::move(fresh));
+  connection.open_to_refuse({400, "This port speaks HTTPS: write https:// in place of http://.", "RFC 9110 §4.2.2"},
+                            deadline_);
 }
 
 void TlsAccept::check_time(async::TimePoint now) noexcept {

@@ -21,6 +21,7 @@ class TlsAccept final : public Connection, private async::Completion {
 
  private:
   void on_complete(std::exception_ptr error) noexcept override;
+  void answer_in_the_clear() noexcept;
 
   async::CancelScope scope_;
   async::Context context_;
