@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <thread>
 
+#include <ashlar/app/detail/serve_tls.hpp>
 #include <ashlar/app/detail/worker.hpp>
 #include <ashlar/async/offload.hpp>
 #include <ashlar/async/runtime.hpp>
@@ -50,20 +51,21 @@ http::ServerOptions server_options(const ServeSettings& settings) {
 
 namespace {
 
-std::string url_of(const net::Address& address) {
+std::string url_of(const ServeSettings& settings, const net::Address& address) {
   if (address.is_unix()) return "http+unix://" + address.host();
+  const std::string_view scheme = ServeTls::asked_for(settings) ? "https" : "http";
   std::string host = address.host();
   if (host == "0.0.0.0") host = "127.0.0.1";
   if (host == "::") host = "::1";
-  return host.find(':') != std::string::npos ? fmt::format("http://[{}]:{}", host, address.port())
-                                             : fmt::format("http://{}:{}", host, address.port());
+  return host.find(':') != std::string::npos ? fmt::format("{}://[{}]:{}", scheme, host, address.port())
+                                             : fmt::format("{}://{}:{}", scheme, host, address.port());
 }
 
 }  // namespace
 
 void announce(const Core& core, const ServeSettings& settings, const net::Address& address,
               std::chrono::milliseconds took) {
-  const std::string url = url_of(address);
+  const std::string url = url_of(settings, address);
   const unsigned loops = loop_count(settings);
   const bool people = settings.log_format == "human" || (settings.log_format != "json" && ::isatty(STDOUT_FILENO) != 0);
   if (!people) {
@@ -80,6 +82,7 @@ void announce(const Core& core, const ServeSettings& settings, const net::Addres
   if (!core.options.docs_path.empty()) fmt::print("    docs     {}{}\n", url, core.options.docs_path);
   if (!core.options.health_path.empty()) fmt::print("    health   {}{}/ready\n", url, core.options.health_path);
   if (!core.options.metrics_path.empty()) fmt::print("    metrics  {}{}\n", url, core.options.metrics_path);
+  if (settings.tls_dev) fmt::print("    TLS      {}\n", ServeTls::development_advice());
   const auto counted = [](unsigned count, std::string_view what) {
     return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
   };
@@ -160,6 +163,11 @@ void raise_descriptor_limit() noexcept {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+http::ServerOptions with_tls(http::ServerOptions options, const ServeTls* tls) {
+  if (tls != nullptr) options.tls = tls->context();
+  return options;
+}
+
 // One program's serving, from start to stop. Its parts live as long as the runtime runs.
 class Serving {
  public:
@@ -168,7 +176,8 @@ class Serving {
         settings_(settings),
         signals_(signals),
         runtime_(hand_over ? hand_over->threads : loop_count(settings)),
-        server_(server_options(settings), core) {
+        tls_(ServeTls::make(settings)),
+        server_(with_tls(server_options(settings), tls_.get()), core) {
     if (hand_over) worker_.emplace(std::move(*hand_over), runtime_, server_);
   }
 
@@ -229,6 +238,7 @@ class Serving {
     loop_metrics_ = metrics::default_registry().collect([this](metrics::Collector& out) {
       collect_loops(runtime_, out);
       collect_server(server_, out);
+      if (tls_) tls_->collect(out);
     });
     for (unsigned i = 0; i < runtime_.size(); ++i) {
       async::Loop& loop = runtime_.loop(i);
@@ -250,9 +260,15 @@ class Serving {
         core->gather_metrics = [this](metrics::Exposition form) { return worker_->gather_metrics(form); };
       }
       log::info("worker serves", {{"pid", ::getpid()}, {"took_ms", took.count()}});
-      co_await worker_->serve(duration_of(settings_.worker_stall_seconds) / 4);
+      co_await async::race(worker_->serve(duration_of(settings_.worker_stall_seconds) / 4), keep_tls_fresh());
     }
     announce(core_, settings_, server_.addresses().front(), took);
+    co_await keep_tls_fresh();
+  }
+
+  // Until it is cancelled, with TLS or without.
+  Task<void> keep_tls_fresh() {
+    if (tls_) co_await tls_->watch();
     async::Event never;
     co_await never.wait();
   }
@@ -292,6 +308,7 @@ class Serving {
   const ServeSettings& settings_;
   async::Signals& signals_;
   async::Runtime runtime_;
+  std::unique_ptr<ServeTls> tls_;
   http::Server server_;  // after the runtime: its timers are on the loops
   std::optional<Worker> worker_;
   http::Waiting waiting_ = http::Waiting::serve;

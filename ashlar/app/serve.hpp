@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <ashlar/schema/annotated.hpp>
 
@@ -38,6 +39,16 @@ struct ServeSettings {
   std::uint32_t worker_kill_seconds = 0;     ///< until it is killed and started again; 0: never
   std::string log_level = "info";
   std::string log_format = "auto";  ///< auto, human, json
+
+  /// PEM, each with its chain; the first is the default, the others are for the names in them. None: plain http.
+  std::vector<std::string> tls_cert = {};
+  std::vector<std::string> tls_key = {};   ///< PEM, one for each certificate; none: the certificates' files hold them
+  std::vector<std::string> tls_ocsp = {};  ///< DER, stapled to the certificate at the same place
+  std::optional<std::string> tls_client_ca = {};  ///< PEM: who signs clients' certificates; without it none is asked for
+  std::string tls_client = "required";            ///< a client's certificate: required, optional
+  std::string tls_min_version = "1.2";            ///< 1.2, 1.3
+  bool tls_dev = false;                           ///< a certificate for localhost, made and kept in ASHLAR_DATA_DIR/tls
+  Seconds tls_reload_seconds = 5;                 ///< between two looks at whether the TLS files have changed
 };
 
 }  // namespace ashlar

@@ -41,6 +41,22 @@ void add_serve_flags(CLI::App& cli, ServeSettings& settings) {
                    "Most connections of one address other than this machine")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
+  const auto files = [group](const char* name, std::vector<std::string>& paths, const char* help) {
+    group->add_option(name, paths, help)->type_name("FILE")->allow_extra_args(false);
+  };
+  files("--tls-cert", settings.tls_cert, "Serve https with this certificate (PEM, with its chain); several: by name");
+  files("--tls-key", settings.tls_key, "Its key (PEM), for each in the same order; none: it is in the same file");
+  files("--tls-ocsp", settings.tls_ocsp, "An OCSP answer about it (DER) to staple");
+  group->add_option("--tls-client-ca", settings.tls_client_ca, "Ask clients for a certificate of these authorities (PEM)")
+      ->type_name("FILE");
+  group->add_option("--tls-client", settings.tls_client, "required or optional: the certificate of a client")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"required", "optional"}));
+  group->add_option("--tls-min-version", settings.tls_min_version, "1.2 or 1.3")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"1.2", "1.3"}));
+  group->add_flag("--tls-dev", settings.tls_dev, "Serve https with a certificate for localhost that it makes itself");
+  seconds("--tls-reload", settings.tls_reload_seconds, "Seconds between two looks for changed TLS files");
   group
       ->add_option("--stall-limit", settings.stall_limit_ms,
                    "Milliseconds a handler may hold its loop before the log names it")

@@ -36,8 +36,6 @@ struct Server::Impl {
   }
 
   void bind(std::vector<Listening> listening, bool inherited) {
-    // OpenSSL writes without MSG_NOSIGNAL: a client that is gone must be an error code, not the end of the program.
-    if (options.tls != nullptr) ::signal(SIGPIPE, SIG_IGN);
     for (Listening& one : listening) {
       addresses.push_back(one.address);
       bound.push_back({std::move(one), inherited});
