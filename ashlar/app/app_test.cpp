@@ -1,6 +1,6 @@
 #include <ashlar/app/app.hpp>
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <ashlar/base/error.hpp>
 #include <ashlar/testing/client.hpp>
@@ -8,6 +8,7 @@
 using namespace ashlar;
 using ashlar::testing::Answer;
 using ashlar::testing::Client;
+using ::testing::HasSubstr;
 
 namespace {
 
@@ -291,6 +292,37 @@ TEST(Middleware, SetsSecurityHeadersAndRequestIds) {
   EXPECT_EQ(client.get("/").header("X-Request-Id", "abc-1").send().header("X-Request-Id"), "abc-1");
   EXPECT_NE(client.get("/").header("X-Request-Id", "a b\x01").send().header("X-Request-Id"), "a b\x01");
   EXPECT_TRUE(client.get("/missing").send().header("X-Request-Id"));
+}
+
+TEST(Middleware, KeepsBrowsersOnHttpsForNamesThatAreServedOverIt) {
+  App app;
+  app.get<"/">([] { return "ok"; });
+  Client client{app};
+  const auto line = [&](const char* host) {
+    return client.get("/").secure(host).send().header("Strict-Transport-Security");
+  };
+  EXPECT_EQ(line("api.example.com"), "max-age=2592000");
+  EXPECT_EQ(line("api.example.com:8443"), "max-age=2592000");
+  for (const char* host : {"localhost", "LocalHost:8000", "a.localhost", "127.0.0.1", "127.0.0.1:8000", "[::1]:8000"}) {
+    EXPECT_EQ(line(host), std::nullopt) << host;
+  }
+  EXPECT_FALSE(client.get("/").send().header("Strict-Transport-Security"));
+}
+
+TEST(ClientCertificate, SaysWhoTheClientIsAndIsNeededUnlessOptional) {
+  App app;
+  app.get<"/who">([](ClientCertificate who) { return Text{who->subject}; });
+  app.get<"/maybe">([](std::optional<ClientCertificate> who) { return Text{who ? (*who)->subject : "nobody"}; });
+  Client client{app};
+  const net::PeerIdentity billing{.subject = "CN=billing"};
+  EXPECT_EQ(client.get("/who").client_certificate(billing).send().body, "CN=billing");
+  EXPECT_EQ(client.get("/maybe").client_certificate(billing).send().body, "CN=billing");
+  EXPECT_EQ(client.get("/maybe").send().body, "nobody");
+  const Answer refused = client.get("/who");
+  EXPECT_EQ(refused.status, 403);
+  EXPECT_THAT(refused.body, HasSubstr("needs a client's certificate"));
+  const std::string document = client.get("/openapi.json").send().body;
+  EXPECT_THAT(document, HasSubstr(R"("ClientCertificate":{"type":"mutualTLS"})"));
 }
 
 TEST(Cors, AnswersPreflightsOfAllowedOriginsOnly) {

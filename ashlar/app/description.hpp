@@ -48,7 +48,7 @@ struct ResponseInfo {
 
 struct SecurityInfo {
   std::string scheme;  ///< name in components.securitySchemes
-  std::string kind;    ///< "http" or "apiKey"
+  std::string kind;    ///< "http", "apiKey" or "mutualTLS"
   std::string detail;  ///< http: "bearer", "basic"; apiKey: the header's name
   std::vector<std::string> scopes;
   bool optional = false;

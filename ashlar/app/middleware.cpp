@@ -5,12 +5,21 @@
 #include <algorithm>
 
 #include <ashlar/base/error.hpp>
+#include <ashlar/base/text.hpp>
 #include <ashlar/base/uuid.hpp>
 
 namespace ashlar {
 namespace {
 
 std::string join(const std::vector<std::string>& parts) { return fmt::format("{}", fmt::join(parts, ", ")); }
+
+// RFC 6797 §8.1.1: an IP address is no HSTS host.
+bool is_public_name(std::string_view authority) noexcept {
+  const std::string_view host = authority.substr(0, authority.rfind(':'));
+  if (host.empty() || authority.starts_with('[') || is_digit_ascii(host.back())) return false;
+  return !equals_ignore_case(host, "localhost") &&
+         (host.size() < 10 || !equals_ignore_case(host.substr(host.size() - 10), ".localhost"));
+}
 
 bool is_request_id(std::string_view text) noexcept {
   return !text.empty() && text.size() <= 128 && std::ranges::all_of(text, [](char c) {
@@ -68,9 +77,10 @@ SecurityHeaders::SecurityHeaders(SecurityHeadersOptions options)
       policy_line_(options.content_security_policy.empty()
                        ? std::string()
                        : fmt::format("Content-Security-Policy: {}\r\n", options.content_security_policy)),
-      hsts_line_(options.hsts.count() == 0 ? std::string()
-                                           : fmt::format("Strict-Transport-Security: max-age={}; includeSubDomains\r\n",
-                                                         options.hsts.count())) {}
+      hsts_line_(options.hsts.count() == 0
+                     ? std::string()
+                     : fmt::format("Strict-Transport-Security: max-age={}{}\r\n", options.hsts.count(),
+                                   options.hsts_subdomains ? "; includeSubDomains" : "")) {}
 
 void SecurityHeaders::after(http::Exchange& exchange) noexcept {
   auto& response = exchange.response;
@@ -78,7 +88,8 @@ void SecurityHeaders::after(http::Exchange& exchange) noexcept {
       !response.header_lines().empty() && response.find_header("Content-Security-Policy").has_value();
   response.append_header_lines(lines_);
   if (!own_policy) response.append_header_lines(policy_line_);
-  if (exchange.request.secure && !hsts_line_.empty()) response.append_header_lines(hsts_line_);
+  if (exchange.request.secure && !hsts_line_.empty() && is_public_name(exchange.request.authority))
+    response.append_header_lines(hsts_line_);
 }
 
 bool RequestId::before(http::Exchange& exchange) {

@@ -55,7 +55,10 @@ struct SecurityHeadersOptions {
   std::string content_security_policy =
       "default-src 'none'; frame-ancestors 'none'";  ///< for answers that set none themselves
   std::string referrer_policy = "no-referrer";
-  std::chrono::seconds hsts{0};  ///< Strict-Transport-Security on TLS; 0: off
+  /// Strict-Transport-Security (RFC 6797) on TLS: for so long browsers come by https only. Not for IP addresses, nor
+  /// localhost, where it would hold for the http of every other program, too. 0: off.
+  std::chrono::seconds hsts = std::chrono::days{30};
+  bool hsts_subdomains = false;  ///< … for all names below it as well: only when each of them is served by TLS
 };
 class SecurityHeaders final : public Middleware {
  public:

@@ -379,7 +379,7 @@ class Document {
       errors.erase(status);
     }
     if (reads_parameters || info.body) errors.insert(422);
-    if (!info.security.empty()) errors.insert(401);
+    for (const auto& one : info.security) errors.insert(one.kind == "mutualTLS" ? 403 : 401);
     for (const int status : errors) by_status.try_emplace(status);
 
     out_.key("responses").open('{');

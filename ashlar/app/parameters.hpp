@@ -6,6 +6,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <ashlar/net/peer_identity.hpp>
 #include <ashlar/schema/fixed_string.hpp>
 
 namespace ashlar {
@@ -83,6 +84,15 @@ struct Credentials {
   std::string_view token;
 };
 using Bearer = Credentials<"Bearer">;
+
+/// Who the client is, by the certificate that it showed when it connected and that `--tls-client-ca` vouches for.
+/// Missing: 403; in an std::optional: nullopt. Whether this client may do something is for the dependency that takes
+/// it. What it refers to lives as long as the request.
+struct ClientCertificate {
+  const net::PeerIdentity* identity = nullptr;  ///< of a parameter: never null
+  [[nodiscard]] const net::PeerIdentity& operator*() const noexcept { return *identity; }
+  [[nodiscard]] const net::PeerIdentity* operator->() const noexcept { return identity; }
+};
 
 /// The result of a dependency: a plain function whose own parameters are bound in the same way. It runs once a request,
 /// before the parameters of the handler are read; what it returns is destroyed when the handler has ended.

@@ -145,6 +145,11 @@ void throw_missing_credentials(std::string_view scheme) {
   throw problem;
 }
 
+// No 401: that would have to name a scheme for the Authorization header (RFC 9110 §15.5.2).
+void throw_missing_client_certificate() {
+  throw Forbidden("this needs a client's certificate: connect with one that an authority of this service has signed");
+}
+
 void throw_invalid(schema::Errors& errors) { throw schema::ValidationError(std::move(errors)); }
 
 }  // namespace ashlar::detail

@@ -44,11 +44,12 @@ struct ServeSettings {
   std::vector<std::string> tls_cert = {};
   std::vector<std::string> tls_key = {};   ///< PEM, one for each certificate; none: the certificates' files hold them
   std::vector<std::string> tls_ocsp = {};  ///< DER, stapled to the certificate at the same place
-  std::optional<std::string> tls_client_ca = {};  ///< PEM: who signs clients' certificates; without it none is asked for
-  std::string tls_client = "required";            ///< a client's certificate: required, optional
-  std::string tls_min_version = "1.2";            ///< 1.2, 1.3
-  bool tls_dev = false;                           ///< a certificate for localhost, made and kept in ASHLAR_DATA_DIR/tls
-  Seconds tls_reload_seconds = 5;                 ///< between two looks at whether the TLS files have changed
+  std::optional<std::string> tls_client_ca =
+      {};                               ///< PEM: who signs clients' certificates; without it none is asked for
+  std::string tls_client = "required";  ///< a client's certificate: required, optional
+  std::string tls_min_version = "1.2";  ///< 1.2, 1.3
+  bool tls_dev = false;                 ///< a certificate for localhost, made and kept in ASHLAR_DATA_DIR/tls
+  Seconds tls_reload_seconds = 5;       ///< between two looks at whether the TLS files have changed
 };
 
 }  // namespace ashlar

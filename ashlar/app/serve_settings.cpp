@@ -47,7 +47,9 @@ void add_serve_flags(CLI::App& cli, ServeSettings& settings) {
   files("--tls-cert", settings.tls_cert, "Serve https with this certificate (PEM, with its chain); several: by name");
   files("--tls-key", settings.tls_key, "Its key (PEM), for each in the same order; none: it is in the same file");
   files("--tls-ocsp", settings.tls_ocsp, "An OCSP answer about it (DER) to staple");
-  group->add_option("--tls-client-ca", settings.tls_client_ca, "Ask clients for a certificate of these authorities (PEM)")
+  group
+      ->add_option("--tls-client-ca", settings.tls_client_ca,
+                   "Ask clients for a certificate of these authorities (PEM)")
       ->type_name("FILE");
   group->add_option("--tls-client", settings.tls_client, "required or optional: the certificate of a client")
       ->capture_default_str()

@@ -88,8 +88,8 @@ std::unique_ptr<ServeTls> ServeTls::make(const ServeSettings& settings) {
       options.more_certificates.push_back(std::move(files));
     }
   }
-  auto made = std::unique_ptr<ServeTls>(
-      new ServeTls(net::TlsContext::server(std::move(options)), settings.tls_reload_seconds));
+  auto made =
+      std::unique_ptr<ServeTls>(new ServeTls(net::TlsContext::server(std::move(options)), settings.tls_reload_seconds));
   made->development_folder_ = std::move(folder);
   made->development_looked_ = DateTime::now();
   return made;
@@ -159,8 +159,8 @@ void ServeTls::collect(metrics::Collector& out) const {
   out.counter(handshakes, number(stats.handshakes_tls13), {{"version", "1.3"}});
   out.counter({.name = "ashlar.tls.resumed", .help = "TLS handshakes that resumed a session."}, number(stats.resumed));
   for (std::size_t i = 1; i < net::kTlsFailures; ++i) {
-    out.counter({.name = "ashlar.tls.failed_handshakes", .help = "TLS handshakes that failed."}, number(stats.failed[i]),
-                {{"reason", net::to_string(static_cast<net::TlsFailure>(i))}});
+    out.counter({.name = "ashlar.tls.failed_handshakes", .help = "TLS handshakes that failed."},
+                number(stats.failed[i]), {{"reason", net::to_string(static_cast<net::TlsFailure>(i))}});
   }
   const metrics::Description reloads{.name = "ashlar.tls.reloads", .help = "Times that changed TLS files were read."};
   out.counter(reloads, number(stats.reloads), {{"result", "done"}});

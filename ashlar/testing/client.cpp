@@ -100,7 +100,9 @@ Task<Answer> Client::exchange(Request sent) {
   const auto question = std::min(sent.target_.find('?'), sent.target_.size());
   request.path = request.target.substr(0, question);
   request.query = request.target.substr(std::min(question + 1, sent.target_.size()));
-  request.authority = "testserver";
+  request.authority = sent.secure_host_ ? std::string_view(*sent.secure_host_) : "testserver";
+  request.secure = sent.secure_host_.has_value();
+  request.client_certificate = sent.client_certificate_ ? &*sent.client_certificate_ : nullptr;
   for (const auto& [name, value] : sent.headers_) {
     if (!request.add_header(name, value)) throw Invalid("a request has too many headers");
   }

@@ -12,6 +12,7 @@
 
 #include <ashlar/app/app.hpp>
 #include <ashlar/async/runtime.hpp>
+#include <ashlar/net/peer_identity.hpp>
 #include <ashlar/schema/json.hpp>
 
 namespace ashlar::testing {
@@ -42,6 +43,16 @@ class [[nodiscard("call send()")]] Request {
     return *this;
   }
   Request& bearer(std::string_view token) { return header("Authorization", "Bearer " + std::string(token)); }
+  /// As if it came over TLS, to this host.
+  Request& secure(std::string host = "testserver") {
+    secure_host_ = std::move(host);
+    return *this;
+  }
+  /// As if the client had shown this certificate when it connected over TLS.
+  Request& client_certificate(net::PeerIdentity identity) {
+    client_certificate_ = std::move(identity);
+    return secure();
+  }
   /// Raw bytes; say what they are with header("Content-Type", …).
   Request& body(std::string bytes) {
     body_ = std::move(bytes);
@@ -73,6 +84,8 @@ class [[nodiscard("call send()")]] Request {
   std::string target_;
   std::vector<std::pair<std::string, std::string>> headers_;
   std::string body_;
+  std::optional<std::string> secure_host_;
+  std::optional<net::PeerIdentity> client_certificate_;
 };
 
 /// Starts the application (its components, checks and hooks) on a loop of this thread when it is made, and stops it

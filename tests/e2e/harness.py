@@ -104,7 +104,7 @@ class Service:
     """The service as a process of its own. Waits until it serves, unless told `start=False`."""
 
     def __init__(self, folder, *flags, database=False, environment=None, start=True, user=None, program=None, port=0,
-                 pass_fds=()):
+                 pass_fds=(), tls=None):
         self.folder = Path(folder)
         self.data = self.folder / "data"
         self.journal_file = self.folder / "journal"
@@ -120,6 +120,7 @@ class Service:
         if user is not None:
             entry = pwd.getpwnam(user)
             who = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+        self.tls = tls
         self.began = time.monotonic()
         command = [program or PROGRAM, "serve", "--port", str(port), "--log-format", "json", *flags]
         self.process = subprocess.Popen(command, env=env, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -173,7 +174,7 @@ class Service:
 
     def wait_until_serving(self):
         url = self.wait_for_log('"serving"')["url"]
-        host, port = re.fullmatch(r"http://(.*):(\d+)", url).groups()
+        host, port = re.fullmatch(r"https?://(.*):(\d+)", url).groups()
         self.address = (host, int(port))
         self.took = time.monotonic() - self.began
         return self
@@ -181,7 +182,7 @@ class Service:
     # ---- one request, each on a connection of its own
 
     def ask(self, method="GET", target="/", body=None, headers=()):
-        with contextlib.closing(Wire(self.address)) as wire:
+        with contextlib.closing(Wire(self.address, tls=self.tls)) as wire:
             wire.send(request(method, target, body, [*headers, ("Connection", "close")]))
             return wire.answer(head=method == "HEAD")
 
@@ -472,7 +473,7 @@ class Ended(ConnectionError):
 class Wire:
     """One connection, byte by byte."""
 
-    def __init__(self, address, receive_buffer=None):
+    def __init__(self, address, receive_buffer=None, tls=None):
         self.socket = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_STREAM)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -484,6 +485,8 @@ class Wire:
             raise
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.received = b""
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname="localhost")
 
     def send(self, data):
         self.socket.sendall(data)

@@ -89,6 +89,8 @@ void add_routes(App& app) {
   app.get<"/pages">([](Query<Page> page) { return Text{page.name}; });
   app.get<"/pid">([] { return std::to_string(::getpid()); });
   app.get<"/slow">(slow);
+  app.get<"/whoami">([](ClientCertificate who) { return Text{who->subject}; });
+  app.get<"/maybe">([](std::optional<ClientCertificate> who) { return Text{who ? (*who)->subject : "nobody"}; });
   app.get<"/block">([](Query<Wait> wait) {
     std::this_thread::sleep_for(std::chrono::milliseconds{wait.ms});
     return Text{"blocked\n"};

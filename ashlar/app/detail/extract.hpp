@@ -127,6 +127,34 @@ struct Extractor<std::optional<Credentials<Scheme>>> {
   static void describe(OperationInfo& info) { info.security.push_back(security_of(Scheme.view(), true)); }
 };
 
+template <>
+struct Extractor<ClientCertificate> {
+  using Slot = ClientCertificate;
+  static constexpr Source kSource = Source::outside;
+  static void read(Call& call, Slot& slot, schema::Errors&) {
+    slot.identity = call.exchange.request.client_certificate;
+    if (slot.identity == nullptr) throw_missing_client_certificate();
+  }
+  static Slot pass(const Slot& slot) { return slot; }
+  static void describe(OperationInfo& info) {
+    info.security.push_back({"ClientCertificate", "mutualTLS", {}, {}, false});
+  }
+};
+
+template <>
+struct Extractor<std::optional<ClientCertificate>> {
+  using Slot = std::optional<ClientCertificate>;
+  static constexpr Source kSource = Source::outside;
+  static void read(Call& call, Slot& slot, schema::Errors&) {
+    const auto* const identity = call.exchange.request.client_certificate;
+    if (identity != nullptr) slot.emplace(identity);
+  }
+  static Slot pass(const Slot& slot) { return slot; }
+  static void describe(OperationInfo& info) {
+    info.security.push_back({"ClientCertificate", "mutualTLS", {}, {}, true});
+  }
+};
+
 // ---- the request itself, and what belongs to it
 
 template <class T>

@@ -18,6 +18,7 @@ void read_json(Call& call, const schema::TypeInfo& type, void* out, schema::Erro
 /// The token after `Authorization: <scheme> `; data() is null when there is none.
 std::string_view read_credentials(Call& call, std::string_view scheme) noexcept;
 [[noreturn]] void throw_missing_credentials(std::string_view scheme);
+[[noreturn]] void throw_missing_client_certificate();
 [[noreturn]] void throw_invalid(schema::Errors& errors);
 
 }  // namespace ashlar::detail
