@@ -379,7 +379,7 @@ class Document {
       errors.erase(status);
     }
     if (reads_parameters || info.body) errors.insert(422);
-    for (const auto& one : info.security) errors.insert(one.kind == "mutualTLS" ? 403 : 401);
+    for (const auto& security : info.security) errors.insert(security.kind == "mutualTLS" ? 403 : 401);
     for (const int status : errors) by_status.try_emplace(status);
 
     out_.key("responses").open('{');

@@ -26,8 +26,9 @@ void Transport::swap(Transport& other) noexcept {
 }
 
 void Transport::close() noexcept {
-  if (ssl_ != nullptr && failure_ == TlsFailure::none) {
-    ::SSL_shutdown(ssl_);  // best effort: one try to send close_notify
+  const bool broken = failure_ != TlsFailure::none || tls_error_ != 0 || error_ != 0;
+  if (ssl_ != nullptr && !broken) {  // after an error there is nothing more to say (SSL_shutdown(3))
+    ::SSL_shutdown(ssl_);            // best effort: one try to send close_notify
     ::ERR_clear_error();
   }
   drop_tls();

@@ -71,6 +71,8 @@ void Transport::begin_tls(std::shared_ptr<TlsContext> context) {
   BIO* const socket = ssl_ != nullptr ? detail::make_socket_bio(fd_.get()) : nullptr;
   if (socket == nullptr) throw Internal("OpenSSL gives no connection: " + detail::take_reason());
   failure_ = TlsFailure::none;
+  tls_error_ = 0;
+  error_ = 0;
   peer_.reset();
   asked_peer_ = false;
   ::SSL_set_bio(ssl_, socket, socket);
@@ -120,7 +122,8 @@ Task<void> Transport::handshake(bool server) {
 
 void Transport::fail_handshake(int error) {
   const unsigned long code = ::ERR_get_error();
-  const long verified = ::SSL_get_verify_result(ssl_);
+  const long verified =
+      ::SSL_get_verify_mode(ssl_) != SSL_VERIFY_NONE ? ::SSL_get_verify_result(ssl_) : long{X509_V_OK};
   failure_ = failure_of(error, code, verified == X509_V_OK);
   context_->count_failure(failure_);
   ::ERR_clear_error();
@@ -142,7 +145,6 @@ Io Transport::tls_result(int result, bool reading) noexcept {
   if (error == SSL_ERROR_ZERO_RETURN && reading) return {Io::State::closed};
   error_ = errno;
   tls_error_ = ::ERR_get_error();
-  failure_ = TlsFailure::malformed;  // no close_notify after it (SSL_shutdown(3))
   return {Io::State::failed};
 }
 
