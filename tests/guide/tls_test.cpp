@@ -34,7 +34,7 @@ TEST(GuideTls, KnowsServicesByTheirCertificates) {
   ashlar::testing::Client client{app};
   // sample: test
   const net::PeerIdentity billing{.uris = {"spiffe://example.org/billing"}};
-  EXPECT_EQ(client.get("/invoices").client_certificate(billing).send().body, R"("invoices for billing")");
+  EXPECT_EQ(client.get("/invoices").client_certificate(billing).send().body, "invoices for billing");
   EXPECT_EQ(client.get("/invoices").client_certificate({.uris = {"spiffe://elsewhere/x"}}).send().status, 403);
   EXPECT_EQ(client.get("/invoices").send().status, 403);
   // end of sample
