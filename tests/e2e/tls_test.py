@@ -269,6 +269,13 @@ class Reload(Tls):
         self.assertGreaterEqual(service.metric("ashlar_tls_reloads_total", result="done"), 1)
         self.assertGreater(service.metric("ashlar_tls_certificate_expiry_seconds"), 19 * 86400)
 
+    def test_each_of_several_workers_takes_it_up(self):
+        service = self.https("--tls-reload", "0.05", "--workers", "2", pair=self.pair())
+        self.assertTrue(service.find_log('"serving"')["url"].startswith("https://"))
+        before = self.shown(service)
+        self.pair()
+        eventually(lambda: all(self.shown(service) != before for _ in range(10)), "all show the new certificate")
+
     def test_a_broken_one_is_said_and_not_used(self):
         certificate, key = self.pair()
         service = self.https("--tls-reload", "0.05", pair=(certificate, key))
