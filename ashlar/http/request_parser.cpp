@@ -1,6 +1,7 @@
 #include <ashlar/http/request_parser.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include <ashlar/http/detail/characters.hpp>
@@ -10,7 +11,8 @@
 namespace ashlar::http {
 namespace {
 
-// Walks the head once, front to back. Each step returns false when it has set the result (refused or incomplete).
+// Walks the head once, front to back. Each step returns false when it has set
+// the result (refused or incomplete).
 class HeadParser {
  public:
   HeadParser(std::string_view bytes, const HeadLimits& limits, Request& request) noexcept
@@ -46,7 +48,8 @@ class HeadParser {
     return false;
   }
 
-  // One empty line before the request line is ignored: old clients send it after a body (RFC 9112 §2.2).
+  // One empty line before the request line is ignored: old clients send it
+  // after a body (RFC 9112 §2.2).
   bool skip_empty_line() noexcept {
     if (at_ == end_) return need_more();
     if (*at_ != '\r') return true;
@@ -67,8 +70,7 @@ class HeadParser {
 
     const char* const target = at_;
     const char* const target_end = target + std::min<std::size_t>(limits_.max_target, end_ - target);
-    const detail::TargetEnd found = detail::find_target_end(target, target_end);
-    at_ = found.end;
+    at_ = detail::line_scan().target(target, start_, target_end);
     if (at_ == end_) {
       if (static_cast<std::size_t>(at_ - target) >= limits_.max_target) return target_too_long();
       return need_more();
@@ -77,7 +79,7 @@ class HeadParser {
     if (at_ == target || *at_ != ' ') return refuse(400, "The request target is malformed.", "RFC 9112 §3.2");
     request_.target = {target, at_};
     ++at_;
-    return version() && split_target(found.question);
+    return version() && split_target();
   }
 
   bool target_too_long() noexcept {
@@ -113,7 +115,7 @@ class HeadParser {
     return true;
   }
 
-  bool split_target(const char* question) noexcept {
+  bool split_target() noexcept {
     std::string_view rest = request_.target;
     if (request_.method == Method::connect) return refuse(501, "CONNECT is not supported.", "RFC 9110 §9.3.6");
     if (rest[0] == '*') {
@@ -124,12 +126,13 @@ class HeadParser {
       return true;
     }
     if (rest[0] != '/' && !absolute_form(rest)) return false;
-    if (question != nullptr) {
-      request_.query = {question + 1, request_.target.data() + request_.target.size()};
-      rest = {rest.data(), question};
+    if (const std::size_t question = rest.find('?'); question != std::string_view::npos) {
+      request_.query = rest.substr(question + 1);
+      rest = rest.substr(0, question);
     }
-    // An absolute form without a path has the path "/" (RFC 9110 §4.2.3). The slash before its host is one, and moves
-    // with the bytes as every other view does.
+    // An absolute form without a path has the path "/" (RFC 9110 §4.2.3). The
+    // slash before its host is one, and moves with the bytes as every other
+    // view does.
     request_.path = rest.empty() ? std::string_view(request_.authority.data() - 1, 1) : rest;
     return true;
   }
@@ -154,25 +157,26 @@ class HeadParser {
   }
 
   bool fields() noexcept {
-    Header header;
-    KnownHeader known = KnownHeader::other;
-    while (true) {
-      switch (detail::read_field(at_, end_, header, known, result_.refusal)) {
-        case detail::FieldStep::field:
-          break;
-        case detail::FieldStep::end:
-          return true;
-        case detail::FieldStep::more:
-          return need_more();
-        case detail::FieldStep::refused:
-          result_.state = HeadResult::State::refused;
-          return false;
-      }
-      if (request_.headers().size() >= limits_.max_headers) {
+    union Lines {  // left uninitialised: the scan fills it
+      Lines() noexcept {}
+      std::array<Header, 16> filled;
+    } lines;
+    const auto take = [this](const Header& line, KnownHeader known) {
+      if (request_.headers().size() >= limits_.max_headers) [[unlikely]] {
         return refuse(431, "The request has more headers than this server allows.", "RFC 6585 §5");
       }
-      if (!note(header.name, header.value, known)) return false;
+      return note(line.name, line.value, known);
+    };
+    switch (detail::read_fields(at_, start_, end_, result_.refusal, lines.filled, take)) {
+      case detail::FieldsStep::end:
+        return true;
+      case detail::FieldsStep::more:
+        return need_more();
+      case detail::FieldsStep::refused:
+        break;
     }
+    result_.state = HeadResult::State::refused;
+    return false;
   }
 
   bool note(std::string_view name, std::string_view value, KnownHeader known) noexcept {
@@ -210,6 +214,10 @@ class HeadParser {
   }
 
   void connection(std::string_view value) noexcept {
+    if (value == "keep-alive") {  // what browsers send
+      asks_to_keep_ = true;
+      return;
+    }
     detail::for_each_element(value, [&](std::string_view token) {
       if (equal_ignoring_case(token, "close")) close_ = true;
       if (equal_ignoring_case(token, "keep-alive")) asks_to_keep_ = true;
@@ -261,7 +269,8 @@ HeadResult parse_request_head(std::string_view bytes, const HeadLimits& limits, 
 }
 
 bool HeadScanner::worth_parsing(std::string_view bytes) noexcept {
-  // An end seen so far may have been cut within its CR LF CR LF: look at the last three bytes again.
+  // An end seen so far may have been cut within its CR LF CR LF: look at the
+  // last three bytes again.
   std::size_t at = seen_ > 3 ? seen_ - 3 : 0;
   seen_ = bytes.size();
   while (true) {

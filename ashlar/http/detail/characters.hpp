@@ -1,10 +1,9 @@
-// Which bytes may stand where in an HTTP/1.1 message, as tables, and the scans over them.
+// Which bytes may stand where in an HTTP/1.1 message, as tables.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <string_view>
 
 #if defined(__SSE2__)
@@ -15,8 +14,9 @@ namespace ashlar::http::detail {
 
 enum CharacterClass : std::uint8_t {
   kToken = 1,       // RFC 9110 §5.6.2
-  kTargetChar = 2,  // any visible ASCII but '#', which never goes over the wire (RFC 9112 §3.2)
-  kHostChar = 4,    // reg-name of RFC 3986 §3.2.2, percent sign included
+  kTargetChar = 2,  // any visible ASCII but '#', which never goes over the wire
+                    // (RFC 9112 §3.2)
+  kHostChar = 4,    // reg-name of RFC 3986 §3.2.2, but the percent sign
   kFieldChar = 8,   // field-content: HTAB, SP, visible, obs-text (RFC 9110 §5.5)
   kDigit = 16,
 };
@@ -28,7 +28,7 @@ consteval std::array<std::uint8_t, 256> make_character_classes() {
   };
   mark("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", kToken | kHostChar);
   mark("!#$%&'*+-.^_`|~", kToken);
-  mark("-._~!$&'()*+,;=%", kHostChar);
+  mark("-._~!$&'()*+,;=", kHostChar);
   mark("0123456789", kDigit);
   for (std::size_t c = 0x21; c < 0x7f; ++c) {
     if (c != '#') table[c] |= kTargetChar;
@@ -75,56 +75,15 @@ inline constexpr std::array<std::uint8_t, 256> kCharacterClasses = make_characte
   return skip(at, end, kFieldChar);
 }
 
-/// The end of the request-target that starts at `at`, and its first question mark, null if there is none.
-struct TargetEnd {
-  const char* end;
-  const char* question;
-};
-[[nodiscard]] inline TargetEnd find_target_end(const char* at, const char* end) noexcept {
-  const char* question = nullptr;
-#if defined(__SSE2__)
-  for (; end - at >= 16; at += 16) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
-    // Signed: below '!' are the controls, the space, and everything from 0x80 on.
-    const __m128i bad = _mm_or_si128(
-        _mm_cmplt_epi8(bytes, _mm_set1_epi8('!')),
-        _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f)), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('#'))));
-    const auto stops = static_cast<unsigned>(_mm_movemask_epi8(bad));
-    const auto marks = static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('?'))));
-    const unsigned before = stops != 0 ? (stops & -stops) - 1 : 0xffff;
-    if (question == nullptr && (marks & before) != 0) question = at + __builtin_ctz(marks);
-    if (stops != 0) return {at + __builtin_ctz(stops), question};
-  }
-#endif
-  for (; at != end && is(*at, kTargetChar); ++at) {
-    if (*at == '?' && question == nullptr) question = at;
-  }
-  return {at, question};
-}
-
-/// The first byte from `at` that is a colon, a space or a control character; `end` if there is none. What is before it
-/// need not be a token.
-[[nodiscard]] inline const char* find_name_end(const char* at, const char* end) noexcept {
-#if defined(__SSE2__)
-  for (; end - at >= 16; at += 16) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
-    const __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(' ')), bytes);
-    const __m128i stop = _mm_or_si128(low, _mm_cmpeq_epi8(bytes, _mm_set1_epi8(':')));
-    if (const int mask = _mm_movemask_epi8(stop); mask != 0) return at + __builtin_ctz(static_cast<unsigned>(mask));
-  }
-#endif
-  while (at != end && static_cast<unsigned char>(*at) > ' ' && *at != ':') ++at;
-  return at;
-}
-
 [[nodiscard]] inline std::string_view trim(std::string_view text) noexcept {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
   return text;
 }
 
-/// Calls f with each element of a comma-separated list, white space removed, empty ones left out (RFC 9110 §5.6.1).
-/// Quoted strings are not looked into: for lists of tokens only.
+/// Calls f with each element of a comma-separated list, white space removed,
+/// empty ones left out (RFC 9110 §5.6.1). Quoted strings are not looked into:
+/// for lists of tokens only.
 template <class F>
 void for_each_element(std::string_view list, F&& f) {
   while (true) {

@@ -2,55 +2,45 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
+#include <span>
 
-#include <ashlar/http/detail/characters.hpp>
+#include <ashlar/http/detail/line_scan.hpp>
 #include <ashlar/http/request_parser.hpp>
 
 namespace ashlar::http::detail {
 
-enum class FieldStep : std::uint8_t { field, end, more, refused };
+enum class FieldsStep : std::uint8_t { end, more, refused };
 
-/// `at`: where the name would have ended.
-FieldStep refuse_name(const char* name_start, const char* at, Refusal& refusal) noexcept;
-FieldStep refuse_value(const char* at, Refusal& refusal) noexcept;
+/// Why the line where the scan stopped is refused: FieldsEnd::Why::name or
+/// value.
+[[nodiscard]] Refusal refuse_line(const FieldsEnd& stop) noexcept;
 
-/// Reads the line at `at` and moves past it: `field` (header and known set), `end` (the empty line), `more` (the bytes
-/// end within it), `refused` (refusal set).
-[[nodiscard]] inline FieldStep read_field(const char*& at, const char* end, Header& header, KnownHeader& known,
-                                          Refusal& refusal) noexcept {
-  const char* const name_start = at;
-  at = find_name_end(at, end);
-  if (at == end) [[unlikely]]
-    return all({name_start, at}, kToken) ? FieldStep::more : refuse_name(name_start, at, refusal);
-  if (*at != ':' || at == name_start) [[unlikely]] {
-    if (at == name_start && *at == '\r') {
-      if (end - at < 2) return FieldStep::more;
-      if (at[1] == '\n') {
-        at += 2;
-        return FieldStep::end;
-      }
+/// Reads the field lines from `at` on, as many at a time as `lines` has room for, and calls take(line, known) for each,
+/// until it returns false; moves `at` behind the empty line that ends them. `more`: the bytes end before it. `refused`:
+/// with the refusal set, unless take() returned false. `begin` is the start of the buffer.
+template <class Take>
+[[nodiscard]] FieldsStep read_fields(const char*& at, const char* begin, const char* end, Refusal& refusal,
+                                     std::span<Header> lines, Take&& take) {
+  const LineScan& scan = line_scan();
+  while (true) {
+    const FieldsEnd stop = scan.fields(at, begin, end, lines.data(), lines.size());
+    for (const Header& line : lines.first(stop.lines)) {
+      if (!take(line, find_known_header(line.name))) return FieldsStep::refused;
     }
-    return refuse_name(name_start, at, refusal);
+    at = stop.at;
+    switch (stop.why) {
+      case FieldsEnd::Why::full:
+        continue;
+      case FieldsEnd::Why::end:
+        return FieldsStep::end;
+      case FieldsEnd::Why::more:
+        return FieldsStep::more;
+      case FieldsEnd::Why::name:
+      case FieldsEnd::Why::value:
+        refusal = refuse_line(stop);
+        return FieldsStep::refused;
+    }
   }
-  header.name = {name_start, at};
-  // A known name is a token: it has no control character before its colon, which is all that could deceive the lookup.
-  known = find_known_header(header.name);
-  if (known == KnownHeader::other && !all(header.name, kToken)) [[unlikely]]
-    return refuse_name(name_start, at, refusal);
-  ++at;
-  while (at != end && (*at == ' ' || *at == '\t')) ++at;
-  const char* const value_start = at;
-  at = skip_field_chars(at, end);
-  if (at == end || (end - at == 1 && *at == '\r')) [[unlikely]]
-    return FieldStep::more;
-  if (at[0] != '\r' || at[1] != '\n') [[unlikely]]
-    return refuse_value(at, refusal);
-  const char* value_end = at;
-  while (value_end != value_start && (value_end[-1] == ' ' || value_end[-1] == '\t')) --value_end;
-  header.value = {value_start, value_end};
-  at += 2;
-  return FieldStep::field;
 }
 
 }  // namespace ashlar::http::detail

@@ -8,11 +8,13 @@ namespace {
 
 bool hex_digit(char c) noexcept { return is(c, kDigit) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f'); }
 
-bool encodes_bytes(std::string_view text) noexcept {
-  for (std::size_t at = text.find('%'); at != std::string_view::npos; at = text.find('%', at + 3)) {
-    if (text.size() - at < 3 || !hex_digit(text[at + 1]) || !hex_digit(text[at + 2])) return false;
+// The end of a reg-name (RFC 3986 §3.2.2), in which a percent sign begins an encoded byte.
+const char* skip_name(const char* at, const char* end) noexcept {
+  while (true) {
+    at = skip(at, end, kHostChar);
+    if (end - at < 3 || *at != '%' || !hex_digit(at[1]) || !hex_digit(at[2])) return at;
+    at += 3;
   }
-  return true;
 }
 
 bool valid_port(std::string_view digits) noexcept {
@@ -56,7 +58,8 @@ void TransferCodings::add(std::string_view value) noexcept {
 }
 
 Refusal TransferCodings::check() const noexcept {
-  // RFC 9110 §5.6.1 would have empty elements ignored. Nobody means any, but to hide a coding from another reader.
+  // RFC 9110 §5.6.1 would have empty elements ignored. Nobody means any, but to
+  // hide a coding from another reader.
   if (empty_) return {400, "The Transfer-Encoding has an empty element.", "RFC 9112 §6.1"};
   if (chunked_ == 1 && chunked_last_ && !other_) return {};
   if (chunked_ > 1) return {400, "A body must not be chunked twice.", "RFC 9112 §7.1"};
@@ -75,8 +78,8 @@ bool valid_host(std::string_view host) noexcept {
     if (!address || address->family != IpAddress::Family::v6 || inner.find('/') != std::string_view::npos) return false;
     at += close + 1;
   } else {
-    at = skip(at, end, kHostChar);
-    if (at == host.data() || !encodes_bytes({host.data(), at})) return false;
+    at = skip_name(at, end);
+    if (at == host.data()) return false;
   }
   return at == end || (*at == ':' && valid_port({at + 1, end}));
 }
