@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import time
 
-REQUEST = b"GET / HTTP/1.1\r\nHost: bench\r\n\r\n"
+REQUEST = b"GET /hello/you HTTP/1.1\r\nHost: bench\r\n\r\n"
 FEW, MANY = 1_000, 10_000
 
 
@@ -38,7 +38,7 @@ def resident_bytes(pid):
 def hello(places, port):
     """Gives the process and how long it took to its first answer."""
     began = time.monotonic()
-    process = subprocess.Popen([f"{places['build']}/examples/hello/hello", "serve", "--port", str(port), "--threads", "1"],
+    process = subprocess.Popen([os.path.abspath(f"{places['build']}/examples/hello/hello"), "serve", "--port", str(port), "--threads", "1"],
                                stdout=subprocess.DEVNULL, cwd=places["tmp"])
     try:
         while (connection := answered(port)) is None:

@@ -244,8 +244,13 @@ Task<bool> Supervisor::replace(unsigned number) {
   try {
     co_await async::timeout(patience, wait_for(old->ended));
   } catch (const DeadlineExceeded&) {
-    log::warn("a replaced worker has not ended yet: it still has background work",
-              {{"worker", number}, {"pid", old->pid}});
+    if (old->stalled) {
+      log::error("a stalled worker is killed", {{"worker", number}, {"pid", old->pid}});
+      ::kill(old->pid, SIGKILL);
+    } else {
+      log::warn("a replaced worker has not ended yet: it still has background work",
+                {{"worker", number}, {"pid", old->pid}});
+    }
   }
   co_return true;
 }
@@ -254,9 +259,13 @@ Task<bool> Supervisor::replace(unsigned number) {
 Task<void> Supervisor::watch() {
   const auto limit = duration_of(settings_.worker_stall_seconds);
   const auto kill_after = seconds{settings_.worker_kill_seconds};
+  const auto pause = std::clamp<async::Nanoseconds>(limit / 4, milliseconds{50}, seconds{1});
   for (;;) {
-    co_await async::sleep(std::clamp<async::Nanoseconds>(limit / 4, milliseconds{50}, seconds{1}));
+    const auto began = async::Clock::now();
+    co_await async::sleep(pause);
     reap();
+    // We were held up ourselves (stopped, no processor): the signs of life have not been read yet.
+    if (async::Clock::now() - began > 2 * pause) continue;
     for (const Slot& slot : slots_) {
       const auto process = slot.current;
       if (process == nullptr || !process->ready()) continue;

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import threading
+import time
 
 import harness
 from harness import Case, Load, Wire, alive, eventually, main, request
@@ -81,6 +82,7 @@ class Replace(Workers):
         self.assertEqual(load.dropped, [])
         self.assertLessEqual(load.statuses, {200, 201})
         self.assertEqual(service.postgres_pid(), postgres)
+        self.assertEqual(service.logs("private PostgreSQL shared"), [], "the workers take it for their own")
         self.assertEqual(service.stop(), 0)
         self.assertFalse(alive(postgres))
         self.assertEqual(service.postgres_pid(), 0, "it was stopped cleanly")
@@ -229,6 +231,27 @@ class Crash(Workers):
         service.wait_for_log('"a stalled worker is killed"')
         eventually(lambda: not alive(stalled), "it is gone")
         self.assertNotEqual(service.worker(0), stalled)
+
+    def test_a_stalled_worker_that_is_replaced_does_not_stay(self):
+        service = self.serve("--worker-stall", "0.5", "--drain-timeout", "0.1", workers=1)
+        stalled = service.worker(0)
+        os.kill(stalled, signal.SIGSTOP)
+        service.wait_for_log('"a worker is stalled"')
+        service.send_signal(signal.SIGHUP)
+        eventually(lambda: self.fresh(service) != str(stalled), "the new one serves")
+        eventually(lambda: not alive(stalled), "it is gone")
+
+    def test_a_supervisor_that_was_held_up_blames_no_worker(self):
+        service = self.serve("--worker-stall", "0.5", "--worker-kill", "1")
+        before = service.workers()
+        service.send_signal(signal.SIGSTOP)
+        time.sleep(1.5)  # time has to pass
+        service.send_signal(signal.SIGCONT)
+        service.send_signal(signal.SIGHUP)
+        service.wait_for_log('"a worker is replaced"', times=2)
+        self.assertEqual(service.logs("stalled worker"), [])
+        self.assertEqual(service.logs("worker has ended"), [])
+        self.assertEqual(sorted(before), sorted(service.workers()))
 
 
 class Start(Workers):
