@@ -232,6 +232,9 @@ bool Core::admit(Call& call, async::Loop& loop) {
     }
     if (!load.admits(priority)) return refuse_overload(call, load), false;
   }
+  load.take_on();
+  // How long a body takes to come says nothing about us, and everybody could make it long.
+  if (call.exchange.body != nullptr) return true;
   call.load = &load;
   call.route_load = &call.route->loads[loop.index()];
   load.enter(*call.route_load);

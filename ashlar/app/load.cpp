@@ -16,6 +16,7 @@ using std::chrono::milliseconds;
 constexpr Nanoseconds kWindow = milliseconds{50};
 constexpr Nanoseconds kLasts = milliseconds{500};        // until a bad time is an overload
 constexpr Nanoseconds kQuiet = std::chrono::seconds{2};  // without a refusal until it is over
+constexpr Nanoseconds kInVain = std::chrono::seconds{5};
 constexpr std::int64_t kWaitsByNature = 1'000'000'000;
 constexpr std::uint64_t kFullTick =
     256;                       // events that a loop takes in one tick; when it took as many, more may be ready
@@ -187,16 +188,20 @@ void LoopLoad::adjust(TimePoint now) noexcept {
 
   if (seen_.slow) {
     growth = std::min(growth, 0.8);
-    if (under_way_ <= flight_limit_ && now >= settles_at_ && under_way_ > kLeast) {
-      // Fewer requests, each as slow as before: they did not wait for each other. This is how it is now.
-      if (took_before_ != 0 && seen_.took > 0.7 * took_before_) {
-        for (RouteLoad* route = routes_; route != nullptr; route = route->next) {
-          route->usual = std::max(route->usual, route->took / route->finished);
-        }
-        flight_limit_ = kNone;
-      } else {
-        flight_limit_ = std::max<double>(kLeast, 0.8 * std::min<double>(flight_limit_, under_way_));
+    const bool settled = under_way_ <= flight_limit_ && now >= settles_at_;
+    // Fewer requests, each as slow as before: they did not wait for each other. Or there cannot be fewer, because those
+    // that are there do not end. This is how it is now.
+    const bool in_vain = flight_limit_ != kNone && (settled ? took_before_ != 0 && seen_.took > 0.7 * took_before_
+                                                            : now >= settles_at_ + kInVain);
+    if (in_vain) {
+      for (RouteLoad* route = routes_; route != nullptr; route = route->next) {
+        route->usual = std::max(route->usual, route->took / route->finished);
       }
+      flight_limit_ = kNone;
+    } else if (settled && under_way_ > kLeast) {
+      flight_limit_ = std::max<double>(kLeast, 0.8 * std::min<double>(flight_limit_, under_way_));
+    }
+    if (in_vain || settled) {
       took_before_ = 0;
       settles_at_ = now + Nanoseconds(static_cast<std::int64_t>(seen_.took));
     }

@@ -25,6 +25,7 @@ class Simulated {
     for (int i = 0; i < count; ++i) {
       now += 2us;
       if (load.limiting() && !load.admits(priority)) continue;
+      load.take_on();
       load.enter(at);
       now += cost;
       load.leave(at, now - began);
@@ -44,6 +45,7 @@ class Simulated {
     int taken = 0;
     for (int i = 0; i < count; ++i) {
       if (load.limiting() && !load.admits(priority)) continue;
+      load.take_on();
       load.enter(at);
       ++taken;
       ++under_way;
@@ -151,6 +153,7 @@ TEST(LoopLoad, RefusesTheSheddableFirst) {
       const auto priority = k % 23 < 3 ? Priority::normal : Priority::sheddable;
       simulated.now += 2us;
       if (simulated.load.limiting() && !simulated.load.admits(priority)) continue;
+      simulated.load.take_on();
       simulated.load.enter(route);
       simulated.now += 200us;
       simulated.load.leave(route, simulated.now - before);

@@ -61,10 +61,11 @@ class LoopLoad {
   /// While limiting: whether to take this one on. Counts it if not.
   [[nodiscard]] bool admits(Priority priority) noexcept;
   /// It is taken on.
+  void take_on() noexcept { ++round_admitted_; }
+  /// From here to leave() it counts as under way.
   void enter(RouteLoad& route) noexcept {
     ++route.under_way;
     under_way_ += route.counts;
-    ++round_admitted_;
   }
   /// Its answer is there.
   void leave(RouteLoad& route, async::Nanoseconds took) noexcept {
