@@ -29,7 +29,7 @@ TEST(OverloadGuide, SetsPriorities) {
     return std::nullopt;  // what the route says
   });
   // end of sample
-  testing::Client client{app};
+  ashlar::testing::Client client{app};
   EXPECT_EQ(client.post("/orders").json(Order{"tea"}).send().status, 200);
   EXPECT_EQ(client.get("/products").header("Purpose", "prefetch").send().status, 200);
 }
@@ -45,7 +45,7 @@ TEST(OverloadGuide, LimitsRates) {
   app.post<"/sign-in">(sign_in, {.rate_limits = {keys}});
   app.post<"/password">(reset_password, {.rate_limits = {keys}});  // both together
   // end of sample
-  testing::Client client{app};
+  ashlar::testing::Client client{app};
   for (int i = 0; i < 5; ++i) {
     const std::string path = i % 2 == 0 ? "/sign-in" : "/password";
     EXPECT_EQ(client.post(path).header("X-Api-Key", "k").send().status, 200);
