@@ -252,9 +252,8 @@ void Core::refuse_overload(Call& call, LoopLoad& load) {
 void Core::watch(Overload* overload) {
   for (Core* core : all_cores()) {
     core->overload_ = overload;
-    for (auto& route : core->routes) {
-      route->loads = overload != nullptr ? std::make_shared<RouteLoad[]>(overload->size()) : nullptr;
-    }
+    if (overload == nullptr) continue;  // requests that are still under way know their routes' loads
+    for (auto& route : core->routes) route->loads = std::make_shared<RouteLoad[]>(overload->size());
   }
 }
 

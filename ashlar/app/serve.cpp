@@ -312,8 +312,8 @@ class Serving {
   Core& core_;
   const ServeSettings& settings_;
   async::Signals& signals_;
+  std::optional<Overload> overload_;  // before the runtime: requests that end with it tell it
   async::Runtime runtime_;
-  std::optional<Overload> overload_;
   http::Server server_;  // after the runtime: its timers are on the loops
   std::optional<Worker> worker_;
   http::Waiting waiting_ = http::Waiting::serve;
