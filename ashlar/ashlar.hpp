@@ -7,8 +7,10 @@
 #include <ashlar/app/depends.hpp>
 #include <ashlar/app/middleware.hpp>
 #include <ashlar/app/parameters.hpp>
+#include <ashlar/app/rate_limit.hpp>
 #include <ashlar/app/responses.hpp>
 #include <ashlar/app/router.hpp>
+#include <ashlar/app/trusted_proxies.hpp>
 #include <ashlar/async/channel.hpp>
 #include <ashlar/async/combinators.hpp>
 #include <ashlar/async/generator.hpp>

@@ -41,6 +41,11 @@ App& App::check(std::function<Task<std::vector<std::string>>()> check) {
   return *this;
 }
 
+App& App::classify(std::function<std::optional<Priority>(const http::Request&)> priority_of) {
+  core_->classify = std::move(priority_of);
+  return *this;
+}
+
 void App::add_route(detail::Route route) { core_->routes.push_back(std::make_unique<detail::Route>(std::move(route))); }
 
 void App::add_settings(const schema::TypeInfo* type, std::shared_ptr<void> object, std::string prefix, std::string file,

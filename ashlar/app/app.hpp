@@ -202,6 +202,11 @@ class App {
     return *this;
   }
 
+  /// The priority of a request that its route does not know: `app.classify([](const http::Request& request) {
+  /// return request.has(http::KnownHeader::x_api_key) ? std::nullopt : std::optional(Priority::sheddable); });` Asked
+  /// only while requests are shed. Nullopt: the route's.
+  App& classify(std::function<std::optional<Priority>(const http::Request&)> priority_of);
+
   // ---- life
   /// Runs once before serving, after the components have started. Takes resources by reference; may be a Task. Throws
   /// to refuse.

@@ -55,7 +55,7 @@ Task<Content> exposition(Core& core, const http::Request& request) {
 }  // namespace
 
 void Core::add_builtin_routes() {
-  const RouteOptions hidden{.hidden = true};
+  const RouteOptions hidden{.hidden = true, .priority = Priority::critical};  // what tells of an overload outlives it
   const auto add = [this]<class F>(std::string path, F handler, RouteOptions route_options) {
     Route route = make_route<http::Method::get, "/{rest:path}">(std::move(handler), std::move(route_options));
     route.pattern = std::move(path);

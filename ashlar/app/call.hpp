@@ -24,7 +24,9 @@ class App;
 namespace detail {
 
 class Core;  // the running application
+class LoopLoad;
 struct Route;
+struct RouteLoad;
 
 /// A value that stands in for a dependency's result in this request: a router's dependency that has run already, or a
 /// test's override. Found by the dependency's function, or by the type of its result.
@@ -53,6 +55,8 @@ class Call final : public async::Completion {
   AfterAnswer* kept = nullptr;        ///< last in, first out
   AfterAnswer* background = nullptr;  ///< first in, first out
   unsigned passed = 0;                ///< middleware whose `before` has run
+  LoopLoad* load = nullptr;           ///< counts it as under way; null: nobody does
+  RouteLoad* route_load = nullptr;
 
   /// The value of a path parameter.
   [[nodiscard]] std::string_view path_value(std::string_view name) const noexcept;
@@ -108,6 +112,7 @@ struct Route {
   std::string name;                          ///< "GET /articles/{slug}"
   struct Metrics;
   std::shared_ptr<Metrics> metrics;
+  std::shared_ptr<RouteLoad[]> loads;  ///< by the number of the loop; null: nobody watches
 };
 
 }  // namespace detail

@@ -92,6 +92,8 @@ void Call::fail(std::exception_ptr error) noexcept {
 
 void Call::finish(bool succeeded) noexcept {
   for (unsigned i = passed; i-- > 0;) core.middleware[i]->after(exchange);
+  if (exchange.notes != nullptr) [[unlikely]]
+    write_rate_limit_headers(exchange);
   core.record(*this);
   AfterAnswer* first_kept = kept;
   AfterAnswer* first_background = background;
@@ -164,10 +166,19 @@ Core* Core::delegate(std::string_view authority, std::string_view& path) const {
 }
 
 void Core::handle(http::Exchange& exchange) noexcept {
+  if (front != nullptr) [[unlikely]] {
+    try {
+      front->before(exchange);
+    } catch (...) {  // out of memory
+      exchange.response.status = 503;
+      return exchange.finish();
+    }
+  }
   if (!mounts.empty() || !hosts.empty()) [[unlikely]] {
     Core* const other = delegate(exchange.request.authority, exchange.request.path);
     if (other != nullptr) return other->handle(exchange);
   }
+  exchange.notes = nullptr;
   const async::ContextGuard guard{&exchange.context};
   async::Loop* const loop = async::Loop::current_or_null();
   Call* call = nullptr;
@@ -188,6 +199,11 @@ void Core::handle(http::Exchange& exchange) noexcept {
     if (!find_route(*call)) return call->succeed();
     const Route& route = *call->route;
     exchange.context.route = route.name.c_str();
+    if (overload_ != nullptr && loop != nullptr && !admit(*call, *loop)) [[unlikely]]
+      return call->succeed();
+    for (const RateLimit& limit : route.options.rate_limits) {
+      if (!ask_rate_limit(limit, *this, exchange)) return call->succeed();
+    }
     if (loop != nullptr) loop->set_running(route.name.c_str());
     if (!route.dependencies.empty()) [[unlikely]] {
       void* place = exchange.scratch.allocate(sizeof(AfterDependencies), alignof(AfterDependencies));
@@ -204,6 +220,41 @@ void Core::handle(http::Exchange& exchange) noexcept {
     }
   }
   if (loop != nullptr) loop->set_running(nullptr);
+}
+
+bool Core::admit(Call& call, async::Loop& loop) {
+  LoopLoad& load = overload_->loop(loop.index());
+  load.arrive();
+  if (load.limiting()) [[unlikely]] {
+    Priority priority = call.route->options.priority;
+    if (classify && priority != Priority::critical) {
+      if (const auto chosen = classify(call.exchange.request)) priority = *chosen;
+    }
+    if (!load.admits(priority)) return refuse_overload(call, load), false;
+  }
+  load.take_on();
+  // How long a body takes to come says nothing about us, and everybody could make it long.
+  if (call.exchange.body != nullptr) return true;
+  call.load = &load;
+  call.route_load = &call.route->loads[loop.index()];
+  load.enter(*call.route_load);
+  return true;
+}
+
+void Core::refuse_overload(Call& call, LoopLoad& load) {
+  Problem problem;
+  problem.status = 503;
+  problem.detail = "there are more requests than can be answered in time";
+  problem.headers.emplace_back("Retry-After", std::to_string(load.retry_after()));
+  write_problem(call.exchange, problem);
+}
+
+void Core::watch(Overload* overload) {
+  for (Core* core : all_cores()) {
+    core->overload_ = overload;
+    if (overload == nullptr) continue;  // requests that are still under way know their routes' loads
+    for (auto& route : core->routes) route->loads = std::make_shared<RouteLoad[]>(overload->size());
+  }
 }
 
 bool Core::find_route(Call& call) {
@@ -275,10 +326,12 @@ http::BodyPlan Core::plan_body(const http::Request& head, std::uint64_t standard
 
 void Core::record(const Call& call) noexcept {
   active_.sub();
+  const auto elapsed = async::Clock::now() - call.exchange.started;
+  if (call.load != nullptr) [[likely]]
+    call.load->leave(*call.route_load, elapsed);
   Route::Metrics* const metrics = call.route->metrics.get();
   if (metrics == nullptr) return;
   const int status = call.exchange.response.status;
-  const auto elapsed = async::Clock::now() - call.exchange.started;
   for (auto& entry : metrics->entries) {
     const int known = entry.status.load(std::memory_order_acquire);
     if (known == status) [[likely]]

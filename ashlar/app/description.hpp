@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include <ashlar/app/overload.hpp>
+#include <ashlar/app/rate_limit.hpp>
 #include <ashlar/http/request.hpp>
 
 namespace ashlar::schema {
@@ -75,6 +77,8 @@ struct RouteOptions {
   int status = 0;                ///< of the successful answer; 0: what the return type says
   std::vector<int> errors = {};  ///< statuses that the handler may answer beside those known from its parameters
   std::optional<std::uint64_t> max_body = {};  ///< bytes; default: the server's
+  Priority priority = Priority::normal;        ///< who is shed first when there is more than can be done
+  std::vector<RateLimit> rate_limits = {};     ///< asked in order, before its dependencies; 429
 };
 
 }  // namespace ashlar

@@ -127,6 +127,16 @@ void Core::write_problem(http::Exchange& exchange, const Problem& problem) const
   out += '}';
 }
 
+}  // namespace ashlar::detail
+
+bool ashlar::Middleware::refuse(http::Exchange& exchange, const Problem& problem) const {
+  if (core_ == nullptr) throw problem;  // not App::use()d: by hand, in a test
+  core_->write_problem(exchange, problem);
+  return false;
+}
+
+namespace ashlar::detail {
+
 // ---- answers that are no template
 
 void set_status(Call& call, int status) noexcept {

@@ -11,6 +11,11 @@
 
 namespace ashlar {
 
+struct Problem;
+namespace detail {
+class Core;
+}
+
 /// One object serves all loops at once: its state is constant or atomic.
 class Middleware {
  public:
@@ -23,6 +28,15 @@ class Middleware {
   }
   /// When the response is filled in and not yet sent, in reverse order.
   virtual void after(http::Exchange& exchange) noexcept { static_cast<void>(exchange); }
+
+ protected:
+  /// Answers with a problem, in the application's error format; gives false: `return refuse(exchange, {.status =
+  /// 403});`
+  bool refuse(http::Exchange& exchange, const Problem& problem) const;
+
+ private:
+  friend class detail::Core;
+  const detail::Core* core_ = nullptr;  // of the application that uses it
 };
 
 /// Cross-origin resource sharing (Fetch standard, §3.2). Answers preflights; other origins get no CORS headers, so

@@ -177,6 +177,7 @@ void Core::prepare() {
   // Inside out: the request's id is there before any other middleware, and the security headers come last.
   if (options.security_headers) middleware.insert(middleware.begin(), std::make_shared<SecurityHeaders>());
   if (options.request_id) middleware.insert(middleware.begin(), std::make_shared<RequestId>());
+  for (const auto& one : middleware) one->core_ = this;
   add_builtin_routes();
   std::vector<std::string> problems;
   for (auto& route : routes) {
@@ -186,6 +187,7 @@ void Core::prepare() {
       route->dependencies.insert(route->dependencies.begin(), dependency->run);
       route->dependency_descriptions.insert(route->dependency_descriptions.begin(), dependency->describe);
     }
+    if (!route->options.rate_limits.empty()) route->options.errors.push_back(429);
     route->metrics = std::make_shared<Route::Metrics>();
     if (route->parameter_names.size() > kMaxPathParameters) {
       problems.push_back(fmt::format("{} has more than {} parameters", route->name, kMaxPathParameters));

@@ -7,9 +7,12 @@
 
 #include <algorithm>
 #include <thread>
+#include <vector>
 
+#include <ashlar/app/detail/core.hpp>
 #include <ashlar/app/detail/serve_tls.hpp>
 #include <ashlar/app/detail/worker.hpp>
+#include <ashlar/app/trusted_proxies.hpp>
 #include <ashlar/async/offload.hpp>
 #include <ashlar/async/runtime.hpp>
 #include <ashlar/async/signals.hpp>
@@ -179,7 +182,23 @@ class Serving {
         tls_(ServeTls::make(settings)),
         server_(with_tls(server_options(settings), tls_.get()), core) {
     if (hand_over) worker_.emplace(std::move(*hand_over), runtime_, server_);
+    if (settings.trusted_proxies) {
+      core.front = std::make_unique<TrustedProxies>(
+          parse_networks(*settings.trusted_proxies),
+          settings.proxy_header == "forwarded" ? ProxyHeader::forwarded : ProxyHeader::x_forwarded);
+    }
+    if (settings.shed_load) {
+      std::vector<async::Loop*> loops;
+      for (unsigned i = 0; i < runtime_.size(); ++i) loops.push_back(&runtime_.loop(i));
+      overload_.emplace(loops, std::chrono::milliseconds{settings.overload_wait_ms});
+    }
   }
+  ~Serving() {
+    core_.watch(nullptr);
+    core_.front.reset();
+  }
+  Serving(const Serving&) = delete;
+  Serving& operator=(const Serving&) = delete;
 
   void run() {
     bind();  // first: a port in use should not cost a start of the database
@@ -201,6 +220,7 @@ class Serving {
 
   Task<void> start() {
     co_await core_.start();
+    if (overload_) core_.watch(&*overload_);
     started_loops_ = true;
     co_await on_every_loop(&Core::start_loop);
     co_await core_.begin();
@@ -239,6 +259,7 @@ class Serving {
       collect_loops(runtime_, out);
       collect_server(server_, out);
       if (tls_) tls_->collect(out);
+      if (overload_) overload_->collect(out);
     });
     for (unsigned i = 0; i < runtime_.size(); ++i) {
       async::Loop& loop = runtime_.loop(i);
@@ -307,6 +328,7 @@ class Serving {
   Core& core_;
   const ServeSettings& settings_;
   async::Signals& signals_;
+  std::optional<Overload> overload_;  // before the runtime: requests that end with it tell it
   async::Runtime runtime_;
   std::unique_ptr<ServeTls> tls_;
   http::Server server_;  // after the runtime: its timers are on the loops

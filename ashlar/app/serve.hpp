@@ -24,13 +24,19 @@ struct ServeSettings {
   /// Of each loop, and of one address other than this machine's; more are answered 503 and closed.
   Annotated<std::uint32_t, ge{1}> max_connections = 16'384;
   Annotated<std::uint32_t, ge{1}> max_connections_per_peer = 1'024;
-  Seconds request_timeout_seconds = 30;      ///< until a handler is cancelled; 504
-  Seconds header_timeout_seconds = 10;       ///< for the head of a request to arrive; 408
-  Seconds body_timeout_seconds = 10;         ///< for its body, plus a second a KiB; 408
-  Seconds idle_timeout_seconds = 75;         ///< between two requests of a connection
-  Seconds write_timeout_seconds = 30;        ///< without a client taking 1 KiB a second of its answer
-  Seconds drain_timeout_seconds = 30;        ///< that running requests get at the end
-  Seconds drain_grace_seconds = 1;           ///< that idle connections get at the end to bring a last request
+  Seconds request_timeout_seconds = 30;  ///< until a handler is cancelled; 504
+  Seconds header_timeout_seconds = 10;   ///< for the head of a request to arrive; 408
+  Seconds body_timeout_seconds = 10;     ///< for its body, plus a second a KiB; 408
+  Seconds idle_timeout_seconds = 75;     ///< between two requests of a connection
+  Seconds write_timeout_seconds = 30;    ///< without a client taking 1 KiB a second of its answer
+  Seconds drain_timeout_seconds = 30;    ///< that running requests get at the end
+  Seconds drain_grace_seconds = 1;       ///< that idle connections get at the end to bring a last request
+  bool shed_load = true;                 ///< refuse what cannot be answered in time, with 503
+  /// How long requests may wait for their turn; shedding begins when they wait twice as long for half a second.
+  Annotated<std::uint32_t, ge{1}, le{60'000}> overload_wait_ms = 100;
+  /// Addresses and networks, with commas, whose word about their clients is taken: see TrustedProxies.
+  std::optional<std::string> trusted_proxies = {};
+  std::string proxy_header = "x-forwarded";  ///< which one they send: x-forwarded or forwarded
   std::uint32_t stall_limit_ms = 200;        ///< a handler that holds its loop for longer is named in the log
   Seconds worker_backoff_seconds = 0.1;      ///< until a crashed worker is started again; doubles with each crash
   Seconds worker_backoff_most_seconds = 30;  ///< … up to this; a worker that served for longer begins anew

@@ -59,6 +59,18 @@ void add_serve_flags(CLI::App& cli, ServeSettings& settings) {
       ->check(CLI::IsMember({"1.2", "1.3"}));
   group->add_flag("--tls-dev", settings.tls_dev, "Serve https with a certificate for localhost that it makes itself");
   seconds("--tls-reload", settings.tls_reload_seconds, "Seconds between two looks for changed TLS files");
+  group->add_option("--shed-load", settings.shed_load, "Refuse what cannot be answered in time, with 503")
+      ->capture_default_str();
+  group
+      ->add_option("--overload-wait", settings.overload_wait_ms.value,
+                   "Milliseconds that requests may wait for their turn before some are refused")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 60'000));
+  group->add_option("--trusted-proxies", settings.trusted_proxies,
+                    "Addresses and networks of proxies, with commas, or unix: their headers tell who the client is");
+  group->add_option("--proxy-header", settings.proxy_header, "What these send: x-forwarded or forwarded")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"x-forwarded", "forwarded"}));
   group
       ->add_option("--stall-limit", settings.stall_limit_ms,
                    "Milliseconds a handler may hold its loop before the log names it")

@@ -28,6 +28,14 @@ class Exchange {
   Scratch scratch;
   async::TimePoint started{};  ///< when the head was complete
 
+  /// What those around the handler (middleware, limits) keep for when the answer is there. In `scratch`; found by
+  /// `key`, the address of something of theirs. Empty when handle() begins.
+  struct Note {
+    const void* key = nullptr;
+    Note* next = nullptr;
+  };
+  Note* notes = nullptr;
+
   Exchange() = default;
   Exchange(const Exchange&) = delete;
   Exchange& operator=(const Exchange&) = delete;

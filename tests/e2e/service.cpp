@@ -11,6 +11,7 @@
 #include <thread>
 
 #include <ashlar/ashlar.hpp>
+#include <ashlar/net/address.hpp>
 
 using namespace ashlar;
 using namespace std::chrono_literals;
@@ -95,6 +96,13 @@ void add_routes(App& app) {
     std::this_thread::sleep_for(std::chrono::milliseconds{wait.ms});
     return Text{"blocked\n"};
   });
+  app.get<"/compute">([](Query<Wait> wait) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds{wait.ms};
+    while (std::chrono::steady_clock::now() < until) {
+    }
+    return Text{"computed\n"};
+  });
+  app.get<"/who">([](const http::Request& request) { return Text{request.peer->host() + "\n"}; });
   app.get<"/big">([](Query<Size> size) { return Text{std::string(static_cast<std::size_t>(size.bytes), 'x')}; });
   app.get<"/stream">([](Query<Size> size) { return Stream{"text/plain", pieces(size.pieces, size.bytes)}; });
   app.post<"/leave-behind">([](Query<Wait> wait, Background background) { background.add(leave_behind(wait.ms)); });

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <ashlar/app/app.hpp>
+#include <ashlar/app/detail/load.hpp>
 #include <ashlar/app/detail/route_tree.hpp>
 #include <ashlar/async/sync.hpp>
 #include <ashlar/http/exchange.hpp>
@@ -88,6 +89,9 @@ class Core final : public http::Handler {
   std::vector<Core*> all_cores();
   /// The program's stop hooks; after the last request.
   Task<void> end();
+  /// From now on requests are admitted by it, those of the mounted applications too. Null: all are. It outlives the
+  /// serving.
+  void watch(Overload* overload);
   /// The components of this application and the mounted ones, in order.
   std::vector<async::Component*> all_components();
   Task<std::vector<std::string>> run_checks();
@@ -122,8 +126,13 @@ class Core final : public http::Handler {
   std::atomic<bool> draining{false};
   /// Of several workers: /metrics of all.
   std::function<Task<std::string>(metrics::Exposition)> gather_metrics;
+  std::function<std::optional<Priority>(const http::Request&)> classify;
+  /// Runs before everything, also before a mounted application is chosen.
+  std::unique_ptr<Middleware> front;
 
  private:
+  bool admit(Call& call, async::Loop& loop);
+  void refuse_overload(Call& call, LoopLoad& load);
   bool find_route(Call& call);
   bool redirect_slash(Call& call, std::string_view path) const;
   Core* delegate(std::string_view authority, std::string_view& path) const;
@@ -137,6 +146,7 @@ class Core final : public http::Handler {
   std::once_flag openapi_once_;
   std::string openapi_text_;
   Route unmatched_;
+  Overload* overload_ = nullptr;
   metrics::UpDownCounter active_;
 
  public:

@@ -19,6 +19,7 @@ namespace {
 constexpr std::uint32_t kLeastRoom = 1024;  // to read into
 constexpr std::size_t kKeptBody = 64 * 1024;
 constexpr std::uint32_t kReadable = EPOLLIN | EPOLLRDHUP;
+constexpr int kRequestsATurn = 32;  // of a pipeline; then it is the others' turn
 
 }  // namespace
 
@@ -59,7 +60,7 @@ void Http1Connection::open_to_refuse(const Refusal& refusal, async::TimePoint de
 }
 
 void Http1Connection::read_decrypted() noexcept {
-  if (phase_ == Phase::head && !close_after_ && transport_.has_pending()) read();
+  if (phase_ == Phase::head && !close_after_ && !turn_is_over_ && transport_.has_pending()) read();
 }
 
 void Http1Connection::on_io(std::uint32_t events) noexcept {
@@ -133,7 +134,8 @@ void Http1Connection::read() noexcept {
     } else {
       return client_left(), close_now();
     }
-  } while ((phase_ == Phase::head || phase_ == Phase::body) && !close_after_ && transport_.has_pending());
+  } while ((phase_ == Phase::head || phase_ == Phase::body) && !close_after_ && !turn_is_over_ &&
+           transport_.has_pending());
 }
 
 void Http1Connection::read_and_drop() noexcept {
@@ -193,8 +195,17 @@ void Http1Connection::run() noexcept {
   if (running_) return;
   running_ = true;
   server_.head_start().refresh();
+  const std::uint64_t last_of_turn = requests_ + kRequestsATurn;
+  if (turn_is_over_) [[unlikely]] {
+    turn_is_over_ = false;
+    write_waits_ = !unsent_.empty();
+  }
   try {
     while (phase_ == Phase::head ? try_head() : phase_ == Phase::body && try_body()) {
+      if (requests_ >= last_of_turn && phase_ == Phase::head && begin_ != end_ && !close_after_) [[unlikely]] {
+        turn_is_over_ = true;  // EPOLLOUT brings the next one
+        break;
+      }
     }
   } catch (const std::bad_alloc&) {
     cork().clear();
@@ -202,6 +213,9 @@ void Http1Connection::run() noexcept {
   }
   running_ = false;
   flush();
+  // The next turn comes when the socket takes more: that may be long with a client that does not read.
+  if (turn_is_over_ && !write_waits_) [[unlikely]]
+    wait_for_client(0);
   settle();
 }
 
@@ -319,7 +333,7 @@ void Http1Connection::end_exchange() noexcept {
 void Http1Connection::settle() noexcept {
   if (phase_ == Phase::closed || phase_ == Phase::lingering) return;
   if (phase_ == Phase::head) {
-    if (end_of_input_ && !over_high_water()) close_after_ = true;
+    if (end_of_input_ && !over_high_water() && !turn_is_over_) close_after_ = true;
     if (close_after_) {
       if (unsent_.empty()) return close_gently();
     } else if (begin_ == end_) {
@@ -340,7 +354,7 @@ void Http1Connection::update_interest() noexcept {
     switch (phase_) {
       case Phase::head:
       case Phase::body:
-        if (!close_after_ && !over_high_water()) wanted = kReadable;
+        if (!close_after_ && !over_high_water() && !turn_is_over_) wanted = kReadable;
         break;
       case Phase::handling:
       case Phase::streaming:
@@ -354,7 +368,7 @@ void Http1Connection::update_interest() noexcept {
         return;
     }
   }
-  if (!unsent_.empty()) wanted |= EPOLLOUT;
+  if (!unsent_.empty() || turn_is_over_) wanted |= EPOLLOUT;
   if (wanted != interest_) watch(wanted);
 }
 
@@ -424,7 +438,7 @@ void Http1Connection::check_time(async::TimePoint now) noexcept {
   }
   switch (phase_) {
     case Phase::head:
-      if (now < deadline_ || !unsent_.empty()) return;
+      if (now < deadline_ || !unsent_.empty() || turn_is_over_) return;
       if (head_began_) {
         stats.header_timeouts.add();
         break;
@@ -457,6 +471,13 @@ void Http1Connection::check_time(async::TimePoint now) noexcept {
   refuse({408, "The request did not arrive in time.", "RFC 9110 §15.5.9"});
   flush();
   settle();
+}
+
+void Http1Connection::wait_for_client(std::uint64_t written) noexcept {
+  write_waits_ = true;
+  write_since_ = server_.loop().now();
+  written_ = written;
+  taken_before_ = taken_by_client();
 }
 
 // A socket buffers megabytes: what we could write says nothing about the client, what it has acknowledged does.

@@ -100,6 +100,8 @@ class Http1Connection final : public Connection,
   void client_left() noexcept;
   void close_gently() noexcept;
   void release_block() noexcept;
+  /// From now on the client has to take what has been written.
+  void wait_for_client(std::uint64_t written) noexcept;
   [[nodiscard]] std::int64_t taken_by_client() const noexcept;
 
   ServerExchange* exchange_ = nullptr;
@@ -116,7 +118,8 @@ class Http1Connection final : public Connection,
   bool in_handle_ = false;
   bool finished_ = false;
   bool head_began_ = false;
-  bool close_after_ = false;  // once everything is sent
+  bool turn_is_over_ = false;  // requests wait in the block until others have had their turn
+  bool close_after_ = false;   // once everything is sent
   bool linger_ = false;
   bool end_of_input_ = false;
   bool pause_reading_ = false;

@@ -184,10 +184,7 @@ void Http1Connection::send(std::string_view body, std::string* owner) noexcept {
     server_.stats().bytes_sent.add(sent);
     if (sent == cork.size() + body.size()) [[likely]]
       return cork.clear();
-    write_waits_ = true;
-    write_since_ = server_.loop().now();
-    written_ = sent;
-    taken_before_ = taken_by_client();
+    wait_for_client(sent);
   }
   const std::size_t from_cork = std::min(sent, cork.size());
   unsent_.push_copy(cork.view().substr(from_cork));
@@ -214,6 +211,7 @@ void Http1Connection::on_writable() noexcept {
   write_waits_ = !unsent_.empty();
   if (stream_wait_ != nullptr && !over_high_water()) stream_wait_->go_on();
   run();
+  read_decrypted();
 }
 
 bool Http1Connection::over_high_water() const noexcept { return unsent_.bytes() > server_.options().output_high_water; }

@@ -25,20 +25,23 @@ constexpr std::size_t kFreeExchanges = 256;
 constexpr std::size_t kFreeBlocks = 256;
 constexpr int kAcceptBatch = 64;  // so that a storm of connections does not starve those that are there
 
-std::string_view ip_bytes(const net::Address& address) noexcept {
+// What one customer has: an IPv4 address, or 64 bits of IPv6.
+std::string_view peer_bytes(const net::Address& address) noexcept {
   if (address.family() == AF_INET) {
     const auto* in = reinterpret_cast<const sockaddr_in*>(address.data());
     return {reinterpret_cast<const char*>(&in->sin_addr), sizeof in->sin_addr};
   }
   if (address.family() == AF_INET6) {
     const auto* in = reinterpret_cast<const sockaddr_in6*>(address.data());
-    return {reinterpret_cast<const char*>(&in->sin6_addr), sizeof in->sin6_addr};
+    const auto* bytes = reinterpret_cast<const char*>(&in->sin6_addr);
+    if (IN6_IS_ADDR_V4MAPPED(&in->sin6_addr)) return {bytes + 12, 4};
+    return {bytes, 8};
   }
   return {};
 }
 
 bool is_loopback(const net::Address& address) noexcept {
-  if (address.family() == AF_INET) return ip_bytes(address).front() == 127;
+  if (address.family() == AF_INET) return peer_bytes(address).front() == 127;
   if (address.family() != AF_INET6) return false;
   const auto* in = reinterpret_cast<const sockaddr_in6*>(address.data());
   return IN6_IS_ADDR_LOOPBACK(&in->sin6_addr) ||
@@ -64,7 +67,7 @@ void drop_new_connections(int listener) noexcept {
 
 bool PeerTable::enter(const net::Address& peer, std::uint32_t most) {
   const std::lock_guard lock(mutex_);
-  std::uint32_t& count = counts_[Key(ip_bytes(peer))];
+  std::uint32_t& count = counts_[Key(peer_bytes(peer))];
   if (count >= most) return false;
   ++count;
   return true;
@@ -72,7 +75,7 @@ bool PeerTable::enter(const net::Address& peer, std::uint32_t most) {
 
 void PeerTable::leave(const net::Address& peer) noexcept {
   const std::lock_guard lock(mutex_);
-  const auto found = counts_.find(Key(ip_bytes(peer)));
+  const auto found = counts_.find(Key(peer_bytes(peer)));
   if (found != counts_.end() && --found->second == 0) counts_.erase(found);
 }
 

@@ -31,7 +31,7 @@ class PeerTable {
   void leave(const net::Address& peer) noexcept;
 
  private:
-  using Key = std::string;  // the bytes of the IP address
+  using Key = std::string;  // of its IP address
   std::mutex mutex_;
   std::unordered_map<Key, std::uint32_t> counts_;
 };

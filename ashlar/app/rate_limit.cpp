@@ -1,0 +1,180 @@
+#include <ashlar/app/rate_limit.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <new>
+
+#include <ashlar/app/detail/core.hpp>
+#include <ashlar/app/detail/rate_table.hpp>
+#include <ashlar/base/error.hpp>
+#include <ashlar/net/ip.hpp>
+
+namespace ashlar {
+namespace detail {
+namespace {
+
+using std::chrono::nanoseconds;
+
+constexpr char kNoteKey = 0;  // its address
+
+struct RateNote final : http::Exchange::Note {
+  const RateTable* table = nullptr;
+  RateDecision decision;
+};
+
+std::uint32_t burst_of(const RateLimitOptions& options) {
+  return options.burst != 0 ? options.burst : options.requests;
+}
+
+std::int64_t seconds_up(nanoseconds time) { return std::chrono::ceil<std::chrono::seconds>(time).count(); }
+
+RateNote* find_note(const http::Exchange& exchange) noexcept {
+  for (auto* note = exchange.notes; note != nullptr; note = note->next) {
+    if (note->key == &kNoteKey) return static_cast<RateNote*>(note);
+  }
+  return nullptr;
+}
+
+// Of several limits the answer tells the tightest.
+void remember(http::Exchange& exchange, const RateTable& table, const RateDecision& decision) {
+  RateNote* note = find_note(exchange);
+  if (note == nullptr) {
+    note = new (exchange.scratch.allocate(sizeof(RateNote), alignof(RateNote))) RateNote;
+    note->key = &kNoteKey;
+    note->next = exchange.notes;
+    exchange.notes = note;
+  } else if (decision.allowed && note->decision.remaining <= decision.remaining) {
+    return;
+  }
+  note->table = &table;
+  note->decision = decision;
+}
+
+// Nullopt: go on.
+std::optional<Problem> ask(RateTable& table, http::Exchange& exchange) {
+  const std::string_view key = table.options().key(exchange);
+  if (key.empty()) return std::nullopt;
+  const RateDecision decision = table.take(key, exchange.started);
+  remember(exchange, table, decision);
+  if (decision.allowed) return std::nullopt;
+  table.count_refused();
+  Problem problem;
+  problem.status = 429;
+  problem.detail =
+      fmt::format("more than {} requests in {} s", table.options().requests, seconds_up(table.options().per));
+  problem.headers.emplace_back("Retry-After", std::to_string(seconds_up(decision.retry_after)));
+  return problem;
+}
+
+}  // namespace
+
+RateTable::RateTable(RateLimitOptions options) : options_(std::move(options)) {
+  if (options_.requests == 0 || options_.per.count() < options_.requests) {
+    throw Invalid(
+        fmt::format("rate limit '{}': at least one request in a time, at most one a nanosecond", options_.name));
+  }
+  if (!options_.key) throw Invalid(fmt::format("rate limit '{}' has no key", options_.name));
+  if (options_.max_keys == 0 || options_.max_keys > (std::size_t{1} << 28)) {
+    throw Invalid(fmt::format("rate limit '{}': max_keys is from 1 to 2^28", options_.name));
+  }
+  interval_ = options_.per.count() / options_.requests;
+  depth_ = interval_ * burst_of(options_);
+  sets_.resize(std::bit_ceil((options_.max_keys + kWays - 1) / kWays));
+  locks_ = std::make_unique<std::array<Lock, kLocks>>();
+  auto& registry = metrics::default_registry();
+  const metrics::Label label{"limit", options_.name};
+  refused_ =
+      registry.counter({.name = "ashlar.rate_limit.refused", .help = "Requests over a rate limit: 429."}, {label});
+  forgotten_ = registry.counter({.name = "ashlar.rate_limit.forgotten",
+                                 .help = "Clients forgotten before their limit was whole again: max_keys."},
+                                {label});
+}
+
+RateDecision RateTable::take(std::string_view key, async::TimePoint at) noexcept {
+  const std::uint64_t hash = hash_(key) | 1;  // 0: an empty place
+  const std::size_t number = (hash >> 1) & (sets_.size() - 1);
+  Set& set = sets_[number];
+  const std::int64_t now = std::chrono::duration_cast<nanoseconds>(at.time_since_epoch()).count();
+
+  const std::lock_guard guard((*locks_)[number % kLocks].mutex);
+  std::size_t place = 0;
+  for (std::size_t i = 0; i < kWays; ++i) {
+    if (set.hashes[i] == hash) {
+      place = i;
+      break;
+    }
+    if (set.used_until[i] < set.used_until[place]) place = i;  // the one whose loss gives least away
+  }
+  if (set.hashes[place] != hash) {
+    if (set.used_until[place] > now) forgotten_.add();
+    set.hashes[place] = hash;
+    set.used_until[place] = 0;
+  }
+  const std::int64_t next = std::max(set.used_until[place], now) + interval_;
+  RateDecision decision;
+  if (next - now > depth_) {
+    decision.allowed = false;
+    decision.full_again = nanoseconds(next - interval_ - now);
+    decision.retry_after = nanoseconds(next - now - depth_);
+    return decision;
+  }
+  set.used_until[place] = next;
+  decision.remaining = static_cast<std::uint32_t>((depth_ - (next - now)) / interval_);
+  decision.full_again = nanoseconds(next - now);
+  return decision;
+}
+
+void write_rate_limit_headers(http::Exchange& exchange) noexcept {
+  const RateNote* const note = find_note(exchange);
+  if (note == nullptr) return;
+  const RateLimitOptions& options = note->table->options();
+  char text[256];
+  const auto end = fmt::format_to_n(
+      text, sizeof text,
+      "RateLimit-Policy: {0};w={1}\r\nRateLimit-Limit: {0}\r\nRateLimit-Remaining: {2}\r\nRateLimit-Reset: {3}\r\n",
+      options.requests, std::max<std::int64_t>(1, seconds_up(options.per)), note->decision.remaining,
+      seconds_up(note->decision.full_again));
+  exchange.response.append_header_lines({text, end.size});
+}
+
+}  // namespace detail
+
+RateLimitKey by_peer() {
+  return [](http::Exchange& exchange) -> std::string_view {
+    if (exchange.request.peer == nullptr) return {};
+    const auto address = net::ip_of(*exchange.request.peer);
+    if (!address) return {};
+    const std::size_t size = address->family == IpAddress::Family::v4 ? 4 : 8;
+    return exchange.scratch.copy({reinterpret_cast<const char*>(address->bytes.data()), size});
+  };
+}
+
+RateLimitKey by_header(std::string name) {
+  return [name = std::move(name), peer = by_peer()](http::Exchange& exchange) -> std::string_view {
+    const auto value = exchange.request.header(name);
+    if (!value || value->empty()) return peer(exchange);
+    // Not to be mixed up with an address.
+    auto* const bytes = static_cast<char*>(exchange.scratch.allocate(value->size() + 9, 1));
+    std::memcpy(bytes, "header   ", 9);
+    std::memcpy(bytes + 9, value->data(), value->size());
+    return {bytes, value->size() + 9};
+  };
+}
+
+RateLimit::RateLimit(RateLimitOptions options) : table_(std::make_shared<detail::RateTable>(std::move(options))) {}
+
+bool RateLimit::before(http::Exchange& exchange) {
+  const auto problem = detail::ask(*table_, exchange);
+  return !problem || refuse(exchange, *problem);
+}
+
+bool detail::ask_rate_limit(const RateLimit& limit, const Core& core, http::Exchange& exchange) {
+  const auto problem = ask(*limit.table_, exchange);
+  if (problem) core.write_problem(exchange, *problem);
+  return !problem;
+}
+
+}  // namespace ashlar
