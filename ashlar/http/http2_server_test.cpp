@@ -274,6 +274,34 @@ TEST(Http2Server, TakesTrailers) {
   EXPECT_EQ(client.answer(read).body, told("body"));
 }
 
+TEST(Http2Server, GivesTrailersToTheHandlerAndRefusesTooManyOfThem) {
+  struct Looking final : Handler {
+    void handle(Exchange& exchange) noexcept override {
+      exchange.response.body = exchange.request.trailer("X-Checksum").value_or("none");
+      exchange.response.body += exchange.request.trailer("authorization") ? " and more" : "";
+      exchange.finish();
+    }
+  } handler;
+  Server server({.listen = {"127.0.0.1:0"}}, handler);
+  server.bind();
+  async::Loop loop;
+  server.start(loop);
+  std::thread thread([&] { loop.run(); });
+  Http2Client client(server.addresses().front());
+  const auto ask = [&](const Fields& trailers) {
+    const std::int32_t stream = client.open("/");
+    client.data(stream, "body", false);
+    client.trailers(stream, trailers);
+    return client.answer(stream);
+  };
+  EXPECT_EQ(ask({{"x-checksum", "12"}, {"authorization", "too late"}}).body, "12");
+  EXPECT_EQ(ask({{"x-other", "12"}}).body, "none");
+  EXPECT_EQ(ask({{"x-checksum", std::string(9000, 'x')}}).status, 431);
+  client.close();
+  loop.stop();
+  thread.join();
+}
+
 TEST(Http2Server, AsksForABodyWithContinue) {
   RunningServer server;
   Http2Client client(server.address());

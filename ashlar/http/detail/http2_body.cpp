@@ -48,9 +48,11 @@ Task<std::string_view> Http2Stream::Body::next() {
     while (true) {
       if (!stream.open_) throw Cancelled("the client left in the middle of its request");
       if (std::exchange(stream.body_timed_out_, false)) throw RequestTimeout("The request did not arrive in time.");
-      if (stream.body_too_large_) throw TooLarge("The body is larger than this server allows.");
+      if (stream.body_error_ == 413) throw TooLarge("The body is larger than this server allows.");
       const std::string_view piece = stream.take_body();
+      if (piece.empty() && stream.body_error_ != 0) throw Malformed("The trailers are too long.");
       if (!piece.empty() || !stream.remote_open_) {
+        if (piece.empty()) stream.exchange_->request.trailers = stream.trailers_;
         stream.prolong_deadline();
         co_return piece;
       }

@@ -331,7 +331,8 @@ void Http2Connection::release(Http2Stream& stream) noexcept {
   if (streams_ == nullptr) deadline_ = server_.loop().now() + server_.options().idle_timeout;
   server_.give_exchange(std::exchange(stream.exchange_, nullptr));
   stream.reader_.reset();
-  for (std::string* const text : {&stream.cookies_, &stream.arrived_, &stream.piece_, &stream.pieces_}) {
+  for (std::string* const text :
+       {&stream.cookies_, &stream.trailers_, &stream.arrived_, &stream.piece_, &stream.pieces_}) {
     text->clear();
     if (text->capacity() > kKeptMemory) [[unlikely]]
       text->shrink_to_fit();

@@ -5,6 +5,7 @@
 
 #include <new>
 
+#include <ashlar/http/chunked.hpp>
 #include <ashlar/http/detail/characters.hpp>
 #include <ashlar/http/detail/framing.hpp>
 #include <ashlar/http/detail/http2_body.hpp>
@@ -31,9 +32,10 @@ void Http2Stream::begin(Http2Connection& connection, std::int32_t id, ServerExch
   phase_ = Phase::head;
   open_ = remote_open_ = true;
   in_handle_ = finished_ = own_reset_ = complete_ = broken_ = deferred_ = streamed_ = false;
-  continue_owed_ = body_timed_out_ = body_too_large_ = pieces_counted_ = false;
+  continue_owed_ = body_timed_out_ = pieces_counted_ = false;
+  body_error_ = 0;
   refusal_ = {};
-  head_size_ = 0;
+  head_size_ = trailers_size_ = 0;
   content_length_.reset();
   scheme_ = cookie_ = body_ = {};
   cookies_.clear();
@@ -48,9 +50,15 @@ void Http2Stream::refuse_head(Refusal refusal) noexcept {
   if (refusal_.detail.empty()) refusal_ = refusal;
 }
 
-bool Http2Stream::on_trailer(std::string_view name, std::string_view value) noexcept {
-  head_size_ += name.size() + value.size() + kLineEnds;
-  return head_size_ <= kBomb * connection_->server_.options().head.max_head;
+bool Http2Stream::on_trailer(std::string_view name, std::string_view value) {
+  const std::size_t size = name.size() + value.size() + kLineEnds;
+  head_size_ += size;
+  trailers_size_ += size;
+  if (trailers_size_ > ChunkedDecoder::kMaxTrailers) [[unlikely]] {
+    return head_size_ <= kBomb * connection_->server_.options().head.max_head;  // on_end() tells
+  }
+  if (allowed_trailer(name)) trailers_.append(name).append(": ").append(value).append("\r\n");
+  return true;
 }
 
 bool Http2Stream::on_field(std::string_view name, std::string_view value) {
@@ -224,9 +232,9 @@ void Http2Stream::on_data(std::string_view bytes) {
     }
     exchange_->body_storage.append(bytes);
     open_window(bytes.size());
-  } else if (reader_ != nullptr && !body_too_large_) {
+  } else if (reader_ != nullptr && body_error_ == 0) {
     if (body_size_ > body_limit_) {
-      body_too_large_ = true;
+      body_error_ = 413;
       arrived_.clear();
       connection_->server_.stats().bodies_too_large.add();
     } else {
@@ -238,7 +246,15 @@ void Http2Stream::on_data(std::string_view bytes) {
 
 void Http2Stream::on_end() {
   remote_open_ = false;
+  if (trailers_size_ > ChunkedDecoder::kMaxTrailers) [[unlikely]] {
+    if (phase_ == Phase::body) return refuse({431, "The trailers are too long.", "RFC 6585 §5"});
+    if (body_error_ == 0) {
+      body_error_ = 431;
+      connection_->server_.stats().heads_too_large.add();
+    }
+  }
   if (phase_ == Phase::body) {
+    exchange_->request.trailers = trailers_;
     exchange_->request.body = exchange_->body_storage;
     return dispatch();
   }

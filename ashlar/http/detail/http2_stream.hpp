@@ -29,7 +29,7 @@ class Http2Stream final : private ExchangeOwner, private async::Completion {
   // What arrives. Fields come in lower case and well-formed: nghttp2 has seen to that.
   /// False: this head is far beyond any limit.
   [[nodiscard]] bool on_field(std::string_view name, std::string_view value);
-  [[nodiscard]] bool on_trailer(std::string_view name, std::string_view value) noexcept;
+  [[nodiscard]] bool on_trailer(std::string_view name, std::string_view value);
   void on_head_end(bool end_of_stream);
   void on_data(std::string_view bytes);
   void on_end();
@@ -114,9 +114,10 @@ class Http2Stream final : private ExchangeOwner, private async::Completion {
   bool streamed_ = false;
   bool continue_owed_ = false;
   bool body_timed_out_ = false;
-  bool body_too_large_ = false;
-  Refusal refusal_;  // of the head; no detail: none
+  int body_error_ = 0;  // the status that its reader is to be told
+  Refusal refusal_;     // of the head; no detail: none
   std::size_t head_size_ = 0;
+  std::size_t trailers_size_ = 0;
   std::optional<std::uint64_t> content_length_;
   std::string_view scheme_;
   std::string_view cookie_;  // the first crumb
@@ -127,7 +128,8 @@ class Http2Stream final : private ExchangeOwner, private async::Completion {
   async::TimePoint body_since_;
   async::TimePoint body_deadline_;  // what a streamed body last made the request's deadline
   std::string arrived_;             // of a streamed body, not read yet
-  std::string piece_;               // that its reader has
+  std::string trailers_;
+  std::string piece_;  // that its reader has
   std::unique_ptr<Body> reader_;
   BodyWait* body_wait_ = nullptr;
 
