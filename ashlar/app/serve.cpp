@@ -39,6 +39,8 @@ http::ServerOptions server_options(const ServeSettings& settings) {
                     : v6                 ? fmt::format("[{}]:{}", settings.host, settings.port)
                                          : fmt::format("{}:{}", settings.host, settings.port)};
   const auto duration = [](ServeSettings::Seconds seconds) { return duration_of(seconds); };
+  options.http2.enabled = settings.http2;
+  options.http2.max_concurrent_streams = settings.http2_max_streams;
   options.max_body = settings.max_body_bytes;
   options.max_connections_per_loop = settings.max_connections;
   options.max_connections_per_peer = settings.max_connections_per_peer;
@@ -156,6 +158,22 @@ void collect_server(const http::Server& server, metrics::Collector& out) {
   limit("write_time", stats.write_timeouts);
   limit("request_time", stats.request_timeouts);
   limit("requests_per_connection", stats.request_limits);
+  limit("http2_streams", stats.http2_refused);
+  limit("http2_resets", stats.http2_rapid_resets);
+  limit("http2_frames", stats.http2_floods);
+  limit("http2_head_bomb", stats.http2_header_bombs);
+
+  count("ashlar.http.http2.accepted", "Connections that began to speak HTTP/2.", "", stats.http2_accepted);
+  count("ashlar.http.http2.resets", "Streams of HTTP/2 that ended before they were answered.", "", stats.http2_resets);
+  const auto by_protocol = [&](std::string_view protocol, std::uint64_t connections, std::uint64_t requests) {
+    out.gauge({.name = "ashlar.http.connections_by_protocol", .help = "Open connections by what they speak."},
+              static_cast<double>(connections), {{"protocol", protocol}});
+    out.counter({.name = "ashlar.http.requests_by_protocol", .help = "Requests by what their connection speaks."},
+                static_cast<double>(requests), {{"protocol", protocol}});
+  };
+  const auto rest = [](const auto& all, const auto& part) { return all.get() - std::min(all.get(), part.get()); };
+  by_protocol("http1", rest(stats.connections, stats.http2_connections), rest(stats.requests, stats.http2_requests));
+  by_protocol("http2", stats.http2_connections.get(), stats.http2_requests.get());
 }
 
 // As many as the administrator allows (the hard limit): the soft one is often 1024, for select(2)'s sake.

@@ -24,6 +24,9 @@ struct ServeSettings {
   /// Of each loop, and of one address other than this machine's; more are answered 503 and closed.
   Annotated<std::uint32_t, ge{1}> max_connections = 16'384;
   Annotated<std::uint32_t, ge{1}> max_connections_per_peer = 1'024;
+  bool http2 = true;  ///< to clients that ask for it
+  /// Requests that one connection of HTTP/2 may have under way.
+  Annotated<std::uint32_t, ge{1}, le{10'000}> http2_max_streams = 128;
   Seconds request_timeout_seconds = 30;  ///< until a handler is cancelled; 504
   Seconds header_timeout_seconds = 10;   ///< for the head of a request to arrive; 408
   Seconds body_timeout_seconds = 10;     ///< for its body, plus a second a KiB; 408

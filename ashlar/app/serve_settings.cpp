@@ -1,6 +1,9 @@
 // Settings of serving: defaults < environment < flags.
 #include <CLI/CLI.hpp>
 
+#include <map>
+#include <string>
+
 #include <ashlar/app/detail/serve.hpp>
 #include <ashlar/schema/settings.hpp>
 
@@ -71,6 +74,14 @@ void add_serve_flags(CLI::App& cli, ServeSettings& settings) {
   group->add_option("--proxy-header", settings.proxy_header, "What these send: x-forwarded or forwarded")
       ->capture_default_str()
       ->check(CLI::IsMember({"x-forwarded", "forwarded"}));
+  group->add_option("--http2", settings.http2, "on or off: HTTP/2 to clients that ask for it")
+      ->type_name("on|off")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, bool>{{"on", true}, {"off", false}}));
+  group
+      ->add_option("--http2-max-streams", settings.http2_max_streams.value,
+                   "Requests that one connection of HTTP/2 may have under way")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 10'000));
   group
       ->add_option("--stall-limit", settings.stall_limit_ms,
                    "Milliseconds a handler may hold its loop before the log names it")

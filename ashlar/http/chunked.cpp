@@ -3,27 +3,13 @@
 #include <algorithm>
 
 #include <ashlar/http/detail/characters.hpp>
+#include <ashlar/http/detail/framing.hpp>
 #include <ashlar/http/known_header.hpp>
 
 namespace ashlar::http {
 namespace {
 
 constexpr std::string_view kSection = "RFC 9112 §7.1";
-
-// Every field that the server knows is about the message, its way or its sender, and was needed when the head was read.
-// Of the others, those that the RFCs forbid by kind: content processing, authentication, modifiers of request and
-// response.
-bool allowed_trailer(std::string_view line) noexcept {
-  constexpr std::string_view kForbidden[] = {"age",         "content-range", "expires", "location", "max-forwards",
-                                             "retry-after", "set-cookie",    "vary",    "warning",  "www-authenticate"};
-  const std::string_view name = line.substr(0, line.find(':'));
-  if (find_known_header(name) != KnownHeader::other) return false;
-  const auto begins = [name](std::string_view prefix) {
-    return name.size() >= prefix.size() && equal_ignoring_case(name.substr(0, prefix.size()), prefix);
-  };
-  if (begins("if-") || begins("proxy-") || begins("sec-")) return false;
-  return std::ranges::none_of(kForbidden, [name](std::string_view other) { return equal_ignoring_case(name, other); });
-}
 
 }  // namespace
 
@@ -171,7 +157,8 @@ bool ChunkedDecoder::trailer_byte(char c) {
   if (at_ == At::trailer_lf) {
     if (c != '\n') return bad("A CR without a LF is not allowed.", kTrailers);
     trailers_ += c;
-    if (!allowed_trailer(std::string_view(trailers_).substr(line_))) trailers_.resize(line_);
+    const std::string_view line = std::string_view(trailers_).substr(line_);
+    if (!detail::allowed_trailer(line.substr(0, line.find(':')))) trailers_.resize(line_);
     at_ = At::trailer_first;
     return true;
   }

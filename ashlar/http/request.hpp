@@ -24,7 +24,7 @@ enum class Method : std::uint8_t { get, head, post, put, del, connect, options, 
 /// "GET"; empty for `other`.
 [[nodiscard]] std::string_view to_string(Method method) noexcept;
 
-enum class Version : std::uint8_t { http10, http11 };
+enum class Version : std::uint8_t { http10, http11, http2 };
 
 struct Header {
   std::string_view name;   ///< as sent

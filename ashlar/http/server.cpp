@@ -148,7 +148,15 @@ ServerStats& operator+=(ServerStats& sum, const ServerStats& more) noexcept {
                             &ServerStats::request_timeouts,
                             &ServerStats::request_limits,
                             &ServerStats::clients_gone,
-                            &ServerStats::paused}) {
+                            &ServerStats::paused,
+                            &ServerStats::http2_connections,
+                            &ServerStats::http2_accepted,
+                            &ServerStats::http2_requests,
+                            &ServerStats::http2_resets,
+                            &ServerStats::http2_refused,
+                            &ServerStats::http2_rapid_resets,
+                            &ServerStats::http2_floods,
+                            &ServerStats::http2_header_bombs}) {
     (sum.*number).add((more.*number).get());
   }
   return sum;

@@ -253,6 +253,11 @@ bool TestClient::drip(std::size_t bytes, std::size_t at_a_time, std::chrono::mil
   return true;
 }
 
+std::string TestClient::some() {
+  if (buffer_.empty()) fill();
+  return std::exchange(buffer_, {});
+}
+
 std::string TestClient::rest() {
   while (fill()) {
   }

@@ -17,6 +17,23 @@ class TlsContext;
 
 namespace ashlar::http {
 
+/// HTTP/2 (RFC 9113): how much of it one connection may have under way, and what counts as abuse.
+struct Http2Options {
+  /// Over TLS when the client asks for it (ALPN "h2"); in the clear when it begins with HTTP/2's preface.
+  bool enabled = true;
+  std::uint32_t max_concurrent_streams = 128;  ///< requests of one connection at the same time; more are refused
+  std::uint32_t stream_window = 256 * 1024;    ///< bytes of a body that may come before its handler has read any
+  std::uint32_t connection_window = 1024 * 1024;
+  /// Streams that the client resets, or makes the server reset, before they are answered: so many at once, then so many
+  /// a second. More end the connection (ENHANCE_YOUR_CALM).
+  std::uint32_t reset_burst = 400;
+  std::uint32_t resets_per_second = 40;
+  /// The same for frames that bring nothing: PING, SETTINGS, PRIORITY, RST_STREAM, WINDOW_UPDATE, empty DATA. Every
+  /// request and every frame of DATA that is sent earns four more.
+  std::uint32_t control_burst = 2000;
+  std::uint32_t controls_per_second = 500;
+};
+
 struct ServerOptions {
   /// "127.0.0.1:8000", "[::]:8000", "unix:/run/app.sock". Port 0 takes a free one, see Server::addresses().
   std::vector<std::string> listen = {"127.0.0.1:8000"};
@@ -24,6 +41,8 @@ struct ServerOptions {
   /// header_timeout.
   std::shared_ptr<net::TlsContext> tls{};
   int backlog = 4096;  ///< the kernel caps it at net.core.somaxconn
+
+  Http2Options http2{};
 
   HeadLimits head;  ///< 431, 414
   std::uint64_t max_body =
@@ -43,7 +62,7 @@ struct ServerOptions {
   /// Deadline of Exchange::context: its scope is cancelled when it passes. A stream that has begun has none.
   async::Nanoseconds request_timeout = std::chrono::seconds{30};
 
-  std::uint64_t max_requests_per_connection = 1'000'000;  ///< the last is answered with Connection: close
+  std::uint64_t max_requests_per_connection = 1'000'000;  ///< the last is answered with Connection: close, or GOAWAY
   std::uint32_t max_connections_per_loop = 16'384;        ///< 503 and close
   /// 503 and close. Over all loops. Peers on unix sockets and, unless told otherwise, on the loopback interface are not
   /// limited: there sit proxies, which speak for everybody.

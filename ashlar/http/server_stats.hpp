@@ -5,7 +5,7 @@
 
 namespace ashlar::http {
 
-/// Counters, but for the four that say "now".
+/// Counters, but for those that say "now".
 struct ServerStats {
   StatNumber connections;         ///< now
   StatNumber requests_running;    ///< now: handed to the handler, not finished
@@ -33,6 +33,16 @@ struct ServerStats {
   StatNumber request_limits;            ///< closed after max_requests_per_connection
   StatNumber clients_gone;              ///< left before their answer was sent
   StatNumber paused;                    ///< times a connection was not read because of output_high_water
+
+  // HTTP/2.
+  StatNumber http2_connections;   ///< now
+  StatNumber http2_accepted;      ///< connections that began to speak it
+  StatNumber http2_requests;      ///< of `requests`
+  StatNumber http2_resets;        ///< streams reset before they were answered
+  StatNumber http2_refused;       ///< streams above max_concurrent_streams: REFUSED_STREAM, the client may ask again
+  StatNumber http2_rapid_resets;  ///< connections ended: reset_burst, resets_per_second
+  StatNumber http2_floods;        ///< connections ended: control_burst, controls_per_second, CONTINUATION, settings
+  StatNumber http2_header_bombs;  ///< connections ended: a head many times as large as allowed
 };
 
 /// Adds up.

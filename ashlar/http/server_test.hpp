@@ -117,6 +117,8 @@ class TestClient {
   }
   /// Reads this many bytes, a few at a time, with a pause after each. False at the end of the connection.
   bool drip(std::size_t bytes, std::size_t at_a_time, std::chrono::milliseconds pause);
+  /// What comes next; empty at the end of the connection.
+  std::string some();
   /// Everything until the end of the connection.
   std::string rest();
   /// The server has ended its side, in order.

@@ -6,6 +6,10 @@
 #include <ashlar/net/address.hpp>
 #include <ashlar/net/transport.hpp>
 
+namespace ashlar::http {
+struct ServerStats;
+}
+
 namespace ashlar::http::detail {
 
 class LoopServer;
@@ -75,5 +79,8 @@ class ServerExchange final : public Exchange {
  private:
   void on_finish() noexcept override { owner->on_finished(); }
 };
+
+/// Counts a refusal by its status.
+void count_refusal(ServerStats& stats, int status) noexcept;
 
 }  // namespace ashlar::http::detail

@@ -1,5 +1,7 @@
 #include <ashlar/http/detail/framing.hpp>
 
+#include <algorithm>
+
 #include <ashlar/base/ip_address.hpp>
 #include <ashlar/http/detail/characters.hpp>
 
@@ -82,6 +84,20 @@ bool valid_host(std::string_view host) noexcept {
     if (at == host.data()) return false;
   }
   return at == end || (*at == ':' && valid_port({at + 1, end}));
+}
+
+// Every field that the server knows is about the message, its way or its sender, and was needed when the head was read.
+// Of the others, those that the RFCs forbid by kind: content processing, authentication, modifiers of request and
+// response.
+bool allowed_trailer(std::string_view name) noexcept {
+  constexpr std::string_view kForbidden[] = {"age",         "content-range", "expires", "location", "max-forwards",
+                                             "retry-after", "set-cookie",    "vary",    "warning",  "www-authenticate"};
+  if (find_known_header(name) != KnownHeader::other) return false;
+  const auto begins = [name](std::string_view prefix) {
+    return name.size() >= prefix.size() && equal_ignoring_case(name.substr(0, prefix.size()), prefix);
+  };
+  if (begins("if-") || begins("proxy-") || begins("sec-")) return false;
+  return std::ranges::none_of(kForbidden, [name](std::string_view other) { return equal_ignoring_case(name, other); });
 }
 
 }  // namespace ashlar::http::detail

@@ -29,4 +29,7 @@ class TransferCodings {
 /// percent signs encode something, or an IPv6 address in brackets; a port up to 65535, or none behind the colon.
 [[nodiscard]] bool valid_host(std::string_view host) noexcept;
 
+/// Whether a field may come behind the body (RFC 9110 §6.5.1). `name` is a token.
+[[nodiscard]] bool allowed_trailer(std::string_view name) noexcept;
+
 }  // namespace ashlar::http::detail

@@ -167,7 +167,7 @@ std::string_view Http1Connection::take_body() {
   body_left_ += storage.size();
   if (state == ChunkedDecoder::State::refused) {
     const Refusal& refusal = decoder_.refusal();
-    count(refusal.status);
+    count_refusal(server_.stats(), refusal.status);
     if (refusal.status == 413) throw TooLarge(std::string(refusal.detail));
     throw Malformed(std::string(refusal.detail));
   }

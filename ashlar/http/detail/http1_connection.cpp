@@ -11,28 +11,17 @@
 
 #include <ashlar/base/error.hpp>
 #include <ashlar/http/detail/http1_body.hpp>
+#include <ashlar/http/detail/http2_connection.hpp>
 #include <ashlar/http/detail/loop_server.hpp>
 
 namespace ashlar::http::detail {
 namespace {
 
 constexpr std::uint32_t kLeastRoom = 1024;  // to read into
-constexpr std::size_t kKeptBody = 64 * 1024;
 constexpr std::uint32_t kReadable = EPOLLIN | EPOLLRDHUP;
 constexpr int kRequestsATurn = 32;  // of a pipeline; then it is the others' turn
 
 }  // namespace
-
-void ServerExchange::clear() noexcept {
-  body = nullptr;
-  response.clear();
-  scratch.clear();
-  scope.reset();
-  context = async::Context{};
-  body_storage.clear();
-  if (body_storage.capacity() > kKeptBody) [[unlikely]]
-    body_storage.shrink_to_fit();
-}
 
 Http1Connection::Http1Connection(LoopServer& server, net::Transport transport, const net::Address& peer) noexcept
     : detail::Connection(server, std::move(transport), peer) {}
@@ -221,6 +210,7 @@ void Http1Connection::run() noexcept {
 
 bool Http1Connection::try_head() {
   if (begin_ == end_ || close_after_ || over_high_water()) return false;
+  if (requests_ == 0 && unread()[0] == 'P' && begins_http2()) return false;
   const HeadLimits& limits = server_.options().head;
   if (head_began_ && !scanner_.worth_parsing(unread()) && unread().size() < limits.max_head) return false;
   exchange_ = server_.take_exchange();
@@ -246,6 +236,19 @@ bool Http1Connection::try_head() {
     return true;
   }
   return begin_body(head);
+}
+
+// True: these bytes are, or may become, the preface of HTTP/2.
+bool Http1Connection::begins_http2() {
+  if (!server_.options().http2.enabled) return false;
+  const std::string_view bytes = unread();
+  if (bytes.size() < kHttp2Preface.size()) return kHttp2Preface.starts_with(bytes);
+  if (!bytes.starts_with(kHttp2Preface)) return false;
+  server_.loop().remove(transport_.fd(), *this);
+  auto fresh = std::make_unique<Http2Connection>(server_, std::move(transport_), peer_, std::string(bytes));
+  phase_ = Phase::closed;
+  server_.open(server_.replace(*this, std::move(fresh)), deadline_);
+  return true;
 }
 
 void Http1Connection::dispatch() noexcept {
@@ -287,24 +290,8 @@ void Http1Connection::on_finished() noexcept {
   read_decrypted();
 }
 
-void Http1Connection::count(int status) noexcept {
-  ServerStats& stats = server_.stats();
-  switch (status) {
-    case 408:
-      break;  // counted where the time ran out
-    case 413:
-      return stats.bodies_too_large.add();
-    case 414:
-      return stats.targets_too_long.add();
-    case 431:
-      return stats.heads_too_large.add();
-    default:
-      return stats.malformed.add();
-  }
-}
-
 void Http1Connection::refuse(const Refusal& refusal) {
-  count(refusal.status);
+  count_refusal(server_.stats(), refusal.status);
   if (exchange_ == nullptr) exchange_ = server_.take_exchange();
   phase_ = Phase::head;
   Response& response = exchange_->response;

@@ -64,12 +64,12 @@ class Http1Connection final : public Connection,
   // Progress. run() parses and handles as far as it goes, then flushes and settles.
   void run() noexcept;
   [[nodiscard]] bool try_head();
+  [[nodiscard]] bool begins_http2();
   [[nodiscard]] bool try_body();
   [[nodiscard]] bool begin_body(const HeadResult& head);
   void dispatch() noexcept;
   void on_finished() noexcept override;
   void refuse(const Refusal& refusal);
-  void count(int status) noexcept;
 
   // A body that the handler reads while it comes.
   bool begin_stream_of_body();

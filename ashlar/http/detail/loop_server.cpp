@@ -14,6 +14,7 @@
 #include <utility>
 
 #include <ashlar/http/detail/http1_connection.hpp>
+#include <ashlar/http/detail/http2_loop.hpp>
 #include <ashlar/http/detail/tls_accept.hpp>
 
 namespace ashlar::http::detail {
@@ -150,6 +151,11 @@ void LoopServer::give_block(char* block, std::uint32_t capacity) noexcept {
   } else {
     std::free(block);
   }
+}
+
+Http2Loop& LoopServer::http2() {
+  if (http2_ == nullptr) http2_ = std::make_unique<Http2Loop>(options_);
+  return *http2_;
 }
 
 void LoopServer::pass_cork(Connection& connection) noexcept {

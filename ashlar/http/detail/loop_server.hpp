@@ -23,6 +23,8 @@
 
 namespace ashlar::http::detail {
 
+class Http2Loop;
+
 /// How many connections each peer has, over all loops. Locked, but only when a connection comes or goes.
 class PeerTable {
  public:
@@ -61,6 +63,8 @@ class LoopServer final : private async::Timer, private async::TickHook {
     return cork_;
   }
   [[nodiscard]] HeadStart& head_start() noexcept { return head_start_; }
+  /// What its connections of HTTP/2 share; made for the first of them. Throws std::bad_alloc.
+  [[nodiscard]] Http2Loop& http2();
   [[nodiscard]] bool draining() const noexcept { return draining_; }
 
   [[nodiscard]] ServerExchange* take_exchange();
@@ -120,6 +124,7 @@ class LoopServer final : private async::Timer, private async::TickHook {
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<std::unique_ptr<ServerExchange>> exchanges_;  // free ones
   std::vector<char*> blocks_;                               // free ones
+  std::unique_ptr<Http2Loop> http2_;
   Connection* connections_ = nullptr;
   Connection* retired_ = nullptr;
   std::uint64_t live_ = 0;

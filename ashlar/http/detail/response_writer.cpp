@@ -57,9 +57,8 @@ void HeadStart::refresh() noexcept {
   if (now.tv_sec == second_) [[likely]]
     return;
   second_ = now.tv_sec;
-  char date[32];
-  const char* const end = write_http_date(second_, date);
-  ok_.assign(kStatusLine).append("Date: ").append(std::string_view(date, end)).append("\r\n").append(server_);
+  write_http_date(second_, date_);
+  ok_.assign(kStatusLine).append("Date: ").append(date()).append("\r\n").append(server_);
 }
 
 void write_head(Cork& cork, const HeadStart& start, const Response& response, const HeadExtras& extras) {

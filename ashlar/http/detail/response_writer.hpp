@@ -37,10 +37,14 @@ class HeadStart {
   [[nodiscard]] std::string_view ok() const noexcept { return ok_; }
   /// "Date: …\r\n", with the Server line.
   [[nodiscard]] std::string_view lines() const noexcept { return std::string_view(ok_).substr(kStatusLine.size()); }
+  /// The value of Date; stays where it is, and always is one.
+  [[nodiscard]] std::string_view date() const noexcept { return {date_, kDateSize}; }
 
  private:
   static constexpr std::string_view kStatusLine = "HTTP/1.1 200 OK\r\n";
+  static constexpr std::size_t kDateSize = 29;
   std::time_t second_ = -1;
+  char date_[32] = {};
   std::string server_;
   std::string ok_;
 };
