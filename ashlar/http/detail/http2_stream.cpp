@@ -10,6 +10,7 @@
 #include <ashlar/http/detail/framing.hpp>
 #include <ashlar/http/detail/http2_body.hpp>
 #include <ashlar/http/detail/http2_connection.hpp>
+#include <ashlar/http/detail/line_scan.hpp>
 #include <ashlar/http/detail/loop_server.hpp>
 
 namespace ashlar::http::detail {
@@ -153,14 +154,13 @@ bool Http2Stream::split_target() {
     return false;
   }
   const char* const end = path.data() + path.size();
-  const TargetEnd found = find_target_end(path.data(), end);
-  if (path.empty() || path[0] != '/' || found.end != end) {
+  if (path.empty() || path[0] != '/' || line_scan().target(path.data(), path.data(), end) != end) {
     refuse_head({400, "The request target is malformed.", "RFC 9113 §8.3.1"});
     return false;
   }
-  if (found.question != nullptr) {
-    request.query = {found.question + 1, end};
-    path = {path.data(), found.question};
+  if (const std::size_t question = path.find('?'); question != std::string_view::npos) {
+    request.query = path.substr(question + 1);
+    path = path.substr(0, question);
   }
   request.path = path;
   return true;

@@ -11,13 +11,6 @@
 
 namespace ashlar::http::detail {
 
-/// The end of a request-target, and its first question mark, null if there is
-/// none.
-struct TargetEnd {
-  const char* end;
-  const char* question;
-};
-
 /// Where a scan over field lines (RFC 9112 §5) stopped, and why.
 struct FieldsEnd {
   enum class Why : std::uint8_t {
