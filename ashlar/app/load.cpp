@@ -21,6 +21,7 @@ constexpr std::int64_t kWaitsByNature = 1'000'000'000;
 constexpr std::uint64_t kFullTick =
     256;                       // events that a loop takes in one tick; when it took as many, more may be ready
 constexpr int kIdlePart = 50;  // a loop that idles less than this part of a time never found nothing to do
+constexpr double kSheddablePart = 0.75;  // of a limit; the rest is for those before them
 constexpr double kNone = std::numeric_limits<double>::infinity();
 
 }  // namespace
@@ -46,17 +47,17 @@ bool LoopLoad::refuse(Priority priority, OverloadReason reason) noexcept {
 bool LoopLoad::admits(Priority priority) noexcept {
   ++window_.came[static_cast<std::size_t>(priority)];
   if (priority == Priority::critical) return true;
-  if (round_admitted_ >= round_limit_) {
+  const bool sheddable = priority == Priority::sheddable;
+  const double part = sheddable ? kSheddablePart : 1.0;
+  if (round_admitted_ >= part * round_limit_) {
     window_.hit_round_limit = true;
     return refuse(priority, OverloadReason::loop);
   }
-  if (under_way_ >= flight_limit_) {
+  if (under_way_ >= part * flight_limit_) {
     window_.hit_flight_limit = true;
     return refuse(priority, OverloadReason::latency);
   }
-  if (priority == Priority::sheddable &&
-      static_cast<double>(random()) >=
-          sheddable_share_ * static_cast<double>(std::numeric_limits<std::uint32_t>::max())) {
+  if (sheddable && static_cast<double>(random()) >= sheddable_share_ * std::numeric_limits<std::uint32_t>::max()) {
     return refuse(priority, round_limit_ != kNone ? OverloadReason::loop : OverloadReason::latency);
   }
   return true;
@@ -210,12 +211,13 @@ void LoopLoad::adjust(TimePoint now) noexcept {
     flight_limit_ = flight_limit_ * 1.05 + 1;
   }
 
-  // The sheddable get what the others leave.
-  const double before_them = window_.came[0] + window_.came[1];
-  const double can_do = window_.admitted * growth;
+  // The sheddable get what the others leave: as much as it took, while it is too much; more and more, while it is not.
   if (window_.came[2] != 0) {
-    const double share = std::clamp((can_do - before_them) / window_.came[2], 0.0, 1.0);
-    sheddable_share_ += (share - sheddable_share_) / 4;
+    const double before_them = window_.came[0] + window_.came[1];
+    const double left = std::clamp((window_.admitted * growth - before_them) / window_.came[2], 0.0, 1.0);
+    const bool room = !seen_.late && !seen_.slow && !window_.hit_round_limit && !window_.hit_flight_limit;
+    sheddable_share_ = room ? std::min(1.0, std::max(left, sheddable_share_ * 1.25 + 0.02))
+                            : sheddable_share_ + (left - sheddable_share_) / 4;
   }
   show();
 }

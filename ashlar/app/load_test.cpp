@@ -165,6 +165,21 @@ TEST(LoopLoad, RefusesTheSheddableFirst) {
   EXPECT_LT(sheddable, 100 * 300);
 }
 
+TEST(LoopLoad, ServesTheSheddableWhenThereAreNoOthers) {
+  Simulated simulated;
+  std::int64_t taken = 0;
+  const TimePoint began = simulated.now;
+  Nanoseconds last = 50ms;
+  while (simulated.now < began + 20s) {
+    const TimePoint round_began = simulated.now;
+    const int came = std::max(1, static_cast<int>(last / 40us));
+    const int took_on = simulated.round(std::min(came, 10'000), 200us, Priority::sheddable);
+    last = simulated.now - round_began;
+    if (simulated.now > began + 10s) taken += took_on;
+  }
+  EXPECT_GT(taken, 10 * 5000 * 7 / 10);
+}
+
 TEST(LoopLoad, LimitsThoseUnderWayWhenAllTakeLongerThanUsual) {
   Simulated simulated;
   for (int i = 0; i < 500; ++i) simulated.suspended(20, 20, 5ms);  // 2000 a second
