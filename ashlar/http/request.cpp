@@ -56,6 +56,10 @@ void Request::clear() noexcept {
   expects_continue = false;
   upgrade = false;
   method_text = target = path = query = authority = body = trailers = {};
+  // Exchanges are used again: nobody must be taken for the client before.
+  peer = nullptr;
+  secure = false;
+  client_certificate = nullptr;
   count_ = 0;
   first_.fill(0);
 }

@@ -71,6 +71,19 @@ TEST_F(ServerTls, TellsTheHandlerWhoTheClientIs) {
   EXPECT_EQ(answer.header("X-Client"), "CN=billing");
 }
 
+TEST(Request, ForgetsWhoseItWas) {
+  const net::PeerIdentity billing{.common_name = "billing"};
+  const net::Address somewhere = *net::Address::parse("192.0.2.1:80");
+  Request request;
+  request.peer = &somewhere;
+  request.secure = true;
+  request.client_certificate = &billing;
+  request.clear();
+  EXPECT_EQ(request.peer, nullptr);
+  EXPECT_FALSE(request.secure);
+  EXPECT_EQ(request.client_certificate, nullptr);
+}
+
 TEST_F(ServerTls, KeepsTheIdentityOfAClientThatHasLeft) {
   RunningServer server(asking_for_clients());
   Client client = this->client(files_.make("billing", {}));

@@ -158,6 +158,22 @@ class Clients(Tls):
         answer = self.curl(service, "--cert", certificate, "--key", key, target="/whoami")
         self.assertEqual(answer.stdout, "CN=billing", answer.stderr)
 
+    def test_over_http_2_too(self):
+        service = self.https("--tls-client-ca", str(self.ca), shows=self.billing)
+        service.tls.set_alpn_protocols(["h2", "http/1.1"])
+        wire = self.connect(service)
+        settings, path, host = b"\0\0\0\4\0\0\0\0\0", b"/whoami", b"localhost"
+        # GET and https from HPACK's static table, then :path and :authority as literals (RFC 7541).
+        fields = b"\x82\x87\x04" + bytes([len(path)]) + path + b"\x01" + bytes([len(host)]) + host
+        wire.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings +
+                  len(fields).to_bytes(3, "big") + b"\1\5\0\0\0\1" + fields)
+        while True:
+            head = wire._take(9)
+            payload = wire._take(int.from_bytes(head[:3], "big"))
+            if head[3] == 0:  # DATA
+                break
+        self.assertEqual(payload, b"CN=billing")
+
     def test_without_a_certificate_nobody_comes_in_where_it_is_required(self):
         service = self.https("--tls-client-ca", str(self.ca), shows=self.billing)
         self.assertNotEqual(self.curl(service).returncode, 0)
