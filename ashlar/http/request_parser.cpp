@@ -11,8 +11,7 @@
 namespace ashlar::http {
 namespace {
 
-// Walks the head once, front to back. Each step returns false when it has set
-// the result (refused or incomplete).
+// Walks the head once, front to back. Each step returns false when it has set the result (refused or incomplete).
 class HeadParser {
  public:
   HeadParser(std::string_view bytes, const HeadLimits& limits, Request& request) noexcept
@@ -48,8 +47,7 @@ class HeadParser {
     return false;
   }
 
-  // One empty line before the request line is ignored: old clients send it
-  // after a body (RFC 9112 §2.2).
+  // One empty line before the request line is ignored: old clients send it after a body (RFC 9112 §2.2).
   bool skip_empty_line() noexcept {
     if (at_ == end_) return need_more();
     if (*at_ != '\r') return true;
@@ -130,9 +128,8 @@ class HeadParser {
       request_.query = rest.substr(question + 1);
       rest = rest.substr(0, question);
     }
-    // An absolute form without a path has the path "/" (RFC 9110 §4.2.3). The
-    // slash before its host is one, and moves with the bytes as every other
-    // view does.
+    // An absolute form without a path has the path "/" (RFC 9110 §4.2.3). The slash before its host is one, and moves
+    // with the bytes as every other view does.
     request_.path = rest.empty() ? std::string_view(request_.authority.data() - 1, 1) : rest;
     return true;
   }
@@ -269,8 +266,7 @@ HeadResult parse_request_head(std::string_view bytes, const HeadLimits& limits, 
 }
 
 bool HeadScanner::worth_parsing(std::string_view bytes) noexcept {
-  // An end seen so far may have been cut within its CR LF CR LF: look at the
-  // last three bytes again.
+  // An end seen so far may have been cut within its CR LF CR LF: look at the last three bytes again.
   std::size_t at = seen_ > 3 ? seen_ - 3 : 0;
   seen_ = bytes.size();
   while (true) {

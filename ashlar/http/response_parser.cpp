@@ -21,8 +21,7 @@ ResponseHead refused(std::string_view detail, std::string_view section) {
 
 bool digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
-// "HTTP/1.1 200 OK\r\n": sets status and keep_alive and gives the size of the
-// line; 0: incomplete.
+// "HTTP/1.1 200 OK\r\n": sets status and keep_alive and gives the size of the line; 0: incomplete.
 std::size_t status_line(std::string_view bytes, ResponseHead& head) {
   constexpr std::string_view kSection = "RFC 9112 §4";
   constexpr std::string_view kName = "HTTP/1.";
@@ -114,8 +113,7 @@ ResponseHead parse_response_head(std::string_view bytes, std::size_t max_head, b
   if (has_codings && bytes[7] == '0') return refused("it has Transfer-Encoding in HTTP/1.0", "RFC 9112 §6.1");
   if (to_head || head.status < 200 || head.status == 204 || head.status == 304) {
     head.framing = ResponseFraming::none;
-    // These must not be there (RFC 9112 §6.1, RFC 9110 §8.6): a server that
-    // sends them may send a body as well.
+    // These must not be there (RFC 9112 §6.1, RFC 9110 §8.6): a server that sends them may send a body as well.
     const bool bodyless = head.status < 200 || head.status == 204;
     if (bodyless && (has_codings || head.content_length != 0)) head.keep_alive = false;
   } else if (has_codings) {

@@ -14,8 +14,7 @@ namespace ashlar::http::detail {
 
 enum CharacterClass : std::uint8_t {
   kToken = 1,       // RFC 9110 §5.6.2
-  kTargetChar = 2,  // any visible ASCII but '#', which never goes over the wire
-                    // (RFC 9112 §3.2)
+  kTargetChar = 2,  // any visible ASCII but '#', which never goes over the wire (RFC 9112 §3.2)
   kHostChar = 4,    // reg-name of RFC 3986 §3.2.2, but the percent sign
   kFieldChar = 8,   // field-content: HTAB, SP, visible, obs-text (RFC 9110 §5.5)
   kDigit = 16,
@@ -81,9 +80,8 @@ inline constexpr std::array<std::uint8_t, 256> kCharacterClasses = make_characte
   return text;
 }
 
-/// Calls f with each element of a comma-separated list, white space removed,
-/// empty ones left out (RFC 9110 §5.6.1). Quoted strings are not looked into:
-/// for lists of tokens only.
+/// Calls f with each element of a comma-separated list, white space removed, empty ones left out (RFC 9110 §5.6.1).
+/// Quoted strings are not looked into: for lists of tokens only.
 template <class F>
 void for_each_element(std::string_view list, F&& f) {
   while (true) {

@@ -11,8 +11,7 @@ namespace ashlar::http::detail {
 
 enum class FieldsStep : std::uint8_t { end, more, refused };
 
-/// Why the line where the scan stopped is refused: FieldsEnd::Why::name or
-/// value.
+/// Why the line where the scan stopped is refused: FieldsEnd::Why::name or value.
 [[nodiscard]] Refusal refuse_line(const FieldsEnd& stop) noexcept;
 
 /// Reads the field lines from `at` on, as many at a time as `lines` has room for, and calls take(line, known) for each,

@@ -60,8 +60,7 @@ void TransferCodings::add(std::string_view value) noexcept {
 }
 
 Refusal TransferCodings::check() const noexcept {
-  // RFC 9110 §5.6.1 would have empty elements ignored. Nobody means any, but to
-  // hide a coding from another reader.
+  // RFC 9110 §5.6.1 would have empty elements ignored. Nobody means any, but to hide a coding from another reader.
   if (empty_) return {400, "The Transfer-Encoding has an empty element.", "RFC 9112 §6.1"};
   if (chunked_ == 1 && chunked_last_ && !other_) return {};
   if (chunked_ > 1) return {400, "A body must not be chunked twice.", "RFC 9112 §7.1"};

@@ -1,8 +1,8 @@
-// The scans of LineScan, for one instruction set: line_scan.cpp includes this once for each, in a namespace of its own that
-// defines Block and load(). A mask has one bit for each of 64 bytes, the first byte's lowest.
+// The scans of LineScan, for one instruction set: line_scan.cpp includes this once for each, in a namespace of its own
+// that defines Block and load(). A mask has one bit for each of 64 bytes, the first byte's lowest.
 
-/// The masks of 64 bytes at a time. What stops a scan is found in bits, not in bytes: where the next line begins then depends
-/// on a shift and a count, not on a load, which would have to be waited for.
+/// The masks of 64 bytes at a time. What stops a scan is found in bits, not in bytes: where the next line begins then
+/// depends on a shift and a count, not on a load, which would have to be waited for.
 class Window {
  public:
   Window(const char* at, const char* begin, const char* end) noexcept : start_(at), begin_(begin), end_(end) { fill(); }
