@@ -8,7 +8,7 @@ With a database (SOAK_DATABASE=1) they write and read, too. Meanwhile memory and
 
 - every answer that came complete had a status that its request may have,
 - no connection and no descriptor is left,
-- the resident memory did not grow: its slope after the first third stays below a bound.
+- the resident memory did not grow: its slope after the first third stays below a bound (SOAK_SANITIZED=1: it is told only).
 
 `./x soak SECONDS` runs it; the samples are printed as a series of MiB.
 """
@@ -218,9 +218,10 @@ class Soak:
             client.thread.join(harness.PATIENCE)
         report(self.counts, samples, self.failures)
         assert not self.failures, self.failures
-        # One connection is that which asks.
+        # One connection is that which asks; of several workers, its request waits for the metrics of the others.
+        waits = 1 if self.service.workers() else 0
         eventually(lambda: self.service.metric("ashlar_http_connections") <= 1, "no connection is left")
-        eventually(lambda: self.service.metric("ashlar_http_requests_suspended") == 0, "no request is left")
+        eventually(lambda: self.service.metric("ashlar_http_requests_suspended") <= waits, "no request is left")
         eventually(lambda: self.descriptors() <= descriptors, f"no descriptor is left: {self.descriptors()} of {descriptors}")
         self.judge(samples, seconds)
 
@@ -231,7 +232,7 @@ class Soak:
         allowed = max(4096, 0.03 * late[0][1])
         print(f"memory: {late[-1][1] / 1024:.1f} MiB at the end, {growth / 1024:+.2f} MiB in the last two thirds by its slope "
               f"({slope(late) * 60:+.0f} KiB a minute); allowed: {allowed / 1024:.1f} MiB")
-        assert growth < allowed, f"the memory grows: {growth:.0f} KiB in {late[-1][0] - late[0][0]:.0f} s"
+        assert growth < allowed or "SOAK_SANITIZED" in os.environ, f"the memory grows: {growth:.0f} KiB in {late[-1][0] - late[0][0]:.0f} s"
 
 
 def slope(samples):
