@@ -1,8 +1,8 @@
-// The HTTP/1.1 client: connections kept and reused a host, limits and timeouts always on.
+// The HTTP client: connections kept and reused a host, limits and timeouts always on.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,27 +11,10 @@
 #include <vector>
 
 #include <ashlar/async/generator.hpp>
-#include <ashlar/async/loop.hpp>
 #include <ashlar/async/task.hpp>
-#include <ashlar/http/server_stats.hpp>
-#include <ashlar/net/transport.hpp>
+#include <ashlar/http/client_options.hpp>
 
 namespace ashlar::http {
-
-struct ClientOptions {
-  async::Nanoseconds connect_timeout = std::chrono::seconds{5};  ///< address lookup, connection and TLS handshake
-  async::Nanoseconds timeout =
-      std::chrono::seconds{30};  ///< for the whole exchange; a sooner deadline of the context wins
-  async::Nanoseconds idle_timeout = std::chrono::seconds{50};  ///< a kept connection; below what most servers allow
-  std::size_t max_connections_per_host = 64;                   ///< a loop; further requests wait
-  std::size_t max_idle_per_host = 16;                          ///< a loop
-  std::size_t max_head = 64 * 1024;                            ///< bytes of a response's head
-  std::uint64_t max_body = 16 * 1024 * 1024;                   ///< bytes of a response's body that send() collects
-  unsigned follow_redirects = 0;           ///< how many; Authorization and Cookie stay with their host
-  bool propagate_trace = true;             ///< sends traceparent and X-Request-Id of the context
-  std::string user_agent = "ashlar";       ///< empty: no User-Agent
-  std::shared_ptr<net::TlsContext> tls{};  ///< for https; null: the system's authorities, everything verified
-};
 
 struct ClientRequest {
   std::string method = "GET";
@@ -40,12 +23,34 @@ struct ClientRequest {
   std::string body{};
   std::string unix_socket{};  ///< path of a socket to connect to in place of the url's host
   std::optional<async::Nanoseconds> timeout{};
+  std::vector<std::pair<std::string, std::string>> query{};  ///< added to the url's, percent-encoded
+
+  /// The body piece by piece, in place of `body`: called for each try, so it must begin anew each time. Sent in chunks,
+  /// or as Content-Length when `stream_length` says how much comes; another amount throws Invalid.
+  std::function<Generator<std::string>()> stream{};
+  std::optional<std::uint64_t> stream_length{};
+  /// Asks before it sends the body (RFC 9110 §10.1.1), and sends it when the server agrees or says nothing for a
+  /// second.
+  bool expect_continue = false;
+};
+
+/// "Basic …" for the header Authorization (RFC 7617). Throws Invalid for a colon in the user.
+[[nodiscard]] std::string basic_authorization(std::string_view user, std::string_view password);
+
+/// Thrown by error_for_status(): of kind unavailable for 429 and 5xx, which are worth another try, else internal.
+class StatusError : public Error {
+ public:
+  StatusError(int status, std::string message);
+  [[nodiscard]] int status() const noexcept { return status_; }
+
+ private:
+  int status_;
 };
 
 class ClientResponse {
  public:
   int status = 0;
-  std::string body;
+  std::string body;  ///< decoded when `decompress` is on; the headers are as they came
 
   /// The first header with this name, in any case.
   [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const noexcept;
@@ -57,6 +62,8 @@ class ClientResponse {
         std::string_view(head_).substr(place.value, place.value_size));
     }
   }
+  /// Throws StatusError when the status is 400 or more. Gives itself back, for chains.
+  const ClientResponse& error_for_status() const;
 
  private:
   friend class Client;
@@ -73,29 +80,41 @@ struct StreamedResponse {
   Generator<std::string> body;  ///< throws Unavailable when the body breaks off
 };
 
-/// All loops together.
+/// All loops together. The same goes to the metrics http.client.request.duration and ashlar.http.client.*.
 struct ClientStats {
   std::uint64_t requests = 0;
   std::uint64_t connects = 0;
   std::uint64_t reused = 0;   ///< requests on a kept connection
-  std::uint64_t retries = 0;  ///< the kept connection was dead
+  std::uint64_t retries = 0;  ///< by the policy, and when a kept connection was dead
   std::uint64_t failures = 0;
-  std::uint64_t idle = 0;  ///< connections kept now
+  std::uint64_t idle = 0;     ///< connections kept now
+  std::uint64_t active = 0;   ///< connections in use now
+  std::uint64_t waiting = 0;  ///< requests that wait for a connection now
 };
+
+namespace detail {
+struct ClientState;
+struct ClientReply;
+}  // namespace detail
 
 /// May be shared by all loops: each has its own connections. Must outlive the requests under way.
 class Client {
  public:
+  /// Throws Invalid for a proxy that is none, and for one together with Destinations::public_only(): a proxy looks
+  /// names up where the guard cannot see it.
   explicit Client(ClientOptions options = {});
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
   /// Sends and collects the answer, whatever its status. Throws Invalid for a url or header that cannot be sent,
-  /// Unavailable when the server cannot be reached, breaks off, breaks the protocol or sends more than max_body,
-  /// DeadlineExceeded, Cancelled. Sent again, once, only when a kept connection turns out dead before any of the answer
-  /// has come, and only if the method is idempotent (RFC 9110 §9.2.2).
+  /// DestinationRefused, Unavailable when the server cannot be reached, breaks off, breaks the protocol or sends more
+  /// than max_body, DeadlineExceeded, Cancelled. Sent again as ClientOptions::retry says, and once, whatever that says,
+  /// when a kept connection turns out dead before any of the answer has come and the method is idempotent (RFC 9110
+  /// §9.2.2).
   Task<ClientResponse> send(ClientRequest request);
+  Task<ClientResponse> get(std::string url) { return send({.url = std::move(url)}); }
+  Task<ClientResponse> post(std::string url, std::string body, std::string content_type = "application/json");
 
   /// The same, but ends with the head. The timeout is for the head only.
   Task<StreamedResponse> stream(ClientRequest request);
@@ -105,13 +124,13 @@ class Client {
   void close_idle() noexcept;
 
  private:
-  struct Impl;
-  struct Call;
-  Task<ClientResponse> send_once(ClientRequest request);
-  Task<std::unique_ptr<Call>> begin(ClientRequest request);
-  static Task<void> exchange(Call& call, const ClientRequest& request, const std::string& head);
-  static Generator<std::string> pieces(std::unique_ptr<Call> call);
-  std::unique_ptr<Impl> impl_;
+  using Reply = detail::ClientReply;
+  Task<Reply> follow(ClientRequest request, bool collect);
+  Task<Reply> try_often(const ClientRequest& request, bool from_global, bool collect);
+  Task<Reply> try_once(const ClientRequest& request, bool from_global, bool collect, bool& sent);
+  static void read_head(Reply& reply);
+  static Generator<std::string> pieces(std::unique_ptr<Reply> reply);
+  std::unique_ptr<detail::ClientState> state_;
 };
 
 }  // namespace ashlar::http

@@ -1,67 +1,11 @@
 #include <ashlar/http/client.hpp>
 
 #include <ashlar/base/error.hpp>
+#include <ashlar/http/client_test.hpp>
 #include <ashlar/http/detail/client_url.hpp>
-#include <ashlar/http/server_test.hpp>
 
 namespace ashlar::http::test {
 namespace {
-
-std::string url(const net::Address& address, std::string_view path) {
-  return "http://" + address.to_string() + std::string(path);
-}
-
-/// A server that follows a script: for each connection in turn, for each request in turn, sends an answer as it is.
-/// An empty answer: closes without one.
-class ScriptedServer {
- public:
-  explicit ScriptedServer(std::vector<std::vector<std::string>> connections) : listener_(make()) {
-    address_ = net::local_address(listener_.get());
-    thread_ = std::thread([this, connections = std::move(connections)] {
-      for (const auto& answers : connections) {
-        const net::Fd fd(::accept(listener_.get(), nullptr, nullptr));
-        const timeval limit{.tv_sec = 20, .tv_usec = 0};
-        ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-        for (const std::string& answer : answers) {
-          std::string got;
-          char bytes[4096];
-          while (got.find("\r\n\r\n") == std::string::npos) {
-            const ssize_t more = ::recv(fd.get(), bytes, sizeof bytes, 0);
-            if (more <= 0) break;
-            got.append(bytes, static_cast<std::size_t>(more));
-          }
-          {
-            const std::lock_guard lock(mutex_);
-            requests_.push_back(got);
-          }
-          if (answer.empty()) break;
-          static_cast<void>(::send(fd.get(), answer.data(), answer.size(), MSG_NOSIGNAL));
-        }
-      }
-    });
-  }
-  ~ScriptedServer() { thread_.join(); }
-
-  [[nodiscard]] const net::Address& address() const { return address_; }
-  std::vector<std::string> requests() {
-    const std::lock_guard lock(mutex_);
-    return requests_;
-  }
-
- private:
-  static net::Fd make() {
-    net::Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const auto any = net::Address::parse("127.0.0.1:0");
-    EXPECT_EQ(::bind(fd.get(), any->data(), any->size()), 0);
-    EXPECT_EQ(::listen(fd.get(), 16), 0);
-    return fd;
-  }
-  net::Fd listener_;
-  net::Address address_;
-  std::mutex mutex_;
-  std::vector<std::string> requests_;
-  std::thread thread_;
-};
 
 TEST(Client, SendsAndCollectsOnAKeptConnection) {
   RunningServer server;
@@ -169,8 +113,6 @@ TEST(Client, ReadsABodyThatEndsWithTheConnectionAndSkipsInterimAnswers) {
   EXPECT_EQ(response.status, 200);
   EXPECT_EQ(response.body, "to the end");
 }
-
-constexpr std::string_view kOk = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 TEST(Client, RetriesAnIdempotentRequestOnAConnectionThatDied) {
   ScriptedServer server({{std::string(kOk), ""}, {std::string(kOk)}});

@@ -25,7 +25,7 @@ bool ClientConnection::Wait::await_ready() noexcept {
 }
 
 void ClientConnection::Wait::await_suspend(std::coroutine_handle<> handle) {
-  connection_.watch(events_ == EPOLLOUT ? std::uint32_t{EPOLLOUT} : EPOLLIN | EPOLLRDHUP);
+  connection_.watch((events_ & EPOLLIN) != 0 ? events_ | EPOLLRDHUP : events_);
   suspend(handle);
   connection_.waiting_ = this;
 }

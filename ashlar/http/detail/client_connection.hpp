@@ -33,7 +33,7 @@ class ClientConnection final : public async::IoHandler {
     ClientConnection& connection_;
     std::uint32_t events_;
   };
-  /// Until EPOLLIN or EPOLLOUT. Throws Cancelled, DeadlineExceeded. One at a time.
+  /// Until EPOLLIN, EPOLLOUT or, with both, either. Throws Cancelled, DeadlineExceeded. One at a time.
   [[nodiscard]] Wait ready(std::uint32_t events) noexcept { return {*this, events}; }
 
   [[nodiscard]] net::Transport& transport() noexcept { return transport_; }
@@ -43,7 +43,10 @@ class ClientConnection final : public async::IoHandler {
   /// Takes it back. False: it has died meanwhile.
   [[nodiscard]] bool wake_up() noexcept;
   [[nodiscard]] async::TimePoint resting_since() const noexcept { return resting_since_; }
+  /// It was closed, or spoke out of turn, while it rested.
+  [[nodiscard]] bool dead() const noexcept { return dead_; }
 
+  bool global_peer = false;  ///< of the open Internet
   std::string buffer;        ///< what was read
   std::size_t consumed = 0;  ///< of the buffer
   [[nodiscard]] std::string_view unread() const noexcept { return std::string_view(buffer).substr(consumed); }

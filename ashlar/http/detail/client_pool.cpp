@@ -1,0 +1,243 @@
+#include <ashlar/http/detail/client_pool.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include <ashlar/async/combinators.hpp>
+#include <ashlar/http/detail/client_exchange.hpp>
+
+namespace ashlar::http::detail {
+namespace {
+
+constexpr std::size_t kMostHosts = 1024;  // beyond it, those that nobody uses are forgotten
+constexpr auto kSweepEvery = std::chrono::seconds{1};
+
+metrics::Counter counter(std::string_view name, std::string_view help, std::string_view unit) {
+  return metrics::default_registry().counter({.name = name, .help = help, .unit = unit});
+}
+metrics::UpDownCounter connections(std::string_view state) {
+  return metrics::default_registry().up_down_counter(
+      {.name = "ashlar.http.client.connections", .help = "Connections of the HTTP clients.", .unit = "{connection}"},
+      {{"state", state}});
+}
+
+}  // namespace
+
+ClientState::ClientState(ClientOptions given)
+    : options(std::move(given)),
+      proxies(options.proxy),
+      requests(counter("ashlar.http.client.requests", "Requests that programs sent, redirects included.", "{request}")),
+      connects(counter("ashlar.http.client.connects", "Connections made.", "{connection}")),
+      reused(counter("ashlar.http.client.reused", "Requests on a kept connection.", "{request}")),
+      retries(counter("ashlar.http.client.retries", "Requests sent again.", "{request}")),
+      failures(counter("ashlar.http.client.failures", "Requests without an answer.", "{request}")),
+      idle(connections("idle")),
+      active(connections("active")),
+      waiting(metrics::default_registry().up_down_counter(
+          {.name = "ashlar.http.client.waiting", .help = "Requests that wait for a connection.", .unit = "{request}"})),
+      tls_(options.tls) {
+  if (proxies.any() && options.destinations.is_public_only()) {
+    throw Invalid(
+        "Destinations::public_only() cannot be kept through a proxy, which looks the names up itself: have the proxy "
+        "refuse private addresses, or ask without it");
+  }
+}
+
+ClientState::~ClientState() = default;
+
+ClientPool& ClientState::pool() {
+  const std::lock_guard lock(mutex_);
+  auto& found = pools_[&async::Loop::current()];
+  if (!found) found = std::make_unique<ClientPool>(*this);
+  return *found;
+}
+
+std::shared_ptr<net::TlsContext> ClientState::tls_context() {
+  const std::lock_guard lock(mutex_);
+  if (!tls_) tls_ = net::TlsContext::client({});
+  return tls_;
+}
+
+ClientLease::ClientLease(ClientLease&& other) noexcept
+    : pool(std::exchange(other.pool, nullptr)),
+      host(other.host),
+      of_host(std::move(other.of_host)),
+      of_loop(std::move(other.of_loop)),
+      active(std::move(other.active)),
+      connection(std::move(other.connection)),
+      reused(other.reused) {}
+
+ClientLease::~ClientLease() {
+  if (pool == nullptr) return;
+  --pool->active_;
+  --host->users;
+}
+
+void ClientLease::keep() noexcept {
+  try {
+    pool->keep(*host, std::move(connection));
+  } catch (const std::bad_alloc&) {  // then it is closed
+  }
+}
+
+ClientPool::ClientPool(ClientState& state)
+    : state_(state), resolver_(state.options.dns_cache), free_(state.options.max_connections) {}
+
+ClientPool::~ClientPool() {
+  if (idle_ != 0) state_.idle.add(-static_cast<std::int64_t>(idle_));
+}
+
+ClientHost& ClientPool::host(const std::string& key) {
+  const auto found = hosts_.find(key);
+  if (found != hosts_.end()) return *found->second;
+  if (hosts_.size() >= kMostHosts) {
+    std::erase_if(hosts_, [](const auto& one) { return one.second->users == 0 && one.second->idle.empty(); });
+  }
+  auto made = std::make_unique<ClientHost>(state_.options.max_connections_per_host, state_.options.retry.burst);
+  return *hosts_.emplace(key, std::move(made)).first->second;
+}
+
+void ClientPool::earn_retry(const std::string& key) {
+  ClientHost& one = host(key);
+  one.retries = std::min(one.retries + state_.options.retry.budget, state_.options.retry.burst);
+}
+
+bool ClientPool::spend_retry(const std::string& key) {
+  ClientHost& one = host(key);
+  if (one.retries < 1) return false;
+  one.retries -= 1;
+  return true;
+}
+
+Task<async::Permit> ClientPool::permit(async::Semaphore& of) {
+  if (async::Permit free = of.try_acquire()) co_return free;
+  if (waiting_ >= state_.options.max_waiting) {
+    throw Hopeless(fmt::format("{} requests wait for a connection already (max_waiting)", waiting_));
+  }
+  struct Waiting {
+    std::size_t& count;
+    ClientCounted shown;
+    ~Waiting() { --count; }
+  };
+  const Waiting waiting{++waiting_, ClientCounted(state_.waiting)};
+  co_return co_await of.acquire();
+}
+
+Task<ClientLease> ClientPool::lease(const ClientRoute& route, bool fresh) {
+  sweep(async::Loop::current().now());
+  ClientHost& of = host(route.key());
+  struct User {
+    ClientHost& host;
+    explicit User(ClientHost& one) : host(one) { ++host.users; }
+    ~User() { --host.users; }
+    User(const User&) = delete;
+    User& operator=(const User&) = delete;
+  };
+  const User user(of);
+  async::Permit of_host = co_await permit(of.free);
+  async::Permit of_loop = co_await permit(free_);
+  ClientLease lease;
+  lease.pool = this;
+  lease.host = &of;
+  lease.of_host = std::move(of_host);
+  lease.of_loop = std::move(of_loop);
+  lease.active = ClientCounted(state_.active);
+  ++active_;
+  ++of.users;
+  if (!fresh) lease.connection = take_idle(of, route);
+  lease.reused = lease.connection != nullptr;
+  if (lease.reused) {
+    state_.reused.add();
+    co_return lease;
+  }
+  if (active_ + idle_ > state_.options.max_connections) close_longest_idle();
+  bool late = false;
+  try {
+    lease.connection = co_await async::timeout(
+        state_.options.connect_timeout,
+        connect_client(route, state_.options, route.url.secure ? state_.tls_context() : nullptr, resolver_));
+  } catch (const DeadlineExceeded&) {
+    const async::Context* const context = async::context();
+    if (context != nullptr && context->scope != nullptr && context->scope->cancelled()) throw;
+    late = true;  // not the request's own deadline: that may have time for another try
+  }
+  if (late) throw Unavailable(fmt::format("no connection to {} within its time (connect_timeout)", route.url.origin()));
+  state_.connects.add();
+  co_return lease;
+}
+
+std::unique_ptr<ClientConnection> ClientPool::take_idle(ClientHost& of, const ClientRoute& route) {
+  const async::TimePoint now = async::Loop::current().now();
+  while (!of.idle.empty()) {
+    std::unique_ptr<ClientConnection> connection = std::move(of.idle.back());
+    of.idle.pop_back();
+    --idle_;
+    state_.idle.add(-1);
+    if (now - connection->resting_since() >= state_.options.idle_timeout || !connection->wake_up()) continue;
+    // Made for a request that had no such limit.
+    if (route.from_global && !connection->global_peer && route.proxy == nullptr) continue;
+    return connection;
+  }
+  return nullptr;
+}
+
+void ClientPool::keep(ClientHost& of, std::unique_ptr<ClientConnection> connection) {
+  if (of.idle.size() >= state_.options.max_idle_per_host || active_ + idle_ > state_.options.max_connections) return;
+  connection->rest(async::Loop::current().now());
+  of.idle.push_back(std::move(connection));
+  ++idle_;
+  state_.idle.add(1);
+}
+
+// Connections that died or rested too long, also of hosts that nobody asks any more.
+void ClientPool::sweep(async::TimePoint now) noexcept {
+  if (now - swept_ < kSweepEvery) return;
+  swept_ = now;
+  for (auto& [key, one] : hosts_) {
+    const std::size_t gone = std::erase_if(one->idle, [&](const std::unique_ptr<ClientConnection>& connection) {
+      return connection->dead() || now - connection->resting_since() >= state_.options.idle_timeout;
+    });
+    idle_ -= gone;
+    if (gone != 0) state_.idle.add(-static_cast<std::int64_t>(gone));
+  }
+}
+
+void ClientPool::close_longest_idle() noexcept {
+  ClientHost* longest = nullptr;
+  for (auto& [key, one] : hosts_) {
+    if (one->idle.empty()) continue;
+    if (longest == nullptr || one->idle.front()->resting_since() < longest->idle.front()->resting_since()) {
+      longest = one.get();
+    }
+  }
+  if (longest == nullptr) return;
+  longest->idle.erase(longest->idle.begin());
+  --idle_;
+  state_.idle.add(-1);
+}
+
+void ClientPool::close_idle() noexcept {
+  for (auto& [key, one] : hosts_) one->idle.clear();
+  if (idle_ != 0) state_.idle.add(-static_cast<std::int64_t>(std::exchange(idle_, 0)));
+}
+
+void record_duration(const ClientUrl& url, std::string_view method, int status, std::string_view error,
+                     async::Nanoseconds elapsed) {
+  constexpr std::array<std::string_view, 9> kMethods = {"GET",     "POST",  "PUT",   "DELETE", "HEAD",
+                                                        "OPTIONS", "PATCH", "TRACE", "CONNECT"};
+  if (std::ranges::find(kMethods, method) == kMethods.end()) method = "_OTHER";
+  const std::string port = fmt::format("{}", url.port);
+  const std::string code = status == 0 ? std::string() : fmt::format("{}", status);
+  if (status >= 400) error = code;
+  metrics::default_registry()
+      .histogram({.name = "http.client.request.duration", .help = "Duration of HTTP requests sent.", .unit = "s"},
+                 {{"http.request.method", method},
+                  {"server.address", url.host},
+                  {"server.port", port},
+                  {"http.response.status_code", code},
+                  {"error.type", error}})
+      .record(elapsed);
+}
+
+}  // namespace ashlar::http::detail

@@ -1,0 +1,158 @@
+// The connections of a client on one loop: kept ones, limits, the queue for them, the budget of retries a host.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <ashlar/async/sync.hpp>
+#include <ashlar/async/task.hpp>
+#include <ashlar/http/client_options.hpp>
+#include <ashlar/http/detail/client_connect.hpp>
+#include <ashlar/telemetry/metric.hpp>
+
+namespace ashlar::http::detail {
+
+/// A number of the client, and the metric that shows it of all clients together.
+class ClientCount {
+ public:
+  explicit ClientCount(metrics::Counter counter) : counter_(counter) {}
+  void add(std::uint64_t n = 1) {
+    value_.fetch_add(n, std::memory_order_relaxed);
+    counter_.add(n);
+  }
+  [[nodiscard]] std::uint64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+  metrics::Counter counter_;
+};
+
+class ClientGauge {
+ public:
+  explicit ClientGauge(metrics::UpDownCounter gauge) : gauge_(gauge) {}
+  void add(std::int64_t n) {
+    value_.fetch_add(static_cast<std::uint64_t>(n), std::memory_order_relaxed);
+    gauge_.add(n);
+  }
+  [[nodiscard]] std::uint64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+  metrics::UpDownCounter gauge_;
+};
+
+/// One more, for as long as it lives.
+class [[nodiscard]] ClientCounted {
+ public:
+  ClientCounted() noexcept = default;
+  explicit ClientCounted(ClientGauge& gauge) : gauge_(&gauge) { gauge.add(1); }
+  ClientCounted(ClientCounted&& other) noexcept : gauge_(std::exchange(other.gauge_, nullptr)) {}
+  ClientCounted& operator=(ClientCounted&& other) noexcept {
+    std::swap(gauge_, other.gauge_);
+    return *this;
+  }
+  ~ClientCounted() {
+    if (gauge_ != nullptr) gauge_->add(-1);
+  }
+
+ private:
+  ClientGauge* gauge_ = nullptr;
+};
+
+class ClientPool;
+
+/// What a client is on all loops.
+struct ClientState {
+  explicit ClientState(ClientOptions given);
+  ~ClientState();
+
+  /// Of the current loop.
+  ClientPool& pool();
+  /// Made on first use. Throws Invalid.
+  std::shared_ptr<net::TlsContext> tls_context();
+
+  const ClientOptions options;
+  const ClientProxies proxies;
+  ClientCount requests, connects, reused, retries, failures;
+  ClientGauge idle, active, waiting;
+
+ private:
+  std::mutex mutex_;
+  std::unordered_map<async::Loop*, std::unique_ptr<ClientPool>> pools_;
+  std::shared_ptr<net::TlsContext> tls_;
+};
+
+/// One origin, or proxy.
+struct ClientHost {
+  ClientHost(std::size_t most, double budget) : free(most), retries(budget) {}
+  async::Semaphore free;
+  std::vector<std::unique_ptr<ClientConnection>> idle;  // the last is the one used last
+  std::size_t users = 0;                                // leases, and requests that wait for one
+  double retries;                                       // that its budget allows now
+};
+
+/// A connection, and the right to have one.
+struct ClientLease {
+  ClientLease() = default;
+  ClientLease(ClientLease&& other) noexcept;
+  ClientLease& operator=(ClientLease&&) = delete;
+  ~ClientLease();
+  /// Lets the pool have the connection for the next request.
+  void keep() noexcept;
+
+  ClientPool* pool = nullptr;
+  ClientHost* host = nullptr;
+  async::Permit of_host{};
+  async::Permit of_loop{};
+  ClientCounted active{};
+  std::unique_ptr<ClientConnection> connection{};
+  bool reused = false;
+};
+
+class ClientPool {
+ public:
+  explicit ClientPool(ClientState& state);
+  ~ClientPool();
+
+  /// A kept connection, unless `fresh`, or a new one. Throws what connect_client does, and Hopeless when too many wait.
+  Task<ClientLease> lease(const ClientRoute& route, bool fresh);
+  void close_idle() noexcept;
+
+  /// A request to this host adds to the budget, ...
+  void earn_retry(const std::string& key);
+  /// ... and a retry takes from it. False: it is used up.
+  [[nodiscard]] bool spend_retry(const std::string& key);
+
+ private:
+  friend struct ClientLease;
+  ClientHost& host(const std::string& key);
+  Task<async::Permit> permit(async::Semaphore& of);
+  std::unique_ptr<ClientConnection> take_idle(ClientHost& host, const ClientRoute& route);
+  void keep(ClientHost& host, std::unique_ptr<ClientConnection> connection);
+  void sweep(async::TimePoint now) noexcept;
+  void close_longest_idle() noexcept;
+
+  ClientState& state_;
+  ClientResolver resolver_;
+  async::Semaphore free_;
+  std::map<std::string, std::unique_ptr<ClientHost>, std::less<>> hosts_;
+  std::size_t idle_ = 0;
+  std::size_t active_ = 0;
+  std::size_t waiting_ = 0;
+  async::TimePoint swept_{};
+};
+
+/// Records http.client.request.duration as OpenTelemetry names its attributes. `error`: the kind of the error, or
+/// empty.
+void record_duration(const ClientUrl& url, std::string_view method, int status, std::string_view error,
+                     async::Nanoseconds elapsed);
+
+}  // namespace ashlar::http::detail
