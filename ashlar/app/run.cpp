@@ -79,7 +79,8 @@ int print_routes(const Core& core) {
           fmt::format("{}[{}{}]", notes.empty() ? "" : "  ", security.scheme, security.optional ? ", optional" : "");
     }
     std::string line =
-        fmt::format("{:<7} {:<{}}  {}", detail::method_name(route->method), route->pattern, width, notes);
+        fmt::format("{:<7} {:<{}}  {}", route->websocket ? "WS" : detail::method_name(route->method), route->pattern,
+                    width, notes);
     line.resize(line.find_last_not_of(' ') + 1);
     fmt::print("{}\n", line);
   }
