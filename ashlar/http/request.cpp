@@ -64,10 +64,7 @@ void Request::rebase(std::ptrdiff_t distance) noexcept {
   const auto move = [distance](std::string_view& view) {
     if (view.data() != nullptr) view = {view.data() + distance, view.size()};
   };
-  // "/" in the place of an empty path (of an absolute-form target) is not among the bytes that moved.
-  const bool path_is_sent = path.data() >= target.data() && path.data() < target.data() + target.size();
-  if (path_is_sent) move(path);
-  for (std::string_view* view : {&method_text, &target, &query, &authority, &body}) move(*view);
+  for (std::string_view* view : {&method_text, &target, &path, &query, &authority, &body}) move(*view);
   for (std::uint32_t i = 0; i < count_; ++i) {
     move(headers_[i].name);
     move(headers_[i].value);
