@@ -108,8 +108,8 @@ struct Route {
   bool (*invoke)(Call&) = nullptr;
   void (*describe)(OperationInfo&) = nullptr;
   std::shared_ptr<const http::WebSocketOptions> websocket;  ///< null: an ordinary route
-  std::vector<unsigned> resources;                  ///< numbers of the resources that it needs
-  std::vector<Task<void> (*)(Call&)> dependencies;  ///< of the routers and the application around it
+  std::vector<unsigned> resources;                          ///< numbers of the resources that it needs
+  std::vector<Task<void> (*)(Call&)> dependencies;          ///< of the routers and the application around it
   std::vector<void (*)(OperationInfo&)> dependency_descriptions;
   std::vector<std::string> parameter_names;  ///< of the pattern, in order
   std::string name;                          ///< "GET /articles/{slug}"

@@ -8,6 +8,7 @@
 
 #include <ashlar/base/error.hpp>
 #include <ashlar/base/text.hpp>
+#include <ashlar/http/websocket_handshake.hpp>
 #include <ashlar/schema/json.hpp>
 #include <ashlar/schema/text_io.hpp>
 

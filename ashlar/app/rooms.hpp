@@ -1,4 +1,5 @@
-// Rooms: WebSockets that are sent the same messages, on all loops of the process and, with a backplane, on all machines.
+// Rooms: WebSockets that are sent the same messages, on all loops of the process and, with a backplane, on all
+// machines.
 #pragma once
 
 #include <cstdint>
@@ -23,13 +24,13 @@ struct RoomsOptions {
 };
 
 struct RoomsStats {
-  std::uint64_t rooms = 0;      ///< now
-  std::uint64_t members = 0;    ///< now
-  std::uint64_t published = 0;  ///< messages of this process
-  std::uint64_t received = 0;   ///< messages from the backplane
-  std::uint64_t delivered = 0;  ///< to members, each once
-  std::uint64_t dropped = 0;    ///< for loops that were too busy
-  std::uint64_t not_shared = 0; ///< that the backplane did not take
+  std::uint64_t rooms = 0;       ///< now
+  std::uint64_t members = 0;     ///< now
+  std::uint64_t published = 0;   ///< messages of this process
+  std::uint64_t received = 0;    ///< messages from the backplane
+  std::uint64_t delivered = 0;   ///< to members, each once
+  std::uint64_t dropped = 0;     ///< for loops that were too busy
+  std::uint64_t not_shared = 0;  ///< that the backplane did not take
 };
 
 /// Everything may be called on any loop. Must outlive the handlers: give it to the application with provide().

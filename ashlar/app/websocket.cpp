@@ -79,11 +79,11 @@ void end_websocket(Call& call, const std::exception_ptr& error) noexcept {
 }
 
 void set_websocket_options(Route& route, WebSocketRouteOptions options) {
-  route.websocket = std::make_shared<http::WebSocketOptions>(
-      http::WebSocketOptions{.subprotocols = std::move(options.subprotocols),
-                             .origins = std::move(options.origins),
-                             .bearer_subprotocol = options.bearer_subprotocol,
-                             .limits = options.limits});
+  route.websocket =
+      std::make_shared<http::WebSocketOptions>(http::WebSocketOptions{.subprotocols = std::move(options.subprotocols),
+                                                                      .origins = std::move(options.origins),
+                                                                      .bearer_subprotocol = options.bearer_subprotocol,
+                                                                      .limits = options.limits});
   route.options = {.summary = std::move(options.summary),
                    .description = std::move(options.description),
                    .tags = std::move(options.tags),

@@ -174,7 +174,9 @@ TEST_F(WebSocketRoute, ClosesWithWhatTheHandlersErrorSays) {
 
 TEST_F(WebSocketRoute, CancelsAHandlerThatDoesNotNoticeTheEnd) {
   testing::Client client(app);
-  { auto socket = client.websocket("/sleeps").connect(); }
+  {
+    auto socket = client.websocket("/sleeps").connect();
+  }
   EXPECT_TRUE(cancelled);
 }
 

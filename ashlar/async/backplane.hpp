@@ -16,8 +16,8 @@ class Backplane {
   /// Who is told. Before the program serves; an empty function: nobody any more.
   virtual void deliver_to(Deliver deliver) = 0;
 
-  /// Hands bytes over to be sent, and does not wait. From any thread. False: it is too large, or too much waits already;
-  /// the implementation counts it.
+  /// Hands bytes over to be sent, and does not wait. From any thread. False: it is too large, or too much waits
+  /// already; the implementation counts it.
   [[nodiscard]] virtual bool publish(std::string_view topic, std::string_view payload) = 0;
 };
 

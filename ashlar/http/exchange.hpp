@@ -49,10 +49,11 @@ class Exchange {
   void finish() noexcept { on_finish(); }
 
   /// Answers 101, with the headers of `response`: the connection is a WebSocket from now on, and stays one until
-  /// finish(), which closes it (1000) if nobody has. Request, scratch and scope live on until then; there is no deadline
-  /// any more. The scope is cancelled some time after the peer is gone (WebSocketLimits::close_timeout). At most once,
-  /// and before finish(). `options` must outlive the exchange. Throws Unavailable while the server drains, Cancelled
-  /// when the client has left, Unsupported where there is no connection to take over (HTTP/2): answer then as ever.
+  /// finish(), which closes it (1000) if nobody has. Request, scratch and scope live on until then; there is no
+  /// deadline any more. The scope is cancelled some time after the peer is gone (WebSocketLimits::close_timeout). At
+  /// most once, and before finish(). `options` must outlive the exchange. Throws Unavailable while the server drains,
+  /// Cancelled when the client has left, Unsupported where there is no connection to take over (HTTP/2): answer then as
+  /// ever.
   WebSocket& accept_websocket(WebSocketHandshake handshake, const WebSocketOptions& options);
 
  protected:

@@ -15,14 +15,14 @@ struct WebSocketStats {
   StatNumber closed_by_error;  ///< by a Close with another code
   StatNumber broken;           ///< ended without a Close
   // Limits, by what they did.
-  StatNumber faults;           ///< 1002, 1007, 1009: the peer broke the protocol, or sent too much at once
-  StatNumber rates;            ///< 1008: too many messages
-  StatNumber ping_timeouts;    ///< closed: no sign of life
-  StatNumber write_timeouts;   ///< closed: too slow a reader
-  StatNumber close_timeouts;   ///< closed without waiting any longer for the peer's Close
-  StatNumber dropped;          ///< messages of a room that a slow member did not get
-  StatNumber slow_closed;      ///< 1008: members closed because they were too slow for a room
-  StatNumber paused;           ///< times a peer was held up because its messages were not taken
+  StatNumber faults;          ///< 1002, 1007, 1009: the peer broke the protocol, or sent too much at once
+  StatNumber rates;           ///< 1008: too many messages
+  StatNumber ping_timeouts;   ///< closed: no sign of life
+  StatNumber write_timeouts;  ///< closed: too slow a reader
+  StatNumber close_timeouts;  ///< closed without waiting any longer for the peer's Close
+  StatNumber dropped;         ///< messages of a room that a slow member did not get
+  StatNumber slow_closed;     ///< 1008: members closed because they were too slow for a room
+  StatNumber paused;          ///< times a peer was held up because its messages were not taken
 };
 WebSocketStats& operator+=(WebSocketStats& sum, const WebSocketStats& more) noexcept;
 

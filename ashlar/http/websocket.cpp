@@ -19,8 +19,7 @@ void require_utf8(std::string_view text) {
 std::string server_frame(std::string_view payload, bool text, bool compressed, std::size_t& head_size) {
   char head[kMostFrameHead];
   const char* const end = write_frame_head(
-      head,
-      {.compressed = compressed, .opcode = text ? Opcode::text : Opcode::binary, .length = payload.size()});
+      head, {.compressed = compressed, .opcode = text ? Opcode::text : Opcode::binary, .length = payload.size()});
   head_size = static_cast<std::size_t>(end - head);
   std::string frame;
   frame.reserve(head_size + payload.size());
@@ -168,7 +167,8 @@ bool WebSocket::send_shared(const std::shared_ptr<const SharedMessage>& message,
 
 void WebSocket::close(std::uint16_t code, std::string_view reason) {
   if (code != close_code::none && !valid_close_code(code)) {
-    throw Invalid(fmt::format("a WebSocket cannot be closed with code {}: use 1000, or 4000 to 4999 for your own", code));
+    throw Invalid(
+        fmt::format("a WebSocket cannot be closed with code {}: use 1000, or 4000 to 4999 for your own", code));
   }
   if (closing_) return;
   closing_ = closed_here_ = true;

@@ -74,8 +74,8 @@ detail::WebSocketTerms check_answer(const ResponseHead& head, const WebSocketCli
     } else if (equal_ignoring_case(header.name, "sec-websocket-accept")) {
       accepted = header.value == websocket_accept(key);
     } else if (equal_ignoring_case(header.name, "sec-websocket-protocol")) {
-      if (!terms.subprotocol.empty() || std::ranges::find(options.subprotocols, header.value) ==
-                                            options.subprotocols.end()) {
+      if (!terms.subprotocol.empty() ||
+          std::ranges::find(options.subprotocols, header.value) == options.subprotocols.end()) {
         broken("it names a subprotocol that was not asked for");
       }
       terms.subprotocol = header.value;

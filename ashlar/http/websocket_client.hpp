@@ -32,7 +32,8 @@ class WebSocketRefused final : public Error {
   int status_;
 };
 
-/// Belongs to the loop it was made on, and goes before it. Dropping it breaks the connection: close() it to end in order.
+/// Belongs to the loop it was made on, and goes before it. Dropping it breaks the connection: close() it to end in
+/// order.
 class WebSocketClient {
  public:
   /// Connects and shakes hands. Throws Invalid for a url or header that cannot be sent, WebSocketRefused for an answer

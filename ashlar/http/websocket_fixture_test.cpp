@@ -48,7 +48,8 @@ Task<void> TestSockets::run(Exchange& exchange) {
   last_peer_code = socket.peer_close_code().value_or(0);
   // The views of the request live as long as the handler.
   const std::string_view host = exchange.request.header("host").value_or("");
-  if ((host != "test" && !host.starts_with("127.0.0.1:")) || exchange.request.path != path) ADD_FAILURE() << "the request is gone";
+  if ((host != "test" && !host.starts_with("127.0.0.1:")) || exchange.request.path != path)
+    ADD_FAILURE() << "the request is gone";
 }
 
 void TestSockets::handle(Exchange& exchange) noexcept {

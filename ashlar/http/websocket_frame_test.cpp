@@ -47,20 +47,20 @@ TEST(FrameHead, IsRefusedAtItsFirstWrongByte) {
     std::string bytes;
     std::string_view section;
   } cases[] = {
-      {"\x83"s, "RFC 6455 §5.2"},                              // reserved data opcodes
-      {"\x87"s, "RFC 6455 §5.2"},                              //
-      {"\x8b"s, "RFC 6455 §5.2"},                              // reserved control opcodes
-      {"\x8f"s, "RFC 6455 §5.2"},                              //
-      {"\x91"s, "RFC 6455 §5.2"},                              // RSV3
-      {"\xa1"s, "RFC 6455 §5.2"},                              // RSV2
-      {"\xc1"s, "RFC 7692 §6.1"},                              // RSV1 without an agreement
-      {"\x09"s, "RFC 6455 §5.5"},                              // a fragmented ping
-      {"\x08"s, "RFC 6455 §5.5"},                              // a fragmented Close
-      {"\x81\x05"s, "RFC 6455 §5.1"},                          // no mask
-      {"\x89\xfe"s, "RFC 6455 §5.5"},                          // a ping of 126 bytes
-      {"\x88\xff"s, "RFC 6455 §5.5"},                          // a Close with a 64-bit length
-      {"\x81\xff\x80"s, "RFC 6455 §5.2"},                      // the highest bit
-      {"\x81\xfe\x00\x7d"s, "RFC 6455 §5.2"},                  // 125 in 16 bits
+      {"\x83"s, "RFC 6455 §5.2"},                                      // reserved data opcodes
+      {"\x87"s, "RFC 6455 §5.2"},                                      //
+      {"\x8b"s, "RFC 6455 §5.2"},                                      // reserved control opcodes
+      {"\x8f"s, "RFC 6455 §5.2"},                                      //
+      {"\x91"s, "RFC 6455 §5.2"},                                      // RSV3
+      {"\xa1"s, "RFC 6455 §5.2"},                                      // RSV2
+      {"\xc1"s, "RFC 7692 §6.1"},                                      // RSV1 without an agreement
+      {"\x09"s, "RFC 6455 §5.5"},                                      // a fragmented ping
+      {"\x08"s, "RFC 6455 §5.5"},                                      // a fragmented Close
+      {"\x81\x05"s, "RFC 6455 §5.1"},                                  // no mask
+      {"\x89\xfe"s, "RFC 6455 §5.5"},                                  // a ping of 126 bytes
+      {"\x88\xff"s, "RFC 6455 §5.5"},                                  // a Close with a 64-bit length
+      {"\x81\xff\x80"s, "RFC 6455 §5.2"},                              // the highest bit
+      {"\x81\xfe\x00\x7d"s, "RFC 6455 §5.2"},                          // 125 in 16 bits
       {"\x81\xff\x00\x00\x00\x00\x00\x00\xff\xff"s, "RFC 6455 §5.2"},  // 65535 in 64
   };
   for (const auto& one : cases) {
@@ -86,12 +86,15 @@ TEST(FrameHead, MayBeMarkedAsCompressedOnlyAtTheStartOfADataMessage) {
 TEST(FrameHead, IsWrittenAsItIsRead) {
   for (const std::uint64_t length : {0ULL, 1ULL, 125ULL, 126ULL, 65535ULL, 65536ULL, 1ULL << 40}) {
     for (const bool masked : {false, true}) {
-      const FrameHead head{
-          .fin = length != 1, .compressed = true, .opcode = Opcode::binary, .masked = masked, .mask = {1, 2, 3, 4}, .length = length};
+      const FrameHead head{.fin = length != 1,
+                           .compressed = true,
+                           .opcode = Opcode::binary,
+                           .masked = masked,
+                           .mask = {1, 2, 3, 4},
+                           .length = length};
       char bytes[kMostFrameHead];
       const char* const end = write_frame_head(bytes, head);
-      const auto read =
-          parse_frame_head({bytes, end}, masked ? WebSocketSide::client : WebSocketSide::server, true);
+      const auto read = parse_frame_head({bytes, end}, masked ? WebSocketSide::client : WebSocketSide::server, true);
       ASSERT_EQ(read.state, State::complete);
       EXPECT_EQ(read.size, static_cast<std::size_t>(end - bytes));
       EXPECT_EQ(read.head.length, length);
@@ -136,8 +139,8 @@ bool valid(std::string_view text) {
 // The strings of the Autobahn test suite's section 6, and the borders of every range.
 TEST(Utf8, AcceptsWhatIsWellFormedInAnyPieces) {
   for (const std::string& text :
-       {""s, "a"s, "0123456789abcdefghij"s, "\x00"s, "\x7f"s, "\xc2\x80"s, "\xdf\xbf"s, "\xe0\xa0\x80"s, "\xed\x9f\xbf"s,
-        "\xee\x80\x80"s, "\xef\xbf\xbf"s, "\xef\xbf\xbd"s, "\xf0\x90\x80\x80"s, "\xf4\x8f\xbf\xbf"s,
+       {""s, "a"s, "0123456789abcdefghij"s, "\x00"s, "\x7f"s, "\xc2\x80"s, "\xdf\xbf"s, "\xe0\xa0\x80"s,
+        "\xed\x9f\xbf"s, "\xee\x80\x80"s, "\xef\xbf\xbf"s, "\xef\xbf\xbd"s, "\xf0\x90\x80\x80"s, "\xf4\x8f\xbf\xbf"s,
         "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5"s, "sixteen bytes of ascii \xe2\x82\xac and more than that"s}) {
     EXPECT_TRUE(valid(text)) << text;
     for (std::size_t cut = 0; cut <= text.size(); ++cut) {
@@ -150,17 +153,32 @@ TEST(Utf8, AcceptsWhatIsWellFormedInAnyPieces) {
 }
 
 TEST(Utf8, RefusesWhatIsNotInAnyPieces) {
-  for (const std::string& text :
-       {"\x80"s, "\xbf"s, "\xc0\xaf"s, "\xc1\xbf"s, "\xc2"s, "\xc2\x41"s, "\xe0\x80\xaf"s, "\xe0\x9f\xbf"s, "\xe2\x82"s,
-        "\xed\xa0\x80"s, "\xed\xbf\xbf"s, "\xf0\x80\x80\xaf"s, "\xf0\x8f\xbf\xbf"s, "\xf4\x90\x80\x80"s, "\xf5\x80\x80\x80"s,
-        "\xf8\x88\x80\x80\x80"s, "\xfe"s, "\xff"s, "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80\x65"s,
-        "plenty of ascii text before \xff"s}) {
+  for (const std::string& text : {"\x80"s,
+                                  "\xbf"s,
+                                  "\xc0\xaf"s,
+                                  "\xc1\xbf"s,
+                                  "\xc2"s,
+                                  "\xc2\x41"s,
+                                  "\xe0\x80\xaf"s,
+                                  "\xe0\x9f\xbf"s,
+                                  "\xe2\x82"s,
+                                  "\xed\xa0\x80"s,
+                                  "\xed\xbf\xbf"s,
+                                  "\xf0\x80\x80\xaf"s,
+                                  "\xf0\x8f\xbf\xbf"s,
+                                  "\xf4\x90\x80\x80"s,
+                                  "\xf5\x80\x80\x80"s,
+                                  "\xf8\x88\x80\x80\x80"s,
+                                  "\xfe"s,
+                                  "\xff"s,
+                                  "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80\x65"s,
+                                  "plenty of ascii text before \xff"s}) {
     EXPECT_FALSE(valid(text)) << text;
     EXPECT_FALSE(is_utf8(text)) << "the two checks disagree";
     for (std::size_t cut = 0; cut <= text.size(); ++cut) {
       Utf8Check check;
-      EXPECT_FALSE(check.feed(std::string_view(text).substr(0, cut)) && check.feed(std::string_view(text).substr(cut)) &&
-                   check.complete());
+      EXPECT_FALSE(check.feed(std::string_view(text).substr(0, cut)) &&
+                   check.feed(std::string_view(text).substr(cut)) && check.complete());
     }
   }
 }
@@ -178,7 +196,8 @@ TEST(Utf8, IsFreshAfterAReset) {
 }
 
 TEST(CloseCode, MayBeSentAsTheStandardAndTheRegistrySay) {
-  for (const std::uint16_t code : {1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999}) {
+  for (const std::uint16_t code :
+       {1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999}) {
     EXPECT_TRUE(valid_close_code(code)) << code;
   }
   for (const std::uint16_t code : {0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535}) {
@@ -187,9 +206,13 @@ TEST(CloseCode, MayBeSentAsTheStandardAndTheRegistrySay) {
 }
 
 TEST(ClosePayload, IsReadAndWritten) {
-  EXPECT_EQ(close_payload(1000, "bye"), "\x03\xe8" "bye");
+  EXPECT_EQ(close_payload(1000, "bye"),
+            "\x03\xe8"
+            "bye");
   EXPECT_EQ(close_payload(close_code::none, ""), "");
-  const ClosePayload read = parse_close_payload("\x03\xe8" "bye");
+  const ClosePayload read = parse_close_payload(
+      "\x03\xe8"
+      "bye");
   EXPECT_EQ(read.code, 1000);
   EXPECT_EQ(read.reason, "bye");
   EXPECT_FALSE(read.fault);
@@ -204,9 +227,9 @@ TEST(ClosePayload, IsCutBetweenCharacters) {
 
 TEST(ClosePayload, IsRefusedWhenItBreaksTheRules) {
   EXPECT_EQ(parse_close_payload("\x03").fault.code, close_code::protocol_error);
-  EXPECT_EQ(parse_close_payload("\x03\xed"s).fault.code, close_code::protocol_error);           // 1005
-  EXPECT_EQ(parse_close_payload("\x03\xe8\xff"s).fault.code, close_code::bad_data);             // no UTF-8
-  EXPECT_EQ(parse_close_payload("\x03\xe8\xce\xba\xe1"s).fault.code, close_code::bad_data);     // cut
+  EXPECT_EQ(parse_close_payload("\x03\xed"s).fault.code, close_code::protocol_error);        // 1005
+  EXPECT_EQ(parse_close_payload("\x03\xe8\xff"s).fault.code, close_code::bad_data);          // no UTF-8
+  EXPECT_EQ(parse_close_payload("\x03\xe8\xce\xba\xe1"s).fault.code, close_code::bad_data);  // cut
 }
 
 }  // namespace

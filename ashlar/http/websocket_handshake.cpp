@@ -34,7 +34,8 @@ std::size_t count(const Request& request, KnownHeader known) {
 bool wants_websocket(const Request& request) {
   bool wants = false;
   for_each_value(request, KnownHeader::upgrade, [&](std::string_view value) {
-    detail::for_each_element(value, [&](std::string_view one) { wants = wants || equal_ignoring_case(one, "websocket"); });
+    detail::for_each_element(value,
+                             [&](std::string_view one) { wants = wants || equal_ignoring_case(one, "websocket"); });
   });
   return wants && request.upgrade;
 }
@@ -122,8 +123,8 @@ WebSocketHandshake accept_websocket_request(const Request& request, const WebSoc
   for_each_value(request, KnownHeader::sec_websocket_protocol, [&](std::string_view value) {
     detail::for_each_element(value, [&](std::string_view one) {
       const bool is_token = token.data() != nullptr && one.data() == token.data();
-      if (handshake.subprotocol.empty() && !is_token && std::ranges::find(options.subprotocols, one) !=
-                                                            options.subprotocols.end()) {
+      if (handshake.subprotocol.empty() && !is_token &&
+          std::ranges::find(options.subprotocols, one) != options.subprotocols.end()) {
         handshake.subprotocol = one;
       }
     });

@@ -74,7 +74,8 @@ std::vector<std::string> read(std::string bytes, std::size_t piece, std::uint64_
   return seen;
 }
 
-void expect(const std::vector<Frame>& frames, const std::vector<std::string>& wanted, std::uint64_t max_message = 1 << 20) {
+void expect(const std::vector<Frame>& frames, const std::vector<std::string>& wanted,
+            std::uint64_t max_message = 1 << 20) {
   const std::string bytes = client_bytes(frames);
   for (const std::size_t piece : {std::size_t{1}, std::size_t{2}, std::size_t{3}, std::size_t{7}, bytes.size()}) {
     EXPECT_EQ(read(bytes, piece, max_message), wanted) << "in pieces of " << piece;
@@ -108,9 +109,9 @@ TEST(WebSocketReader, TakesACharacterThatIsCutByAFragment) {
 
 TEST(WebSocketReader, RefusesTextThatIsNoUtf8) {
   expect({{Opcode::text, "a\xff"}}, {"fault 1007"});
-  expect({{Opcode::text, "\xe2\x82"}}, {"fault 1007"});                                     // cut at the end
-  expect({{Opcode::text, "\xe2", false}, {Opcode::continuation, "x"}}, {"fault 1007"});     // cut by a fragment
-  expect({{Opcode::text, "\xf4\x90", false}}, {"fault 1007"});                              // before the message ends
+  expect({{Opcode::text, "\xe2\x82"}}, {"fault 1007"});                                  // cut at the end
+  expect({{Opcode::text, "\xe2", false}, {Opcode::continuation, "x"}}, {"fault 1007"});  // cut by a fragment
+  expect({{Opcode::text, "\xf4\x90", false}}, {"fault 1007"});                           // before the message ends
   expect({{Opcode::binary, "\xff\xfe"}}, {"binary \xff\xfe"});
 }
 
@@ -122,8 +123,12 @@ TEST(WebSocketReader, RefusesAMessageAboveTheLimitBeforeItsPayload) {
 }
 
 TEST(WebSocketReader, RefusesALengthThatWouldWrapAround) {
-  const std::string huge = "\x02\x81"s "\x11\x22\x33\x44" "\x00"s  // a fragment of one byte, then 2^63-1
-                           "\x80\xff\x7f\xff\xff\xff\xff\xff\xff\xff" "\x11\x22\x33\x44"s;
+  const std::string huge =
+      "\x02\x81"s
+      "\x11\x22\x33\x44"
+      "\x00"s  // a fragment of one byte, then 2^63-1
+      "\x80\xff\x7f\xff\xff\xff\xff\xff\xff\xff"
+      "\x11\x22\x33\x44"s;
   EXPECT_EQ(read(huge, 1), (std::vector<std::string>{"fault 1009"}));
 }
 
@@ -159,8 +164,8 @@ std::string repeated(std::string_view word, int times) {
 TEST(MessageDeflate, DecompressesTheExamplesOfTheStandard) {
   MessageDeflate deflate(WebSocketSide::server, kNoTakeover, kAll);
   EXPECT_EQ(decompressed(deflate, "\xf2\x48\xcd\xc9\xc9\x07\x00"s), "Hello");
-  EXPECT_EQ(decompressed(deflate, "\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00"s), "Hello");        // not compressed
-  EXPECT_EQ(decompressed(deflate, "\xf3\x48\xcd\xc9\xc9\x07\x00\x00"s), "Hello");                    // a last block
+  EXPECT_EQ(decompressed(deflate, "\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00"s), "Hello");          // not compressed
+  EXPECT_EQ(decompressed(deflate, "\xf3\x48\xcd\xc9\xc9\x07\x00\x00"s), "Hello");                      // a last block
   EXPECT_EQ(decompressed(deflate, "\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00"s), "Hello");  // two blocks
 }
 
@@ -254,7 +259,8 @@ TEST(WebSocketReader, DecompressesMessagesAndChecksThemAfterwards) {
 TEST(WebSocketReader, RefusesADecompressionBomb) {
   MessageDeflate server(WebSocketSide::server, kNoTakeover, kAll);
   MessageDeflate client(WebSocketSide::client, kNoTakeover, kAll);
-  const std::string bytes = client_bytes({{Opcode::binary, compressed(client, std::string(1'000'000, 'a')), true, true}});
+  const std::string bytes =
+      client_bytes({{Opcode::binary, compressed(client, std::string(1'000'000, 'a')), true, true}});
   EXPECT_EQ(read(bytes, bytes.size(), 100'000, &server), (std::vector<std::string>{"fault 1009"}));
 }
 

@@ -68,7 +68,8 @@ TEST_F(WebSocketServer, RefusesAHandshakeThatBreaksTheRules) {
     EXPECT_EQ(answer.status, one.status) << one.headers;
     if (one.status == 426) EXPECT_TRUE(answer.has("Upgrade: websocket\r\n"));
   }
-  EXPECT_TRUE(client.ask(get("/ws/echo", want + key + "Sec-WebSocket-Version: 8\r\n")).has("Sec-WebSocket-Version: 13\r\n"));
+  EXPECT_TRUE(
+      client.ask(get("/ws/echo", want + key + "Sec-WebSocket-Version: 8\r\n")).has("Sec-WebSocket-Version: 13\r\n"));
   EXPECT_EQ(client.ask(upgrade("/ws/echo")).status, 101);  // the connection was fit for more all the time
 }
 
@@ -133,8 +134,10 @@ TEST_F(WebSocketServer, AnswersPingsBetweenFragments) {
 TEST_F(WebSocketServer, CompressesWhenItWasAgreedOn) {
   start();
   TestClient client = connect("/ws/echo", "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n");
-  EXPECT_NE(head.find("Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"),
-            std::string::npos);
+  EXPECT_NE(
+      head.find(
+          "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"),
+      std::string::npos);
   MessageDeflate deflate(WebSocketSide::client,
                          {.server_no_context_takeover = true, .client_no_context_takeover = true}, {.threshold = 0});
   const std::string text(5000, 't');
@@ -377,7 +380,8 @@ TEST_F(WebSocketServer, KeepsNothingOfThoseThatCameAndWent) {
   start({}, {}, 2);
   std::vector<Task<void>> all;
   for (int i = 0; i < 10; ++i) all.push_back(come_and_go(url("/ws/echo"), 20));
-  async::run([](std::vector<Task<void>> tasks) -> Task<void> { co_await async::all(std::move(tasks)); }(std::move(all)));
+  async::run(
+      [](std::vector<Task<void>> tasks) -> Task<void> { co_await async::all(std::move(tasks)); }(std::move(all)));
   EXPECT_TRUE(server->becomes([](const ServerStats& stats) {
     return stats.connections.get() == 0 && stats.websockets.open.get() == 0 && stats.websockets.opened.get() == 200;
   }));

@@ -140,8 +140,8 @@ struct NotifyBackplane::Impl final : detail::ConnectionOwner {
 
   mutable std::mutex mutex;  // for these
   Deliver deliver;
-  std::string pending;                // messages as in a batch, one behind the other
-  std::vector<std::size_t> borders;   // where each of them ends
+  std::string pending;               // messages as in a batch, one behind the other
+  std::vector<std::size_t> borders;  // where each of them ends
   async::Loop* home = nullptr;
 
   // On the home loop only.
@@ -255,7 +255,7 @@ Task<void> NotifyBackplane::stop_loop(async::Loop& loop) {
   try {
     co_await async::timeout(1s, [](async::Event& drained) -> Task<void> { co_await drained.wait(); }(impl_->drained));
   } catch (const DeadlineExceeded&) {
-    log::warn("what waited for the backplane was not sent before the stop", {});
+    log::warn("what waited for the backplane was not sent before the stop");
   }
   co_await impl_->background.stop();
   const std::lock_guard lock(impl_->mutex);
@@ -280,8 +280,7 @@ Task<void> NotifyBackplane::Impl::run() {
       throw;
     } catch (const std::exception& error) {
       failed = true;
-      log::warn("the backplane has no connection to the database",
-                {{"error.message", std::string_view(error.what())}});
+      log::warn("the backplane has no connection to the database", {{"error.message", std::string_view(error.what())}});
     }
     connected = false;
     connection.close();

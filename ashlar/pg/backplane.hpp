@@ -21,8 +21,8 @@ struct BackplaneOptions {
   /// How long a message waits for others, to travel in one notification. Those that come while one is on its way travel
   /// together anyway.
   std::chrono::milliseconds debounce{2};
-  std::size_t max_message = 512 * 1024;         ///< bytes, with its topic
-  std::size_t max_pending = 8 * 1024 * 1024;    ///< bytes that wait to be sent: more are dropped
+  std::size_t max_message = 512 * 1024;       ///< bytes, with its topic
+  std::size_t max_pending = 8 * 1024 * 1024;  ///< bytes that wait to be sent: more are dropped
 };
 
 struct BackplaneStats {
@@ -31,16 +31,16 @@ struct BackplaneStats {
   std::uint64_t notifications = 0;  ///< sent: many messages a notification, or many notifications a large message
   std::uint64_t dropped = 0;        ///< because too much waited
   std::uint64_t too_large = 0;
-  std::uint64_t malformed = 0;      ///< notifications of others on this channel that are none of ours, or incomplete
+  std::uint64_t malformed = 0;  ///< notifications of others on this channel that are none of ours, or incomplete
   std::uint64_t reconnects = 0;
   std::uint64_t pending_bytes = 0;  ///< now
   bool connected = false;           ///< now
 };
 
-/// One connection of its own, on one loop, listens and notifies. When it breaks it connects again by itself; what others
-/// publish meanwhile is lost here, what waits here is sent afterwards, and nobody gets anything twice. Nothing is
-/// stored: a NOTIFY reaches those who listen. A payload of PostgreSQL is at most 8000 bytes: small messages share one,
-/// large ones are cut and joined.
+/// One connection of its own, on one loop, listens and notifies. When it breaks it connects again by itself; what
+/// others publish meanwhile is lost here, what waits here is sent afterwards, and nobody gets anything twice. Nothing
+/// is stored: a NOTIFY reaches those who listen. A payload of PostgreSQL is at most 8000 bytes: small messages share
+/// one, large ones are cut and joined.
 ///
 ///   pg::Db db;  pg::NotifyBackplane backplane{db};  Rooms rooms{backplane};
 ///   app.provide(db).provide(backplane).provide(rooms);

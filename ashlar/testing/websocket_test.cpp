@@ -18,7 +18,8 @@ namespace {
 // As on a machine of its own: its own application, connections and loop.
 class Machine {
  public:
-  explicit Machine(const std::string& url) : db_({.url = url, .check_queries = false}), backplane_(db_), rooms_(backplane_) {
+  explicit Machine(const std::string& url)
+      : db_({.url = url, .check_queries = false}), backplane_(db_), rooms_(backplane_) {
     app_.provide(db_).provide(backplane_).provide(rooms_);
     app_.websocket<"/rooms/{name}">([](WebSocket& socket, Path<"name"> name, Rooms& rooms) -> Task<void> {
       const auto member = rooms.join(name, socket);

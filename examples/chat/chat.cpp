@@ -7,8 +7,9 @@ namespace chat {
 void add_routes(App& app) {
   app.get<"/">(
       [](http::Response& response) -> Html {
-        response.header("Content-Security-Policy",
-                        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'");
+        response.header(
+            "Content-Security-Policy",
+            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'");
         return {std::string(kPage)};
       },
       {.hidden = true});

@@ -125,7 +125,7 @@ TEST(WebSocketGuide, SpeaksAsItSays) {
   auto forgiving = client.websocket("/forgiving").connect();
   forgiving.send("{}");
   EXPECT_NE(forgiving.receive_json<Heard>().text.find("Field required"), std::string::npos);
-  EXPECT_NE(&serve, nullptr);
+  static_cast<void>(&serve);
   EXPECT_THROW(client.run(ask_over_there("http://127.0.0.1:1/")), Invalid);
 }
 

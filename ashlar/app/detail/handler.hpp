@@ -182,9 +182,10 @@ consteval bool check_handler() {
     ASHLAR_REQUIRE((count_bodies(Parameters{}) + count_dependency_bodies(Dependencies{}) <= 1),
                    route_message(M, Pattern).add("takes two bodies; put them into one struct, a member each"),
                    "a handler takes two bodies; put them into one struct, a member each");
-    ASHLAR_REQUIRE(count_dependency_sockets(Dependencies{}) == 0,
-                   route_message(M, Pattern).add("a dependency takes a WebSocket, but dependencies run before there is one"),
-                   "a dependency takes a WebSocket, but dependencies run before there is one");
+    ASHLAR_REQUIRE(
+        count_dependency_sockets(Dependencies{}) == 0,
+        route_message(M, Pattern).add("a dependency takes a WebSocket, but dependencies run before there is one"),
+        "a dependency takes a WebSocket, but dependencies run before there is one");
   }
   return true;
 }

@@ -38,6 +38,8 @@ void Http1Connection::keep_head_apart() {
   const char* const head = request.method_text.data();
   const std::string_view kept = exchange_->scratch.copy({head, static_cast<std::size_t>(block_ + begin_ - head)});
   request.rebase(kept.data() - head);
+  const std::size_t headers = request.headers().size() * sizeof(Header);
+  request.keep_headers_in(static_cast<Header*>(exchange_->scratch.allocate(headers, alignof(Header))));
 }
 
 WebSocket& Http1Connection::on_accept_websocket(WebSocketHandshake handshake, const WebSocketOptions& options) {

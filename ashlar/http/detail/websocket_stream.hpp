@@ -22,10 +22,7 @@ struct WebSocketTerms {
   std::optional<DeflateAgreement> deflate;
 };
 
-class WebSocketStream final : public WebSocket,
-                              public async::IoHandler,
-                              private async::TickHook,
-                              private async::Timer {
+class WebSocketStream final : public WebSocket, public async::IoHandler, private async::TickHook, private async::Timer {
  public:
   class Owner {
    public:
@@ -104,7 +101,7 @@ class WebSocketStream final : public WebSocket,
   bool paused_ = false;        // not read from, because what came is not taken
   bool end_of_input_ = false;  // the peer has ended its side of the transport
   bool write_waits_ = false;
-  bool pinged_ = false;      // and not answered yet
+  bool pinged_ = false;  // and not answered yet
   bool lost_told_ = false;
   bool close_counted_ = false;
   bool ended_writing_ = false;
@@ -113,7 +110,7 @@ class WebSocketStream final : public WebSocket,
   std::uint64_t written_ = 0;      // since a peer was first waited for
   std::int64_t taken_before_ = 0;  // of that, at write_since_
   async::TimePoint rate_since_{};
-  async::TimePoint heard_{};     // last sign of life
+  async::TimePoint heard_{};  // last sign of life
   async::TimePoint pinged_at_{};
   async::TimePoint close_since_{};
   async::TimePoint write_since_{};
