@@ -9,8 +9,10 @@
 #include <ashlar/app/parameters.hpp>
 #include <ashlar/app/rate_limit.hpp>
 #include <ashlar/app/responses.hpp>
+#include <ashlar/app/rooms.hpp>
 #include <ashlar/app/router.hpp>
 #include <ashlar/app/trusted_proxies.hpp>
+#include <ashlar/app/websocket.hpp>
 #include <ashlar/async/channel.hpp>
 #include <ashlar/async/combinators.hpp>
 #include <ashlar/async/generator.hpp>
@@ -30,6 +32,8 @@
 #include <ashlar/base/url.hpp>
 #include <ashlar/base/uuid.hpp>
 #include <ashlar/http/client.hpp>
+#include <ashlar/http/websocket_client.hpp>
+#include <ashlar/pg/backplane.hpp>
 #include <ashlar/pg/db.hpp>
 #include <ashlar/pg/migrations.hpp>
 #include <ashlar/pg/query.hpp>

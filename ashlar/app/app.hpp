@@ -121,6 +121,15 @@ class App {
   App& del(F handler, RouteOptions options = {}) {
     return add<http::Method::del, Pattern>(std::move(handler), std::move(options));
   }
+  /// A WebSocket: `app.websocket<"/ws/{room}">([](WebSocket& socket, Path<"room"> room, Depends<current_user> me) ->
+  /// Task<void> { … })`. Parameters and dependencies are bound as everywhere, before the connection is upgraded: what
+  /// fails is an ordinary answer (401, 422, …). The socket closes when the handler ends: 1000, or what its exception
+  /// says (1011 for a failure of ours, which is logged).
+  template <FixedString Pattern, class F>
+  App& websocket(F handler, WebSocketRouteOptions options = {}) {
+    add_route(detail::make_websocket_route<Pattern>(std::move(handler), std::move(options)));
+    return *this;
+  }
   template <http::Method M, FixedString Pattern, class F>
   App& add(F handler, RouteOptions options = {}) {
     add_route(detail::make_route<M, Pattern>(std::move(handler), std::move(options)));

@@ -57,6 +57,7 @@ class Call final : public async::Completion {
   unsigned passed = 0;                ///< middleware whose `before` has run
   LoopLoad* load = nullptr;           ///< counts it as under way; null: nobody does
   RouteLoad* route_load = nullptr;
+  http::WebSocket* socket = nullptr;  ///< after the 101 of a WebSocket route
 
   /// The value of a path parameter.
   [[nodiscard]] std::string_view path_value(std::string_view name) const noexcept;
@@ -80,6 +81,7 @@ class Call final : public async::Completion {
     *tail = &work;
   }
 
+  void conclude() noexcept;                      ///< what middleware adds to the answer
   void succeed() noexcept;                       ///< the response is filled in
   void fail(std::exception_ptr error) noexcept;  ///< answer with what the error says
   void on_complete(std::exception_ptr error) noexcept override {
@@ -105,8 +107,9 @@ struct Route {
   /// Call.
   bool (*invoke)(Call&) = nullptr;
   void (*describe)(OperationInfo&) = nullptr;
-  std::vector<unsigned> resources;                  ///< numbers of the resources that it needs
-  std::vector<Task<void> (*)(Call&)> dependencies;  ///< of the routers and the application around it
+  std::shared_ptr<const http::WebSocketOptions> websocket;  ///< null: an ordinary route
+  std::vector<unsigned> resources;                          ///< numbers of the resources that it needs
+  std::vector<Task<void> (*)(Call&)> dependencies;          ///< of the routers and the application around it
   std::vector<void (*)(OperationInfo&)> dependency_descriptions;
   std::vector<std::string> parameter_names;  ///< of the pattern, in order
   std::string name;                          ///< "GET /articles/{slug}"

@@ -90,11 +90,15 @@ void Call::fail(std::exception_ptr error) noexcept {
   finish(false);
 }
 
-void Call::finish(bool succeeded) noexcept {
+void Call::conclude() noexcept {
   for (unsigned i = passed; i-- > 0;) core.middleware[i]->after(exchange);
   if (exchange.notes != nullptr) [[unlikely]]
     write_rate_limit_headers(exchange);
-  core.record(*this);
+}
+
+void Call::finish(bool succeeded) noexcept {
+  if (socket == nullptr) [[likely]]  // a WebSocket's was done with its 101
+    conclude(), core.record(*this);
   AfterAnswer* first_kept = kept;
   AfterAnswer* first_background = background;
   exchange.finish();  // this Call is gone with it

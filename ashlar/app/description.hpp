@@ -56,6 +56,12 @@ struct SecurityInfo {
   bool optional = false;
 };
 
+/// The messages of a WebSocket, when they are JSON.
+struct WebSocketInfo {
+  const schema::TypeInfo* receives = nullptr;  ///< what the client sends
+  const schema::TypeInfo* sends = nullptr;
+};
+
 /// Everything known about one operation.
 struct OperationInfo {
   std::vector<ParameterInfo> parameters;
@@ -63,6 +69,7 @@ struct OperationInfo {
   std::optional<BodyInfo> body;
   std::vector<ResponseInfo> responses;
   std::vector<SecurityInfo> security;
+  std::optional<WebSocketInfo> websocket;
   std::vector<std::string> resources;  ///< C++ names of the resources that the handler and its dependencies use
 };
 

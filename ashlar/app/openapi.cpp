@@ -220,6 +220,8 @@ class Document {
       const OperationInfo& info = one.source->info;
       parameters_of(one);
       if (info.body && info.body->type) schemas_.add(*info.body->type, Mode::input);
+      if (info.websocket && info.websocket->receives) schemas_.add(*info.websocket->receives, Mode::input);
+      if (info.websocket && info.websocket->sends) schemas_.add(*info.websocket->sends, Mode::output);
       for (const auto& response : info.responses) {
         if (response.type) schemas_.add(*response.type, Mode::output);
       }
@@ -344,6 +346,15 @@ class Document {
     write_responses(one, !parameters.empty());
     if (options.deprecated) out_.flag("deprecated");
     write_security(info);
+    if (info.websocket) write_websocket(*info.websocket);
+    out_.close('}');
+  }
+
+  // OpenAPI has no words for what comes after the 101.
+  void write_websocket(const WebSocketInfo& socket) {
+    out_.key("x-websocket").open('{');
+    if (socket.receives) out_.key("receives").raw(schemas_.schema(*socket.receives, Mode::input));
+    if (socket.sends) out_.key("sends").raw(schemas_.schema(*socket.sends, Mode::output));
     out_.close('}');
   }
 

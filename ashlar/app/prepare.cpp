@@ -46,6 +46,10 @@ void prepare_types(const Route& route) {
   for (const auto& model : info.parameter_models) prepare(model.type);
   if (info.body) prepare(info.body->type);
   for (const auto& response : info.responses) prepare(response.type);
+  if (info.websocket) {
+    prepare(info.websocket->receives);
+    prepare(info.websocket->sends);
+  }
 }
 
 std::string short_name(const ResourceType& type) {

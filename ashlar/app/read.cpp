@@ -8,6 +8,7 @@
 
 #include <ashlar/base/error.hpp>
 #include <ashlar/base/text.hpp>
+#include <ashlar/http/websocket_handshake.hpp>
 #include <ashlar/schema/json.hpp>
 #include <ashlar/schema/text_io.hpp>
 
@@ -130,7 +131,12 @@ void read_json(Call& call, const schema::TypeInfo& type, void* out, schema::Erro
 
 std::string_view read_credentials(Call& call, std::string_view scheme) noexcept {
   const auto header = call.exchange.request.header(http::KnownHeader::authorization);
-  if (!header) return {};
+  if (!header) {
+    // A browser's page cannot set Authorization for a WebSocket, but it can name subprotocols.
+    const auto* const socket = call.route->websocket.get();
+    if (socket == nullptr || !socket->bearer_subprotocol || scheme != "Bearer") return {};
+    return http::bearer_of_subprotocols(call.exchange.request);
+  }
   const auto space = header->find(' ');
   if (space == std::string_view::npos || !equals_ignore_case(header->substr(0, space), scheme)) return {};
   const auto token = trim(header->substr(space + 1));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <ashlar/app/detail/handler.hpp>
+#include <ashlar/app/detail/websocket_handler.hpp>
 
 namespace ashlar {
 
@@ -71,6 +72,13 @@ class Router {
   template <FixedString Pattern, class F>
   Router& options(F handler, RouteOptions options = {}) {
     return add<http::Method::options, Pattern>(std::move(handler), std::move(options));
+  }
+  /// As App::websocket.
+  template <FixedString Pattern, class F>
+  Router& websocket(F handler, WebSocketRouteOptions options = {}) {
+    routes_.push_back(
+        detail::make_websocket_route<detail::joined<Prefix, Pattern>()>(std::move(handler), std::move(options)));
+    return *this;
   }
   /// A route for any method.
   template <http::Method M, FixedString Pattern, class F>

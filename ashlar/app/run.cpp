@@ -78,8 +78,8 @@ int print_routes(const Core& core) {
       notes +=
           fmt::format("{}[{}{}]", notes.empty() ? "" : "  ", security.scheme, security.optional ? ", optional" : "");
     }
-    std::string line =
-        fmt::format("{:<7} {:<{}}  {}", detail::method_name(route->method), route->pattern, width, notes);
+    std::string line = fmt::format("{:<7} {:<{}}  {}", route->websocket ? "WS" : detail::method_name(route->method),
+                                   route->pattern, width, notes);
     line.resize(line.find_last_not_of(' ') + 1);
     fmt::print("{}\n", line);
   }

@@ -189,6 +189,35 @@ http::ServerOptions with_tls(http::ServerOptions options, const ServeTls* tls) {
   return options;
 }
 
+void collect_websockets(const http::WebSocketStats& stats, metrics::Collector& out) {
+  const auto count = [&](std::string_view name, std::string_view help, const auto& value) {
+    out.counter({.name = name, .help = help}, static_cast<double>(value.get()));
+  };
+  out.gauge({.name = "ashlar.websocket.open", .help = "Open WebSockets."}, static_cast<double>(stats.open.get()));
+  count("ashlar.websocket.opened", "WebSockets opened.", stats.opened);
+  count("ashlar.websocket.messages_received", "Messages received.", stats.messages_received);
+  count("ashlar.websocket.messages_sent", "Messages sent.", stats.messages_sent);
+  count("ashlar.websocket.dropped", "Messages of rooms that slow members did not get.", stats.dropped);
+  count("ashlar.websocket.paused", "Times a peer was held up because its messages were not taken.", stats.paused);
+  const auto closed = [&](std::string_view how, const auto& value) {
+    out.counter({.name = "ashlar.websocket.closed", .help = "WebSockets closed, by how they ended."},
+                static_cast<double>(value.get()), {{"how", how}});
+  };
+  closed("normal", stats.closed_normally);
+  closed("error", stats.closed_by_error);
+  closed("broken", stats.broken);
+  const auto limit = [&](std::string_view name, const auto& value) {
+    out.counter({.name = "ashlar.websocket.limited", .help = "WebSockets ended by a limit or a fault of the peer."},
+                static_cast<double>(value.get()), {{"limit", name}});
+  };
+  limit("protocol", stats.faults);
+  limit("message_rate", stats.rates);
+  limit("ping_time", stats.ping_timeouts);
+  limit("write_time", stats.write_timeouts);
+  limit("close_time", stats.close_timeouts);
+  limit("room_backlog", stats.slow_closed);
+}
+
 // One program's serving, from start to stop. Its parts live as long as the runtime runs.
 class Serving {
  public:
@@ -278,6 +307,7 @@ class Serving {
       collect_server(server_, out);
       if (tls_) tls_->collect(out);
       if (overload_) overload_->collect(out);
+      collect_websockets(server_.stats().websockets, out);
     });
     for (unsigned i = 0; i < runtime_.size(); ++i) {
       async::Loop& loop = runtime_.loop(i);

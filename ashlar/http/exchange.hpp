@@ -11,6 +11,10 @@
 
 namespace ashlar::http {
 
+class WebSocket;
+struct WebSocketHandshake;
+struct WebSocketOptions;
+
 /// The server makes it and keeps it until finish(); the base class of the server's and of the in-process test client's.
 /// Everything happens on the loop that called Handler::handle.
 class Exchange {
@@ -44,11 +48,20 @@ class Exchange {
   /// the exchange nor anything that its request's views point to afterwards.
   void finish() noexcept { on_finish(); }
 
+  /// Answers 101, with the headers of `response`: the connection is a WebSocket from now on, and stays one until
+  /// finish(), which closes it (1000) if nobody has. Request, scratch and scope live on until then; there is no
+  /// deadline any more. The scope is cancelled some time after the peer is gone (WebSocketLimits::close_timeout). At
+  /// most once, and before finish(). `options` must outlive the exchange. Throws Unavailable while the server drains,
+  /// Cancelled when the client has left, Unsupported where there is no connection to take over (HTTP/2): answer then as
+  /// ever.
+  WebSocket& accept_websocket(WebSocketHandshake handshake, const WebSocketOptions& options);
+
  protected:
   ~Exchange() = default;
 
  private:
   virtual void on_finish() noexcept = 0;
+  virtual WebSocket& on_accept_websocket(WebSocketHandshake handshake, const WebSocketOptions& options);
 };
 
 /// What a handler wants done with the body of a request.

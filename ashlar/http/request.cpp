@@ -1,6 +1,9 @@
 #include <ashlar/http/request.hpp>
 
+#include <algorithm>
 #include <array>
+#include <cstdlib>
+#include <utility>
 
 #include <ashlar/http/chunked.hpp>
 
@@ -61,7 +64,27 @@ void Request::clear() noexcept {
   secure = false;
   client_certificate = nullptr;
   count_ = 0;
+  headers_ = own_;
+  room_ = own_ != nullptr ? kMaxHeaders : 0;
   first_.fill(0);
+}
+
+Request::~Request() { std::free(own_); }
+
+bool Request::make_room() noexcept {
+  if (room_ != 0) return false;
+  own_ = static_cast<Header*>(std::malloc(kMaxHeaders * sizeof(Header)));  // left uninitialised
+  if (own_ == nullptr) return false;
+  headers_ = own_;
+  room_ = kMaxHeaders;
+  return true;
+}
+
+void Request::keep_headers_in(Header* place) noexcept {
+  std::copy_n(headers_, count_, place);
+  std::free(std::exchange(own_, nullptr));
+  headers_ = place;
+  room_ = count_;
 }
 
 void Request::rebase(std::ptrdiff_t distance) noexcept {

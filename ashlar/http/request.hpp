@@ -54,7 +54,8 @@ class Request {
   /// (net::TlsServerOptions::client_ca_file); null when it showed none.
   const net::PeerIdentity* client_certificate = nullptr;
 
-  Request() noexcept {}  // NOLINT: leaves the header array uninitialised
+  Request() noexcept = default;
+  ~Request();
   Request(const Request&) = delete;
   Request& operator=(const Request&) = delete;
 
@@ -73,7 +74,7 @@ class Request {
   [[nodiscard]] std::optional<std::string_view> trailer(std::string_view name) const noexcept;
 
   /// All headers in the order sent; repeated names appear as often as they came.
-  [[nodiscard]] std::span<const Header> headers() const noexcept { return {headers_.data(), count_}; }
+  [[nodiscard]] std::span<const Header> headers() const noexcept { return {headers_, count_}; }
 
   /// Calls f(name, value) for each.
   template <class F>
@@ -88,7 +89,8 @@ class Request {
     return add_header(name, value, find_known_header(name));
   }
   bool add_header(std::string_view name, std::string_view value, KnownHeader known) noexcept {
-    if (count_ == kMaxHeaders) return false;
+    if (count_ == room_ && !make_room()) [[unlikely]]
+      return false;
     headers_[count_++] = {name, value};
     std::uint8_t& first = first_[static_cast<std::size_t>(known)];
     if (first == 0 && known != KnownHeader::other) first = static_cast<std::uint8_t>(count_);
@@ -96,13 +98,18 @@ class Request {
   }
   /// The bytes that the views of the head point into moved by this many bytes.
   void rebase(std::ptrdiff_t distance) noexcept;
+  /// Moves the list of headers into `place`, which has room for just those there are, and gives the memory for more
+  /// back: for a request that lives long (a WebSocket's). No header can be added before the next clear().
+  void keep_headers_in(Header* place) noexcept;
 
  private:
+  [[nodiscard]] bool make_room() noexcept;
+
   std::uint32_t count_ = 0;
+  std::uint32_t room_ = 0;
   std::array<std::uint8_t, 64> first_{};  ///< 1 + index into headers_ by KnownHeader; 0: absent
-  union {                                 // left uninitialised: only the first count_ are read
-    std::array<Header, kMaxHeaders> headers_;
-  };
+  Header* headers_ = nullptr;             ///< own_, or what keep_headers_in() was given
+  Header* own_ = nullptr;                 ///< kMaxHeaders of them, made when the first is added, then kept
 };
 
 }  // namespace ashlar::http

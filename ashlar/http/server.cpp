@@ -159,6 +159,19 @@ ServerStats& operator+=(ServerStats& sum, const ServerStats& more) noexcept {
                             &ServerStats::http2_header_bombs}) {
     (sum.*number).add((more.*number).get());
   }
+  sum.websockets += more.websockets;
+  return sum;
+}
+
+WebSocketStats& operator+=(WebSocketStats& sum, const WebSocketStats& more) noexcept {
+  for (const auto number :
+       {&WebSocketStats::open, &WebSocketStats::opened, &WebSocketStats::messages_received,
+        &WebSocketStats::messages_sent, &WebSocketStats::closed_normally, &WebSocketStats::closed_by_error,
+        &WebSocketStats::broken, &WebSocketStats::faults, &WebSocketStats::rates, &WebSocketStats::ping_timeouts,
+        &WebSocketStats::write_timeouts, &WebSocketStats::close_timeouts, &WebSocketStats::dropped,
+        &WebSocketStats::slow_closed, &WebSocketStats::paused}) {
+    (sum.*number).add((more.*number).get());
+  }
   return sum;
 }
 

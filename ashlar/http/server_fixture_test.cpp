@@ -89,6 +89,9 @@ void TestHandler::handle(Exchange& exchange) noexcept {
   const Request& request = exchange.request;
   Response& response = exchange.response;
   response.content_type = "text/plain";
+  if (Handler* const other = websockets; other != nullptr && request.path.starts_with("/ws")) {
+    return other->handle(exchange);
+  }
   if (request.path == "/gate") {
     return async::launch(wait_at_gate(exchange), *new Running(*this, exchange));
   }
@@ -239,6 +242,14 @@ Answer TestClient::answer(bool head_only) {
     answer.body = rest();
   }
   return answer;
+}
+
+std::string TestClient::take(std::size_t bytes) {
+  while (buffer_.size() < bytes && fill()) {
+  }
+  std::string taken = buffer_.substr(0, bytes);
+  buffer_.erase(0, bytes);
+  return taken;
 }
 
 bool TestClient::drip(std::size_t bytes, std::size_t at_a_time, std::chrono::milliseconds pause) {

@@ -5,6 +5,27 @@
 
 namespace ashlar::http {
 
+/// Counters, but for `open`.
+struct WebSocketStats {
+  StatNumber open;  ///< now
+  StatNumber opened;
+  StatNumber messages_received;
+  StatNumber messages_sent;
+  StatNumber closed_normally;  ///< by a Close of either side with 1000, 1001 or no code
+  StatNumber closed_by_error;  ///< by a Close with another code
+  StatNumber broken;           ///< ended without a Close
+  // Limits, by what they did.
+  StatNumber faults;          ///< 1002, 1007, 1009: the peer broke the protocol, or sent too much at once
+  StatNumber rates;           ///< 1008: too many messages
+  StatNumber ping_timeouts;   ///< closed: no sign of life
+  StatNumber write_timeouts;  ///< closed: too slow a reader
+  StatNumber close_timeouts;  ///< closed without waiting any longer for the peer's Close
+  StatNumber dropped;         ///< messages of a room that a slow member did not get
+  StatNumber slow_closed;     ///< 1008: members closed because they were too slow for a room
+  StatNumber paused;          ///< times a peer was held up because its messages were not taken
+};
+WebSocketStats& operator+=(WebSocketStats& sum, const WebSocketStats& more) noexcept;
+
 /// Counters, but for those that say "now".
 struct ServerStats {
   StatNumber connections;         ///< now
@@ -43,6 +64,8 @@ struct ServerStats {
   StatNumber http2_rapid_resets;  ///< connections ended: reset_burst, resets_per_second
   StatNumber http2_floods;        ///< connections ended: control_burst, controls_per_second, CONTINUATION, settings
   StatNumber http2_header_bombs;  ///< connections ended: a head many times as large as allowed
+
+  WebSocketStats websockets;
 };
 
 /// Adds up.

@@ -42,6 +42,8 @@ class TestHandler final : public Handler {
     return {.limit = head.path == "/upload" ? kLarge : standard};
   }
   void open_gate() noexcept { gate_.set(); }
+  /// Answers what is below "/ws" when it is set.
+  std::atomic<Handler*> websockets{nullptr};
 
   std::atomic<int> handled{0};
   std::atomic<int> cancelled{0};  // how many /gate requests were
@@ -119,6 +121,8 @@ class TestClient {
   bool drip(std::size_t bytes, std::size_t at_a_time, std::chrono::milliseconds pause);
   /// What comes next; empty at the end of the connection.
   std::string some();
+  /// Exactly so many bytes; fewer at the end of the connection.
+  std::string take(std::size_t bytes);
   /// Everything until the end of the connection.
   std::string rest();
   /// The server has ended its side, in order.

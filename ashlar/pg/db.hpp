@@ -126,6 +126,7 @@ class Db final : public async::Component, public Executor {
     std::optional<async::detail::Stored<T>> result;
   };
 
+  friend class NotifyBackplane;
   detail::Target target() override { return {&pool(), nullptr}; }
   Pool& pool() {
     async::Loop& loop = async::Loop::current();

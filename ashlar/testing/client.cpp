@@ -7,8 +7,8 @@
 #include <ashlar/async/sync.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/base/text.hpp>
-#include <ashlar/http/exchange.hpp>
 #include <ashlar/http/server_options.hpp>
+#include <ashlar/testing/detail/sending.hpp>
 
 namespace ashlar::testing {
 
@@ -30,29 +30,6 @@ Request& Request::form(const std::vector<std::pair<std::string, std::string>>& f
 }
 
 Answer Request::send() { return client_.run(client_.exchange(std::move(*this))); }
-
-// What the server's connection is to a real request.
-struct Client::Sending final : http::Exchange {
-  // A body that has arrived in one piece.
-  struct Whole final : http::RequestBody {
-    std::string_view rest;
-    std::uint64_t limit = 0;
-    Task<std::string_view> next() override {
-      if (rest.size() > limit) throw TooLarge("The body is larger than this server allows.");
-      co_return std::exchange(rest, {});
-    }
-    void hold(std::string_view bytes, std::uint64_t most) {
-      rest = bytes;
-      limit = most;
-      length_ = bytes.size();
-    }
-  };
-  Whole whole;
-  async::Event done;
-
- private:
-  void on_finish() noexcept override { done.set(); }
-};
 
 Client::Client(App& app) : app_(app) { async::run(loop_, app_.start()); }
 
@@ -85,44 +62,36 @@ void Client::link_overrides() {
   }
 }
 
-Task<Answer> Client::exchange(Request sent) {
+void Client::add_default_headers(std::vector<std::pair<std::string, std::string>>& headers) const {
   for (const auto& one : default_headers_) {
     const bool given =
-        std::ranges::any_of(sent.headers_, [&](const auto& own) { return equals_ignore_case(own.first, one.first); });
-    if (!given) sent.headers_.push_back(one);
+        std::ranges::any_of(headers, [&](const auto& own) { return equals_ignore_case(own.first, one.first); });
+    if (!given) headers.push_back(one);
   }
-  Sending sending;
+}
+
+// `target` and `headers` must outlive the exchange.
+void Client::fill(Sending& sending, http::Method method, std::string_view target,
+                  const std::vector<std::pair<std::string, std::string>>& headers) const {
   auto& request = sending.request;
   request.clear();
-  request.method = sent.method_;
-  request.method_text = http::to_string(sent.method_);
-  request.target = sent.target_;
-  const auto question = std::min(sent.target_.find('?'), sent.target_.size());
+  request.method = method;
+  request.method_text = http::to_string(method);
+  request.target = target;
+  const auto question = std::min(target.find('?'), target.size());
   request.path = request.target.substr(0, question);
-  request.query = request.target.substr(std::min(question + 1, sent.target_.size()));
-  request.authority = sent.secure_host_ ? std::string_view(*sent.secure_host_) : "testserver";
-  request.secure = sent.secure_host_.has_value();
-  request.client_certificate = sent.client_certificate_ ? &*sent.client_certificate_ : nullptr;
-  for (const auto& [name, value] : sent.headers_) {
+  request.query = request.target.substr(std::min(question + 1, target.size()));
+  request.authority = "testserver";
+  for (const auto& [name, value] : headers) {
     if (!request.add_header(name, value)) throw Invalid("a request has too many headers");
-  }
-  if (!sent.body_.empty()) {
-    const http::BodyPlan plan = app_.handler().plan_body(request, http::ServerOptions{}.max_body);
-    if (plan.stream) {
-      sending.whole.hold(sent.body_, plan.limit);
-      sending.body = &sending.whole;
-    } else {
-      request.body = sent.body_;
-    }
   }
   sending.context.scope = &sending.scope;
   sending.context.overrides = overrides_.empty() ? nullptr : &overrides_.back()->shared;
   sending.started = async::Clock::now();
-  app_.handler().handle(sending);
-  co_await sending.done.wait();
+}
 
+Answer head_of(const http::Response& response) {
   Answer answer;
-  auto& response = sending.response;
   answer.status = response.status;
   if (!response.content_type.empty()) answer.headers.emplace_back("Content-Type", response.content_type);
   std::string_view lines = response.header_lines();
@@ -132,6 +101,31 @@ Task<Answer> Client::exchange(Request sent) {
     const auto colon = line.find(':');
     answer.headers.emplace_back(line.substr(0, colon), trim(line.substr(colon + 1)));
   }
+  return answer;
+}
+
+Task<Answer> Client::exchange(Request sent) {
+  add_default_headers(sent.headers_);
+  Sending sending;
+  auto& request = sending.request;
+  fill(sending, sent.method_, sent.target_, sent.headers_);
+  if (sent.secure_host_) request.authority = *sent.secure_host_;
+  request.secure = sent.secure_host_.has_value();
+  request.client_certificate = sent.client_certificate_ ? &*sent.client_certificate_ : nullptr;
+  if (!sent.body_.empty()) {
+    const http::BodyPlan plan = app_.handler().plan_body(request, http::ServerOptions{}.max_body);
+    if (plan.stream) {
+      sending.whole.hold(sent.body_, plan.limit);
+      sending.body = &sending.whole;
+    } else {
+      request.body = sent.body_;
+    }
+  }
+  app_.handler().handle(sending);
+  co_await sending.done.wait();
+
+  Answer answer = head_of(sending.response);
+  auto& response = sending.response;
   if (response.streaming()) {
     auto stream = response.take_stream();
     while (auto piece = co_await stream.next()) answer.body += *piece;

@@ -34,6 +34,69 @@ struct Answer {
 
 class Client;
 
+/// A client's end of a WebSocket of the application in this process. Each call runs the application's loop until it has
+/// what it waits for, at most ten seconds; then it throws DeadlineExceeded. Goes before its Client.
+class Socket {
+ public:
+  Socket(Socket&&) noexcept;
+  Socket& operator=(Socket&&) noexcept;
+  ~Socket();
+
+  /// 101, or what the handshake was answered with.
+  [[nodiscard]] const Answer& answer() const noexcept;
+  [[nodiscard]] bool accepted() const noexcept { return answer().status == 101; }
+  [[nodiscard]] const std::string& subprotocol() const noexcept;
+
+  void send(std::string_view text);
+  void send_binary(std::string_view bytes);
+  template <class T>
+  void send_json(const T& value) {
+    send(schema::to_json(value));
+  }
+  /// nullopt: the server has closed.
+  std::optional<WebSocketMessage> receive();
+  /// The next message's text. Throws NotFound, with the code, when the server has closed instead.
+  std::string receive_text();
+  template <class T>
+  T receive_json() {
+    return schema::parse_json<T>(receive_text());
+  }
+  void close(std::uint16_t code = http::close_code::normal, std::string_view reason = {});
+  /// Waits until the server has closed, dropping messages, and gives its code.
+  std::uint16_t close_code();
+  [[nodiscard]] std::string close_reason() const;
+  /// As if the connection broke.
+  void cut();
+  /// Waits until the handler has ended.
+  void wait_for_handler();
+
+ private:
+  friend class SocketRequest;
+  struct Impl;
+  explicit Socket(std::unique_ptr<Impl> impl) noexcept;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// The handshake of a WebSocket in the making: `auto socket = client.websocket("/chat").bearer(token).connect();`
+class [[nodiscard("call connect()")]] SocketRequest {
+ public:
+  SocketRequest& header(std::string name, std::string value) {
+    headers_.emplace_back(std::move(name), std::move(value));
+    return *this;
+  }
+  SocketRequest& bearer(std::string_view token) { return header("Authorization", "Bearer " + std::string(token)); }
+  SocketRequest& subprotocols(std::string list) { return header("Sec-WebSocket-Protocol", std::move(list)); }
+  SocketRequest& origin(std::string origin) { return header("Origin", std::move(origin)); }
+  Socket connect();
+
+ private:
+  friend class Client;
+  SocketRequest(Client& client, std::string target) : client_(client), target_(std::move(target)) {}
+  Client& client_;
+  std::string target_;
+  std::vector<std::pair<std::string, std::string>> headers_;
+};
+
 /// A request in the making: `client.post("/articles").json(article).header("Authorization", token).send()`; converts to
 /// its Answer, so that `Answer a = client.get("/")` sends it.
 class [[nodiscard("call send()")]] Request {
@@ -104,6 +167,7 @@ class Client {
   Request patch(std::string target) { return {*this, http::Method::patch, std::move(target)}; }
   Request del(std::string target) { return {*this, http::Method::del, std::move(target)}; }
   Request options(std::string target) { return {*this, http::Method::options, std::move(target)}; }
+  SocketRequest websocket(std::string target) { return {*this, std::move(target)}; }
 
   /// A header of every request from now on, in place of an earlier one with the name; an empty value removes it.
   Client& default_header(std::string name, std::string value);
@@ -145,6 +209,8 @@ class Client {
 
  private:
   friend class Request;
+  friend class SocketRequest;
+  friend class Socket;
   struct Sending;
 
   template <class T>
@@ -160,6 +226,9 @@ class Client {
   void remove_override(const void* key);
   void link_overrides();
   Task<Answer> exchange(Request request);
+  void add_default_headers(std::vector<std::pair<std::string, std::string>>& headers) const;
+  void fill(Sending& sending, http::Method method, std::string_view target,
+            const std::vector<std::pair<std::string, std::string>>& headers) const;
 
   struct Kept {
     detail::SharedValue shared;

@@ -105,6 +105,14 @@ void add_routes(App& app) {
   app.get<"/who">([](const http::Request& request) { return Text{request.peer->host() + "\n"}; });
   app.get<"/big">([](Query<Size> size) { return Text{std::string(static_cast<std::size_t>(size.bytes), 'x')}; });
   app.get<"/stream">([](Query<Size> size) { return Stream{"text/plain", pieces(size.pieces, size.bytes)}; });
+  app.websocket<"/ws/echo">([](WebSocket& socket) -> Task<void> {
+    while (auto message = co_await socket.receive()) co_await socket.send(*message);
+    journal("socket closed with " + std::to_string(socket.peer_close_code().value_or(0)));
+  });
+  app.websocket<"/ws/rooms/{room}">([](WebSocket& socket, Path<"room"> room, Rooms& rooms) -> Task<void> {
+    const auto member = rooms.join(room, socket);
+    while (auto message = co_await socket.receive()) rooms.publish(room, std::move(message->data));
+  });
   app.post<"/leave-behind">([](Query<Wait> wait, Background background) { background.add(leave_behind(wait.ms)); });
 }
 
@@ -145,7 +153,9 @@ bool asked_for(const char* variable) { return std::getenv(variable) != nullptr; 
 }  // namespace
 
 int main(int argc, char** argv) {
+  Rooms rooms;
   App app{{.title = "Service"}};
+  app.provide(rooms);
   app.use(Counted{});
   add_routes(app);
   app.on_stop([] { journal(fmt::format("stopped after {} requests", handled.load())); });

@@ -9,11 +9,12 @@
 #include <ashlar/app/detail/traits.hpp>
 #include <ashlar/app/parameters.hpp>
 #include <ashlar/app/resources.hpp>
+#include <ashlar/app/websocket.hpp>
 #include <ashlar/schema/json.hpp>
 
 namespace ashlar::detail {
 
-enum class Source { path, outside, body, form, dependency, resource, request };
+enum class Source { path, outside, body, form, dependency, resource, request, websocket };
 
 // An extractor has: Slot (what is kept while the handler runs), kSource, read(call, slot, errors), pass(slot), and
 // describe(info).
@@ -191,6 +192,29 @@ struct Extractor<Background> {
   static void read(Call& call, Slot& slot, schema::Errors&) { slot.pointer = &call; }
   static Background pass(Slot& slot) { return Background{*slot.pointer}; }
   static void describe(OperationInfo&) {}
+};
+
+// There once the request has become a WebSocket, which is when the arguments are passed.
+template <>
+struct Extractor<http::WebSocket&> {
+  using Slot = PointerSlot<Call>;
+  static constexpr Source kSource = Source::websocket;
+  static void read(Call& call, Slot& slot, schema::Errors&) { slot.pointer = &call; }
+  static http::WebSocket& pass(Slot& slot) { return *slot.pointer->socket; }
+  static void describe(OperationInfo& info) { info.websocket.emplace(); }
+};
+template <class In, class Out>
+struct Extractor<JsonSocket<In, Out>&> {
+  struct Slot {
+    Call* call = nullptr;
+    std::optional<JsonSocket<In, Out>> socket;
+  };
+  static constexpr Source kSource = Source::websocket;
+  static void read(Call& call, Slot& slot, schema::Errors&) { slot.call = &call; }
+  static JsonSocket<In, Out>& pass(Slot& slot) { return slot.socket.emplace(*slot.call->socket); }
+  static void describe(OperationInfo& info) {
+    info.websocket = WebSocketInfo{&schema::type_info<In>(), &schema::type_info<Out>()};
+  }
 };
 
 // Any other reference is a resource that the program has provided.

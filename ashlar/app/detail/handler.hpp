@@ -123,6 +123,25 @@ consteval unsigned count_dependency_bodies(List<D...>) {
   return (0U + ... + count_bodies(typename dependency_signature<D>::Parameters{}));
 }
 
+template <class P>
+consteval unsigned count_socket() {
+  if constexpr (kIsDependency<P>) {
+    return 0;
+  } else if constexpr (Extractable<parameter_t<P>>) {
+    return source_of<P>() == Source::websocket ? 1 : 0;
+  } else {
+    return 0;
+  }
+}
+template <class... P>
+consteval unsigned count_sockets(List<P...>) {
+  return (0U + ... + count_socket<P>());
+}
+template <class... D>
+consteval unsigned count_dependency_sockets(List<D...>) {
+  return (0U + ... + count_sockets(typename dependency_signature<D>::Parameters{}));
+}
+
 template <http::Method M, FixedString Pattern, class... P>
 consteval void check_parameters(List<P...>) {
   (check_parameter<M, Pattern, P>(), ...);
@@ -163,6 +182,10 @@ consteval bool check_handler() {
     ASHLAR_REQUIRE((count_bodies(Parameters{}) + count_dependency_bodies(Dependencies{}) <= 1),
                    route_message(M, Pattern).add("takes two bodies; put them into one struct, a member each"),
                    "a handler takes two bodies; put them into one struct, a member each");
+    ASHLAR_REQUIRE(
+        count_dependency_sockets(Dependencies{}) == 0,
+        route_message(M, Pattern).add("a dependency takes a WebSocket, but dependencies run before there is one"),
+        "a dependency takes a WebSocket, but dependencies run before there is one");
   }
   return true;
 }
@@ -253,6 +276,11 @@ template <http::Method M, FixedString Pattern, class F>
 Route make_route(F handler, RouteOptions options) {
   static_assert(check_handler<M, Pattern, F>());
   Route route;
+  if constexpr (fits<F>()) {
+    ASHLAR_REQUIRE(count_sockets(typename Signature<F>::Parameters{}) == 0,
+                   route_message(M, Pattern).add("takes a WebSocket; add it with app.websocket<…>"),
+                   "a handler takes a WebSocket; add it with app.websocket<…>");
+  }
   route.method = M;
   route.pattern = std::string(Pattern.view());
   route.options = std::move(options);

@@ -64,6 +64,8 @@ class ExchangeOwner {
  public:
   /// The handler has called Exchange::finish().
   virtual void on_finished() noexcept = 0;
+  /// The handler has called Exchange::accept_websocket().
+  virtual WebSocket& on_accept_websocket(WebSocketHandshake handshake, const WebSocketOptions& options);
 
  protected:
   ~ExchangeOwner() = default;
@@ -78,6 +80,7 @@ class ServerExchange final : public Exchange {
 
  private:
   void on_finish() noexcept override { owner->on_finished(); }
+  WebSocket& on_accept_websocket(WebSocketHandshake handshake, const WebSocketOptions& options) override;
 };
 
 /// Counts a refusal by its status.

@@ -231,6 +231,8 @@ bool Http1Connection::try_head() {
   exchange_->request.peer = &peer_;
   exchange_->request.secure = transport_.secure();
   exchange_->request.client_certificate = client_certificate_;
+  if (exchange_->request.upgrade) [[unlikely]]
+    keep_head_apart();
   if (head.body_kind == BodyKind::none || (head.body_kind == BodyKind::length && head.content_length == 0)) {
     dispatch();
     return true;
@@ -267,7 +269,7 @@ void Http1Connection::dispatch() noexcept {
   in_handle_ = false;
   if (finished_) {
     respond();
-  } else {
+  } else if (exchange_ != nullptr) {  // else a WebSocket has taken it over
     server_.stats().requests_suspended.add();
   }
 }

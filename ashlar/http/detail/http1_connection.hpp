@@ -69,6 +69,8 @@ class Http1Connection final : public Connection,
   [[nodiscard]] bool begin_body(const HeadResult& head);
   void dispatch() noexcept;
   void on_finished() noexcept override;
+  WebSocket& on_accept_websocket(WebSocketHandshake handshake, const WebSocketOptions& options) override;
+  void keep_head_apart();
   void refuse(const Refusal& refusal);
 
   // A body that the handler reads while it comes.

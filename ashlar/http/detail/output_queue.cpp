@@ -33,6 +33,11 @@ void OutputQueue::push_static(std::string_view text) {
   segments_.emplace_back().fixed = text;
 }
 
+void OutputQueue::push_shared(std::string_view text, std::shared_ptr<const void> owner) {
+  push_static(text);
+  if (!text.empty()) segments_.back().owner = std::move(owner);
+}
+
 std::span<const iovec> OutputQueue::front(iovec (&parts)[kMostParts]) const noexcept {
   const std::size_t count = std::min(kMostParts, segments_.size() - first_);
   for (std::size_t i = 0; i < count; ++i) {

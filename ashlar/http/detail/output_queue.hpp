@@ -4,6 +4,7 @@
 #include <sys/uio.h>
 
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,6 +24,8 @@ class OutputQueue {
   void push_copy(std::string_view text);
   /// Takes the string over; its first `skip` bytes are already sent.
   void push_owned(std::string&& text, std::size_t skip);
+  /// Bytes that many connections send.
+  void push_shared(std::string_view text, std::shared_ptr<const void> owner);
   /// Bytes that stay valid until they are sent.
   void push_static(std::string_view text);
 
@@ -36,6 +39,7 @@ class OutputQueue {
   struct Segment {
     std::string owned;
     std::string_view fixed;
+    std::shared_ptr<const void> owner;  // of `fixed`; null: nobody need keep it
     std::size_t skip = 0;
     [[nodiscard]] std::string_view rest() const noexcept {
       return (fixed.data() != nullptr ? fixed : std::string_view(owned)).substr(skip);

@@ -1,0 +1,31 @@
+#include "chat.hpp"
+
+#include "page.hpp"
+
+namespace chat {
+
+void add_routes(App& app) {
+  app.get<"/">(
+      [](http::Response& response) -> Html {
+        response.header(
+            "Content-Security-Policy",
+            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'");
+        return {std::string(kPage)};
+      },
+      {.hidden = true});
+
+  app.websocket<"/rooms/{room}">(
+      [](JsonSocket<Said, Heard>& socket, Path<"room"> room, Query<Guest> guest, Rooms& rooms) -> Task<void> {
+        const auto tell = [&](std::string from, std::string text) {
+          rooms.publish_json(room, Heard{std::move(from), std::move(text), rooms.members(room)});
+        };
+        auto member = rooms.join(room, socket.socket());
+        tell("", guest.name.get() + " came in");
+        while (auto said = co_await socket.receive()) tell(guest.name.get(), said->text.get());
+        member = {};
+        tell("", guest.name.get() + " left");
+      },
+      {.summary = "Talk in a room"});
+}
+
+}  // namespace chat

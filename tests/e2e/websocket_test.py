@@ -1,0 +1,132 @@
+"""WebSockets over real sockets: a client of another make, rooms over all loops, and SIGTERM."""
+import base64
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+
+from harness import PATIENCE, Case, eventually, main
+
+TEXT, CLOSE = 1, 8
+
+
+class Socket:
+    """A client in a few lines: masks, no fragments."""
+
+    def __init__(self, address, target):
+        self.socket = socket.create_connection(address, timeout=PATIENCE)
+        self.buffer = b""
+        key = base64.b64encode(os.urandom(16)).decode()
+        self.socket.sendall(f"GET {target} HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode())
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += self._take(1)
+        assert head.startswith(b"HTTP/1.1 101 "), head
+
+    def _take(self, size):
+        while len(self.buffer) < size:
+            data = self.socket.recv(65536)
+            if not data:
+                raise ConnectionError("ended")
+            self.buffer += data
+        taken, self.buffer = self.buffer[:size], self.buffer[size:]
+        return taken
+
+    def send(self, opcode, payload=b""):
+        mask = os.urandom(4)
+        assert len(payload) < 126
+        self.socket.sendall(bytes([0x80 | opcode, 0x80 | len(payload)]) + mask +
+                            bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload)))
+
+    def receive(self):
+        first, length = self._take(2)
+        if length == 126:
+            length = struct.unpack(">H", self._take(2))[0]
+        return first & 0x0F, self._take(length)
+
+    def ended(self):
+        return self.socket.recv(1) == b""
+
+    def close(self):
+        self.socket.close()
+
+
+# Runs in a Python that has the package `websockets` (Debian: python3-websockets).
+OTHER_CLIENT = """
+import asyncio, sys, websockets
+async def main(url):
+    for compression in ("deflate", None):
+        async with websockets.connect(url, compression=compression, max_size=None) as ws:
+            assert bool(ws.extensions) == bool(compression), ws.extensions
+            for size in (0, 1, 125, 126, 2000, 65535, 65536, 900000):
+                text = "\\u20ac" * (size // 3) + "x" * (size % 3)
+                await ws.send(text)
+                assert await ws.recv() == text, size
+                await ws.send(b"\\xff" * size)
+                assert await ws.recv() == b"\\xff" * size, size
+            await ws.send(part for part in ("frag", "men", "", "ted"))
+            assert await ws.recv() == "fragmented"
+            await asyncio.wait_for(await ws.ping(b"ping"), 20)
+        assert ws.close_code == 1000, ws.close_code
+    try:
+        await websockets.connect(url, origin="https://evil.example")
+        raise AssertionError("another origin may connect")
+    except websockets.InvalidStatusCode as error:
+        assert error.status_code == 403
+    print("all well")
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+class WebSocket(Case):
+    def test_a_client_of_another_make(self):
+        for python in (sys.executable, "/usr/bin/python3"):
+            if os.path.exists(python) and subprocess.run([python, "-c", "import websockets"],
+                                                         stderr=subprocess.DEVNULL, check=False).returncode == 0:
+                break
+        else:
+            self.skipTest("no Python here has the package websockets (Debian: python3-websockets)")
+        service = self.service()
+        host, port = service.address
+        done = subprocess.run([python, "-c", OTHER_CLIENT, f"ws://{host}:{port}/ws/echo"], capture_output=True, text=True,
+                              timeout=120, check=False)
+        self.assertEqual(done.stdout, "all well\n", done.stderr)
+        self.assertEqual(service.metric("ashlar_websocket_limited_total"), 0)
+
+    def test_a_room_over_all_loops(self):
+        service = self.service("--threads", "3")
+        sockets = [Socket(service.address, "/ws/rooms/blue") for _ in range(30)]
+        # A member may be told a little after its 101; a message to itself says that it is there.
+        for number, one in enumerate(sockets):
+            one.send(TEXT, b"%d" % number)
+            while one.receive() != (TEXT, b"%d" % number):
+                pass
+        sockets[0].send(TEXT, b"to all")
+        for one in sockets:
+            while one.receive() != (TEXT, b"to all"):
+                pass
+            one.close()
+        eventually(lambda: service.metric("ashlar_websocket_open") == 0, "all sockets are closed")
+
+    def test_a_stop_says_that_it_goes_away_and_waits(self):
+        service = self.service()
+        sockets = [Socket(service.address, "/ws/echo") for _ in range(5)]
+        for one in sockets:
+            one.send(TEXT, b"hello")
+            self.assertEqual(one.receive(), (TEXT, b"hello"))
+        service.send_signal(signal.SIGTERM)
+        for one in sockets:
+            opcode, payload = one.receive()
+            self.assertEqual((opcode, payload[:2]), (CLOSE, struct.pack(">H", 1001)))
+            one.send(CLOSE, payload[:2])
+            self.assertTrue(one.ended())
+            one.close()
+        self.assertEqual(service.wait(), 0)
+        self.assertEqual(sum(line.startswith("socket closed") for line in service.journal), 5)
+
+
+if __name__ == "__main__":
+    main()
