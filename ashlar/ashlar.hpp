@@ -11,6 +11,7 @@
 #include <ashlar/app/responses.hpp>
 #include <ashlar/app/router.hpp>
 #include <ashlar/app/trusted_proxies.hpp>
+#include <ashlar/app/uploads.hpp>
 #include <ashlar/async/channel.hpp>
 #include <ashlar/async/combinators.hpp>
 #include <ashlar/async/generator.hpp>

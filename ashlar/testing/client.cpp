@@ -8,6 +8,7 @@
 #include <ashlar/base/error.hpp>
 #include <ashlar/base/text.hpp>
 #include <ashlar/http/exchange.hpp>
+#include <ashlar/http/file_body.hpp>
 #include <ashlar/http/server_options.hpp>
 
 namespace ashlar::testing {
@@ -19,14 +20,35 @@ std::optional<std::string> Answer::header(std::string_view name) const {
   return std::nullopt;
 }
 
-Request& Request::form(const std::vector<std::pair<std::string, std::string>>& fields) {
-  std::string text;
-  for (const auto& [name, value] : fields) {
-    if (!text.empty()) text += '&';
-    text += percent_encode(name) + '=' + percent_encode(value);
+Request& Request::form(std::vector<std::pair<std::string, std::string>> fields) {
+  fields_ = std::move(fields);
+  return *this;
+}
+
+void Request::encode_form() {
+  if (files_.empty()) {
+    if (fields_.empty()) return;
+    std::string text;
+    for (const auto& [name, value] : fields_) {
+      if (!text.empty()) text += '&';
+      text += percent_encode(name) + '=' + percent_encode(value);
+    }
+    header("Content-Type", "application/x-www-form-urlencoded");
+    body_ = std::move(text);
+    return;
   }
-  header("Content-Type", "application/x-www-form-urlencoded");
-  return body(std::move(text));
+  const std::string line = "--the-boundary-of-a-test";
+  std::string text;
+  for (const auto& [name, value] : fields_) {
+    text += line + "\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n" + value + "\r\n";
+  }
+  for (const File& file : files_) {
+    text += line + "\r\nContent-Disposition: form-data; name=\"" + file.name + "\"; filename=\"" + file.filename +
+            "\"\r\nContent-Type: " + file.type + "\r\n\r\n" + file.bytes + "\r\n";
+  }
+  text += line + "--\r\n";
+  header("Content-Type", "multipart/form-data; boundary=the-boundary-of-a-test");
+  body_ = std::move(text);
 }
 
 Answer Request::send() { return client_.run(client_.exchange(std::move(*this))); }
@@ -86,6 +108,7 @@ void Client::link_overrides() {
 }
 
 Task<Answer> Client::exchange(Request sent) {
+  sent.encode_form();
   for (const auto& one : default_headers_) {
     const bool given =
         std::ranges::any_of(sent.headers_, [&](const auto& own) { return equals_ignore_case(own.first, one.first); });
@@ -132,10 +155,16 @@ Task<Answer> Client::exchange(Request sent) {
     const auto colon = line.find(':');
     answer.headers.emplace_back(line.substr(0, colon), trim(line.substr(colon + 1)));
   }
+  const bool no_body = sent.method_ == http::Method::head || response.status == 204 || response.status == 304;
+  if (!no_body && response.file_body() != nullptr) response.stream_file();
   if (response.streaming()) {
     auto stream = response.take_stream();
-    while (auto piece = co_await stream.next()) answer.body += *piece;
-  } else if (sent.method_ != http::Method::head && response.status != 204 && response.status != 304) {
+    while (!no_body) {
+      const auto piece = co_await stream.next();
+      if (!piece) break;
+      answer.body += *piece;
+    }
+  } else if (!no_body) {
     answer.body = response.body_bytes();
   }
   co_return answer;
