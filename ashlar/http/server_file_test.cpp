@@ -7,6 +7,7 @@
 
 #include <ashlar/http/client.hpp>
 #include <ashlar/http/file_body.hpp>
+#include <ashlar/http/http2_test.hpp>
 #include <ashlar/http/server_test.hpp>
 #include <ashlar/net/transport.hpp>
 
@@ -229,6 +230,46 @@ TEST(OpenEndedStream, IsCancelledWhenTheClientLeaves) {
   client.close();
   EXPECT_TRUE(server.becomes([](const ServerStats& now) { return now.streams.get() == 0; }));
   EXPECT_EQ(silent.cancelled, 1);
+}
+
+TEST(FileBody, GoesOverHttp2) {
+  RunningServer server;
+  const std::string content = bytes(300'000);
+  const TestFile file(content);
+  server.handler.here = [&](Exchange& exchange) { exchange.response.file(file.body(1000, 200'000)); };
+  Http2Client client(server.address());
+  const Http2Answer answer = client.ask("/here");
+  EXPECT_EQ(answer.field("content-length"), "200000");
+  EXPECT_EQ(answer.body, content.substr(1000, 200'000));
+}
+
+TEST(SharedBody, GoesOverHttp2) {
+  RunningServer server;
+  const std::string content = bytes(200'000);
+  server.handler.here = [&](Exchange& exchange) {
+    const auto kept = std::make_shared<const std::string>(content);
+    exchange.response.shared_body(kept, *kept);
+  };
+  Http2Client client(server.address());
+  EXPECT_EQ(client.ask("/here").body, content);
+}
+
+TEST(OpenEndedStream, BeatsAndEndsInOrderOverHttp2) {
+  RunningServer server;
+  Silent silent;
+  server.handler.here = [&](Exchange& exchange) {
+    exchange.response.stream(silent.pieces(), {.heartbeat = 1ms, .heartbeat_bytes = "beat;", .open_ended = true});
+  };
+  Http2Client client(server.address());
+  const std::int32_t stream = client.get("/here");
+  ASSERT_TRUE(client.until([&] { return client.of(stream).body.starts_with("first;beat;beat;"); }));
+  auto drained = server.drain();
+  const Http2Answer answer = client.answer(stream);
+  EXPECT_TRUE(answer.ended);
+  EXPECT_EQ(answer.error, 0U);
+  EXPECT_EQ(silent.cancelled, 1);
+  client.close();
+  drained.wait();
 }
 
 }  // namespace

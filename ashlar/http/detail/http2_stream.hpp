@@ -129,7 +129,7 @@ class Http2Stream final : private ExchangeOwner, private async::Completion {
   std::uint64_t body_size_ = 0;
   std::uint64_t body_received_ = 0;  // since body_since_
   async::TimePoint body_since_;
-  async::TimePoint last_piece_;  // of a streamed answer
+  async::TimePoint last_piece_;     // of a streamed answer
   async::TimePoint body_deadline_;  // what a streamed body last made the request's deadline
   std::string arrived_;             // of a streamed body, not read yet
   std::string trailers_;
