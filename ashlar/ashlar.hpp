@@ -12,6 +12,7 @@
 #include <ashlar/app/rooms.hpp>
 #include <ashlar/app/router.hpp>
 #include <ashlar/app/trusted_proxies.hpp>
+#include <ashlar/app/uploads.hpp>
 #include <ashlar/app/websocket.hpp>
 #include <ashlar/async/channel.hpp>
 #include <ashlar/async/combinators.hpp>

@@ -48,6 +48,19 @@ App& App::classify(std::function<std::optional<Priority>(const http::Request&)> 
 
 void App::add_route(detail::Route route) { core_->routes.push_back(std::make_unique<detail::Route>(std::move(route))); }
 
+void App::add_files(std::string_view prefix, std::string folder, FilesOptions options) {
+  check([folder]() -> Task<std::vector<std::string>> {
+    std::vector<std::string> problems;
+    if (std::string problem = detail::folder_problem(folder); !problem.empty()) problems.push_back(std::move(problem));
+    co_return problems;
+  });
+  for (auto& route : detail::files_routes(prefix, std::move(folder), std::move(options))) add_route(std::move(route));
+}
+
+void App::add_files(std::string_view prefix, std::span<const EmbeddedFile> files, FilesOptions options) {
+  for (auto& route : detail::files_routes(prefix, files, std::move(options))) add_route(std::move(route));
+}
+
 void App::add_settings(const schema::TypeInfo* type, std::shared_ptr<void> object, std::string prefix, std::string file,
                        void (*move)(void* into, void* fresh), std::shared_ptr<void> (*make)()) {
   core_->settings.push_back({type, std::move(object), std::move(prefix), std::move(file), move, make, {}});

@@ -6,12 +6,15 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include <ashlar/app/compression.hpp>
+#include <ashlar/app/files.hpp>
 #include <ashlar/app/middleware.hpp>
 #include <ashlar/app/router.hpp>
 #include <ashlar/async/component.hpp>
@@ -140,6 +143,22 @@ class App {
     for (auto& route : router.take()) add_route(std::move(route));
     return *this;
   }
+  /// Serves the files of a folder below a path: `app.files<"/static">("static")`, or a single-page application:
+  /// `app.files<"/">("web/dist", {.fallback = "index.html", .immutable = {"assets/"}})`. Other routes go first. Nothing
+  /// outside of the folder is ever served. Start-up refuses when it is not there.
+  template <FixedString Prefix>
+  App& files(std::string folder, FilesOptions options = {}) {
+    static_assert(detail::is_files_prefix(Prefix.view()), "files are served below a plain path: \"/static\"");
+    add_files(Prefix.view(), std::move(folder), std::move(options));
+    return *this;
+  }
+  /// Files within the program. The views, and what `files` refers to, are static.
+  template <FixedString Prefix>
+  App& files(std::span<const EmbeddedFile> files, FilesOptions options = {}) {
+    static_assert(detail::is_files_prefix(Prefix.view()), "files are served below a plain path: \"/static\"");
+    add_files(Prefix.view(), files, std::move(options));
+    return *this;
+  }
   /// Another application below a path: "/v1". It has its own documents, middleware and error format, and shares nothing
   /// but the server; its components are started with this one's.
   App& mount(std::string prefix, App& other);
@@ -266,6 +285,8 @@ class App {
   }
 
   void add_route(detail::Route route);
+  void add_files(std::string_view prefix, std::string folder, FilesOptions options);
+  void add_files(std::string_view prefix, std::span<const EmbeddedFile> files, FilesOptions options);
   void add_settings(const schema::TypeInfo* type, std::shared_ptr<void> object, std::string prefix, std::string file,
                     void (*move)(void* into, void* fresh), std::shared_ptr<void> (*make)());
   void provide_object(unsigned key, void* object);

@@ -25,6 +25,7 @@ namespace detail {
 
 class Core;  // the running application
 class LoopLoad;
+class FormReader;
 struct Route;
 struct RouteLoad;
 
@@ -54,6 +55,7 @@ class Call final : public async::Completion {
   SharedValue* shared = nullptr;
   AfterAnswer* kept = nullptr;        ///< last in, first out
   AfterAnswer* background = nullptr;  ///< first in, first out
+  const FormReader* form = nullptr;   ///< the form of a route that takes files, once it has arrived
   unsigned passed = 0;                ///< middleware whose `before` has run
   LoopLoad* load = nullptr;           ///< counts it as under way; null: nobody does
   RouteLoad* route_load = nullptr;
@@ -108,6 +110,8 @@ struct Route {
   bool (*invoke)(Call&) = nullptr;
   void (*describe)(OperationInfo&) = nullptr;
   std::shared_ptr<const http::WebSocketOptions> websocket;  ///< null: an ordinary route
+  bool streams_body = false;                                ///< the body is read while it arrives
+  bool receives_form = false;                       ///< into a form, before the handler's parameters are read
   std::vector<unsigned> resources;                          ///< numbers of the resources that it needs
   std::vector<Task<void> (*)(Call&)> dependencies;          ///< of the routers and the application around it
   std::vector<void (*)(OperationInfo&)> dependency_descriptions;

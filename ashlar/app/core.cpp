@@ -325,7 +325,8 @@ http::BodyPlan Core::plan_body(const http::Request& head, std::uint64_t standard
   while (const Core* const inner = core->delegate(head.authority, path)) core = inner;
   std::array<std::string_view, kMaxPathParameters> values;
   const auto match = core->tree.find(head.method, path, values);
-  return {.limit = match.route != nullptr ? match.route->options.max_body.value_or(standard) : standard};
+  if (match.route == nullptr) return {.limit = standard};
+  return {.limit = match.route->options.max_body.value_or(standard), .stream = match.route->streams_body};
 }
 
 void Core::record(const Call& call) noexcept {

@@ -2,6 +2,8 @@
 // handler's type.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -46,6 +48,7 @@ struct ResponseInfo {
   std::string content_type;                ///< empty: no body
   const schema::TypeInfo* type = nullptr;  ///< null: no schema, as for HTML
   bool error = false;                      ///< described by the application's error format
+  bool sequence = false;                   ///< `type` is one of many items, sent one after the other
 };
 
 struct SecurityInfo {
@@ -73,6 +76,15 @@ struct OperationInfo {
   std::vector<std::string> resources;  ///< C++ names of the resources that the handler and its dependencies use
 };
 
+/// How the forms of a route that takes files are received. The body as a whole is bounded by RouteOptions::max_body.
+struct UploadOptions {
+  std::size_t in_memory = 64 * 1024;  ///< bytes; a larger file goes to a temporary one without a name
+  std::uint64_t max_file = 0;         ///< bytes of one file: 413; 0: whatever the body may have
+  std::size_t max_files = 64;         ///< 413
+  std::size_t max_field = 64 * 1024;  ///< bytes of a field that is no file: 413
+  std::string directory = {};         ///< for temporary files; default: $TMPDIR, or /tmp
+};
+
 /// What the program says about a route.
 struct RouteOptions {
   std::string summary = {};
@@ -83,9 +95,12 @@ struct RouteOptions {
   bool hidden = false;           ///< not in OpenAPI
   int status = 0;                ///< of the successful answer; 0: what the return type says
   std::vector<int> errors = {};  ///< statuses that the handler may answer beside those known from its parameters
-  std::optional<std::uint64_t> max_body = {};  ///< bytes; default: the server's
-  Priority priority = Priority::normal;        ///< who is shed first when there is more than can be done
-  std::vector<RateLimit> rate_limits = {};     ///< asked in order, before its dependencies; 429
+  std::optional<std::uint64_t> max_body = {};   ///< bytes; default: the server's
+  Priority priority = Priority::normal;         ///< who is shed first when there is more than can be done
+  std::vector<RateLimit> rate_limits = {};      ///< asked in order, before its dependencies; 429
+  std::optional<std::uint64_t> max_body = {};   ///< bytes; default: the server's
+  std::chrono::milliseconds heartbeat{15'000};  ///< of an event stream whose generator waits; 0: none
+  UploadOptions uploads = {};
 };
 
 }  // namespace ashlar

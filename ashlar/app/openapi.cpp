@@ -371,7 +371,11 @@ class Document {
 
   void write_body(const BodyInfo& body) {
     out_.key("requestBody").open('{').key("content").open('{').key(media_type(body.content_type)).open('{');
-    if (body.type) out_.key("schema").raw(schemas_.schema(*body.type, Mode::input));
+    if (body.type) {
+      out_.key("schema").raw(schemas_.schema(*body.type, Mode::input));
+    } else if (body.content_type == "multipart/form-data") {
+      out_.key("schema").raw("{\"type\":\"object\"}");
+    }
     out_.close('}').close('}');
     if (body.required) out_.flag("required");
     out_.close('}');
@@ -413,6 +417,7 @@ class Document {
   void write_response(int status, const std::vector<const ResponseInfo*>& responses) {
     std::string description;
     std::vector<std::pair<std::string, std::vector<std::string>>> contents;  // schemas by media type
+    std::set<std::string> sequences;                                         // media types that are many items
     for (const auto* response : responses) {
       if (!response->description.empty() && description.find(response->description) == std::string::npos) {
         description += (description.empty() ? "" : "; ") + response->description;
@@ -423,6 +428,7 @@ class Document {
       if (at == contents.end()) at = contents.insert(contents.end(), {type, {}});
       const schema::TypeInfo* described = response->error ? &error_type_ : response->type;
       if (!described) continue;
+      if (response->sequence) sequences.insert(type);
       std::string json = schemas_.schema(*described, Mode::output);
       if (!std::ranges::count(at->second, json)) at->second.push_back(std::move(json));
     }
@@ -433,24 +439,50 @@ class Document {
     }
     if (!contents.empty()) {
       out_.key("content").open('{');
-      for (const auto& [type, schemas] : contents) write_content(type, schemas);
+      for (const auto& [type, schemas] : contents) write_content(type, schemas, sequences.contains(type));
       out_.close('}');
     }
     out_.close('}');
   }
 
-  void write_content(std::string_view type, const std::vector<std::string>& schemas) {
+  void write_content(std::string_view type, const std::vector<std::string>& schemas, bool sequence) {
     out_.key(type).open('{');
-    if (schemas.size() == 1) {
-      out_.key("schema").raw(schemas.front());
+    if (sequence) {
+      // As OpenAPI 3.2 says it in itemSchema, which 3.1 does not know.
+      out_.key("schema").raw("{\"type\":\"string\"}").key("x-itemSchema");
+      if (type == "text/event-stream") {
+        write_event(schemas);
+      } else {
+        write_schemas(schemas);
+      }
     } else if (!schemas.empty()) {
-      out_.key("schema").open('{').key("anyOf").open('[');
-      for (const auto& one : schemas) out_.raw(one);
-      out_.close(']').close('}');
+      out_.key("schema");
+      write_schemas(schemas);
     } else if (type.starts_with("text/")) {
       out_.key("schema").raw("{\"type\":\"string\"}");
     }
     out_.close('}');
+  }
+
+  void write_schemas(const std::vector<std::string>& schemas) {
+    if (schemas.size() == 1) {
+      out_.raw(schemas.front());
+      return;
+    }
+    out_.open('{').key("anyOf").open('[');
+    for (const auto& one : schemas) out_.raw(one);
+    out_.close(']').close('}');
+  }
+
+  void write_event(const std::vector<std::string>& data) {
+    out_.open('{').member("type", "object").key("properties").open('{');
+    out_.key("data").open('{').member("type", "string").member("contentMediaType", "application/json");
+    out_.key("contentSchema");
+    write_schemas(data);
+    out_.close('}');
+    out_.key("event").raw(R"({"type":"string"})").key("id").raw(R"({"type":"string"})");
+    out_.key("retry").raw(R"({"type":"integer","minimum":0})");
+    out_.close('}').close('}');
   }
 
   // ---- security ----------------------------------------------------------------------------------------------------

@@ -94,6 +94,11 @@ struct ClientCertificate {
   [[nodiscard]] const net::PeerIdentity* operator->() const noexcept { return identity; }
 };
 
+/// The Last-Event-ID of a client that connects to an event stream again; empty: it comes for the first time.
+struct LastEventId : std::string {
+  using std::string::string;
+};
+
 /// The result of a dependency: a plain function whose own parameters are bound in the same way. It runs once a request,
 /// before the parameters of the handler are read; what it returns is destroyed when the handler has ended.
 template <auto Function>

@@ -1,3 +1,4 @@
+#include <ashlar/app/detail/form.hpp>
 #include <ashlar/app/detail/read.hpp>
 
 #include <fmt/format.h>
@@ -22,10 +23,6 @@ bool is_json(std::string_view type) {
   return type.size() > 5 && equals_ignore_case(type.substr(type.size() - 5), "+json");
 }
 
-bool is_form(std::string_view type) {
-  return equals_ignore_case(trim(type.substr(0, type.find(';'))), "application/x-www-form-urlencoded");
-}
-
 // The views point into the request, or into its scratch memory where something had to be decoded.
 class Pairs {
  public:
@@ -34,6 +31,7 @@ class Pairs {
   void add(std::string_view name, std::string_view value) { pairs_.push_back({name, value}); }
   void add_encoded(std::string_view name, std::string_view value) { add(decode(name), decode(value)); }
   [[nodiscard]] std::span<const schema::Pair> get() const noexcept { return pairs_; }
+  [[nodiscard]] std::vector<schema::Pair> take() { return std::move(pairs_); }
 
  private:
   std::string_view decode(std::string_view text) {
@@ -103,12 +101,25 @@ void read_cookies(Call& call, const schema::TypeInfo& type, void* out, schema::E
   schema::read_pairs(type, pairs.get(), out, errors, {"cookie", {}});
 }
 
+bool is_form_type(std::string_view type) noexcept {
+  return equals_ignore_case(trim(type.substr(0, type.find(';'))), "application/x-www-form-urlencoded");
+}
+
+std::vector<schema::Pair> form_fields(std::string_view text, http::Scratch& scratch) {
+  return split_encoded(text, scratch).take();
+}
+
 void read_form(Call& call, const schema::TypeInfo& type, void* out, schema::Errors& errors) {
+  if (call.form != nullptr) return call.form->read(call, type, out, errors);
   const auto& request = call.exchange.request;
-  if (!is_form(request.header(http::KnownHeader::content_type).value_or(std::string_view()))) {
+  const auto content_type = request.header(http::KnownHeader::content_type).value_or(std::string_view());
+  if (is_form_type(content_type)) {
+    schema::read_pairs(type, split_encoded(request.body, call.exchange.scratch).get(), out, errors, {"body", {}});
+  } else if (equals_ignore_case(trim(content_type.substr(0, content_type.find(';'))), "multipart/form-data")) {
+    read_whole_form(call, type, out, errors);
+  } else {
     throw Unsupported("this takes a form: send Content-Type: application/x-www-form-urlencoded");
   }
-  schema::read_pairs(type, split_encoded(request.body, call.exchange.scratch).get(), out, errors, {"body", {}});
 }
 
 void read_json(Call& call, const schema::TypeInfo& type, void* out, schema::Errors& errors) {

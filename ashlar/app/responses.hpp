@@ -1,7 +1,9 @@
 // What a handler may return beside a plain value, which is answered as JSON with 200.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -64,6 +66,45 @@ struct Content {
 struct Stream {
   std::string_view type;  ///< static storage
   Generator<std::string> pieces;
+};
+
+/// A file of this machine: with its validators, so that ranges and conditional requests are answered, and sent by the
+/// kernel. What is no regular file, or not there, is 404.
+struct File {
+  std::string path;
+  /// Set: `path` may come from a client; it is looked for in this folder and nothing leads out of it, no "..", no link.
+  std::string root = {};
+  std::string_view type = {};    ///< static storage; default: by the extension
+  std::string download_as = {};  ///< Content-Disposition: attachment, with this name in any language
+  std::string cache_control = {};
+};
+
+/// Something that happened, as text/event-stream has it (WHATWG HTML, 9.2).
+template <class T>
+struct Event {
+  std::optional<T> data = {};  ///< JSON, but for std::string, which is sent as it is; none: a comment, or a new `retry`
+  std::string event = {};      ///< its type; empty: "message"
+  std::string id = {};         ///< what a client that connects again sends as Last-Event-ID
+  std::optional<std::chrono::milliseconds> retry = {};  ///< how long clients wait before they connect again
+  std::string comment = {};
+};
+
+/// Server-sent events: `[](LastEventId last, Prices& prices) -> Events<Price> { … co_yield {.data = price}; }`. While
+/// it waits, a comment goes out every RouteOptions::heartbeat. A client's leaving cancels it, and so does the service's
+/// drain, which ends the answer in order: the client connects to another instance. Parameters that are references to
+/// the results of dependencies are gone when it runs; take them by value.
+template <class T>
+struct Events : Generator<Event<T>> {
+  using value_type = T;
+  Events(Generator<Event<T>> generator) noexcept : Generator<Event<T>>(std::move(generator)) {}  // NOLINT
+};
+
+/// application/jsonl: a JSON value a line, each sent as it is yielded: `[](pg::Db& db) -> JsonLines<Row> { … co_yield
+/// row; }`.
+template <class T>
+struct JsonLines : Generator<T> {
+  using value_type = T;
+  JsonLines(Generator<T> generator) noexcept : Generator<T>(std::move(generator)) {}  // NOLINT
 };
 
 /// An error as it goes to the client: RFC 9457 problem details. Throw it, or return it in std::expected<T, Problem>.

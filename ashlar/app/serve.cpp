@@ -138,6 +138,8 @@ void collect_server(const http::Server& server, metrics::Collector& out) {
   count("ashlar.http.received", "Bytes received.", "By", stats.bytes_received);
   count("ashlar.http.sent", "Bytes sent.", "By", stats.bytes_sent);
   count("ashlar.http.clients_gone", "Clients that left before their answer was sent.", "", stats.clients_gone);
+  count("ashlar.http.files_broken_off", "Files that became shorter, or could not be read, while they were sent.", "",
+        stats.files_broken_off);
   count("ashlar.http.paused", "Times a connection was not read because its client takes too slowly.", "", stats.paused);
   count("ashlar.http.accept_failures", "Connections not accepted for want of descriptors or memory.", "",
         stats.accept_failures);

@@ -6,6 +6,7 @@
 
 #include <ashlar/base/error.hpp>
 #include <ashlar/http/detail/characters.hpp>
+#include <ashlar/http/file_body.hpp>
 #include <ashlar/http/known_header.hpp>
 
 namespace ashlar::http {
@@ -27,6 +28,9 @@ bool any_line(std::string_view lines, F&& f) {
 }
 
 }  // namespace
+
+Response::Response() noexcept = default;
+Response::~Response() = default;
 
 void Response::header(std::string_view name, std::string_view value) {
   if (name.empty() || !detail::all(name, detail::kToken)) {
@@ -79,14 +83,45 @@ std::optional<std::string_view> Response::find_header(std::string_view name) con
 }
 
 void Response::stream(Generator<std::string> generator, std::optional<std::uint64_t> length) {
+  stream(std::move(generator), StreamOptions{.length = length});
+}
+
+void Response::stream(Generator<std::string> generator, StreamOptions options) {
+  remove_body();
   stream_ = std::move(generator);
-  stream_length_ = length;
+  stream_options_ = options;
 }
 
 Generator<std::string> Response::take_stream() {
   Generator<std::string> taken = std::move(*stream_);
   stream_.reset();
   return taken;
+}
+
+void Response::file(FileBody file) {
+  remove_body();
+  file_ = std::make_unique<FileBody>(std::move(file));
+}
+
+FileBody Response::take_file() {
+  FileBody taken = std::move(*file_);
+  file_.reset();
+  return taken;
+}
+
+void Response::stream_file() {
+  const FileBody taken = take_file();
+  stream(taken.pieces(), taken.length());
+}
+
+void Response::remove_body() noexcept {
+  body.clear();
+  static_body_ = {};
+  has_static_body_ = false;
+  stream_.reset();
+  stream_options_ = {};
+  file_.reset();
+  body_owner_.reset();
 }
 
 void Response::clear() noexcept {
@@ -97,9 +132,9 @@ void Response::clear() noexcept {
   headers_.clear();
   static_body_ = {};
   has_static_body_ = false;
-  if (stream_) [[unlikely]]
-    stream_.reset();
-  stream_length_.reset();
+  if (stream_ || file_ || body_owner_) [[unlikely]]
+    remove_body();
+  stream_options_ = {};
   if (body.capacity() > kKeptBody) [[unlikely]]
     body.shrink_to_fit();
   if (headers_.capacity() > kKeptHeaders) [[unlikely]]

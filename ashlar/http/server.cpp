@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include <csignal>
 #include <mutex>
 #include <utility>
 
@@ -37,6 +38,8 @@ struct Server::Impl {
   }
 
   void bind(std::vector<Listening> listening, bool inherited) {
+    // sendfile(2) knows no MSG_NOSIGNAL: a client that is gone must be an error code, not the end of the program.
+    ::signal(SIGPIPE, SIG_IGN);
     for (Listening& one : listening) {
       addresses.push_back(one.address);
       bound.push_back({std::move(one), inherited});
@@ -148,6 +151,7 @@ ServerStats& operator+=(ServerStats& sum, const ServerStats& more) noexcept {
                             &ServerStats::request_timeouts,
                             &ServerStats::request_limits,
                             &ServerStats::clients_gone,
+                            &ServerStats::files_broken_off,
                             &ServerStats::paused,
                             &ServerStats::http2_connections,
                             &ServerStats::http2_accepted,

@@ -98,6 +98,10 @@ void TestHandler::handle(Exchange& exchange) noexcept {
   if (exchange.body != nullptr && request.path != "/read-not") {
     return async::launch(read_body(exchange), *new Running(*this, exchange));
   }
+  if (request.path == "/here") {
+    here(exchange);
+    return exchange.finish();
+  }
   if (request.path == "/hold") {
     held_.push_back(&exchange);
     return;

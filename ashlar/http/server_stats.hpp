@@ -53,6 +53,7 @@ struct ServerStats {
   StatNumber request_timeouts;          ///< scope cancelled
   StatNumber request_limits;            ///< closed after max_requests_per_connection
   StatNumber clients_gone;              ///< left before their answer was sent
+  StatNumber files_broken_off;          ///< closed: a file became shorter, or could not be read, while it was sent
   StatNumber paused;                    ///< times a connection was not read because of output_high_water
 
   // HTTP/2.

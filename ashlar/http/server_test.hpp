@@ -11,6 +11,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
+#include <functional>
 #include <future>
 #include <memory>
 #include <string>
@@ -45,6 +46,8 @@ class TestHandler final : public Handler {
   /// Answers what is below "/ws" when it is set.
   std::atomic<Handler*> websockets{nullptr};
 
+  /// Fills in the answer to "/here"; set before the server is asked.
+  std::function<void(Exchange&)> here;
   std::atomic<int> handled{0};
   std::atomic<int> cancelled{0};  // how many /gate requests were
   std::atomic<int> stream_pieces{0};

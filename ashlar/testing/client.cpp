@@ -7,6 +7,7 @@
 #include <ashlar/async/sync.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/base/text.hpp>
+#include <ashlar/http/file_body.hpp>
 #include <ashlar/http/server_options.hpp>
 #include <ashlar/testing/detail/sending.hpp>
 
@@ -19,14 +20,35 @@ std::optional<std::string> Answer::header(std::string_view name) const {
   return std::nullopt;
 }
 
-Request& Request::form(const std::vector<std::pair<std::string, std::string>>& fields) {
-  std::string text;
-  for (const auto& [name, value] : fields) {
-    if (!text.empty()) text += '&';
-    text += percent_encode(name) + '=' + percent_encode(value);
+Request& Request::form(std::vector<std::pair<std::string, std::string>> fields) {
+  fields_ = std::move(fields);
+  return *this;
+}
+
+void Request::encode_form() {
+  if (files_.empty()) {
+    if (fields_.empty()) return;
+    std::string text;
+    for (const auto& [name, value] : fields_) {
+      if (!text.empty()) text += '&';
+      text += percent_encode(name) + '=' + percent_encode(value);
+    }
+    header("Content-Type", "application/x-www-form-urlencoded");
+    body_ = std::move(text);
+    return;
   }
-  header("Content-Type", "application/x-www-form-urlencoded");
-  return body(std::move(text));
+  const std::string line = "--the-boundary-of-a-test";
+  std::string text;
+  for (const auto& [name, value] : fields_) {
+    text += line + "\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n" + value + "\r\n";
+  }
+  for (const File& file : files_) {
+    text += line + "\r\nContent-Disposition: form-data; name=\"" + file.name + "\"; filename=\"" + file.filename +
+            "\"\r\nContent-Type: " + file.type + "\r\n\r\n" + file.bytes + "\r\n";
+  }
+  text += line + "--\r\n";
+  header("Content-Type", "multipart/form-data; boundary=the-boundary-of-a-test");
+  body_ = std::move(text);
 }
 
 Answer Request::send() { return client_.run(client_.exchange(std::move(*this))); }
@@ -105,6 +127,7 @@ Answer head_of(const http::Response& response) {
 }
 
 Task<Answer> Client::exchange(Request sent) {
+  sent.encode_form();
   add_default_headers(sent.headers_);
   Sending sending;
   auto& request = sending.request;
@@ -126,10 +149,16 @@ Task<Answer> Client::exchange(Request sent) {
 
   Answer answer = head_of(sending.response);
   auto& response = sending.response;
+  const bool no_body = sent.method_ == http::Method::head || response.status == 204 || response.status == 304;
+  if (!no_body && response.file_body() != nullptr) response.stream_file();
   if (response.streaming()) {
     auto stream = response.take_stream();
-    while (auto piece = co_await stream.next()) answer.body += *piece;
-  } else if (sent.method_ != http::Method::head && response.status != 204 && response.status != 304) {
+    while (!no_body) {
+      const auto piece = co_await stream.next();
+      if (!piece) break;
+      answer.body += *piece;
+    }
+  } else if (!no_body) {
     answer.body = response.body_bytes();
   }
   co_return answer;

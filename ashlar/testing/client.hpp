@@ -132,8 +132,13 @@ class [[nodiscard("call send()")]] Request {
   Request& json(const T& value) {
     return json(std::string_view(schema::to_json(value)));
   }
-  /// name=value pairs, encoded as a form.
-  Request& form(const std::vector<std::pair<std::string, std::string>>& fields);
+  /// name=value pairs of a form: application/x-www-form-urlencoded, or multipart/form-data together with file().
+  Request& form(std::vector<std::pair<std::string, std::string>> fields);
+  /// A file of a form, which becomes multipart/form-data.
+  Request& file(std::string name, std::string filename, std::string type, std::string bytes) {
+    files_.push_back({std::move(name), std::move(filename), std::move(type), std::move(bytes)});
+    return *this;
+  }
 
   Answer send();
   operator Answer() { return send(); }  // NOLINT: a request is its answer where one is wanted
@@ -146,9 +151,15 @@ class [[nodiscard("call send()")]] Request {
   http::Method method_;
   std::string target_;
   std::vector<std::pair<std::string, std::string>> headers_;
+  void encode_form();
+  struct File {
+    std::string name, filename, type, bytes;
+  };
   std::string body_;
   std::optional<std::string> secure_host_;
   std::optional<net::PeerIdentity> client_certificate_;
+  std::vector<std::pair<std::string, std::string>> fields_;
+  std::vector<File> files_;
 };
 
 /// Starts the application (its components, checks and hooks) on a loop of this thread when it is made, and stops it

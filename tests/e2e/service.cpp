@@ -1,6 +1,7 @@
 // The service that the end-to-end tests run as a process of its own, talk to over sockets, and kill. The environment
 // says what it is made of: SERVICE_DATABASE=1 for the routes that write, SERVICE_MIGRATIONS for another folder of
-// migrations, SERVICE_JOURNAL for the file in which it leaves what it did, SERVICE_WITHOUT_RESOURCE=1 to lack one.
+// migrations, SERVICE_FILES for a folder to serve and to save uploads in, SERVICE_JOURNAL for the file in which it
+// leaves what it did, SERVICE_WITHOUT_RESOURCE=1 to lack one.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -116,6 +117,51 @@ void add_routes(App& app) {
   app.post<"/leave-behind">([](Query<Wait> wait, Background background) { background.add(leave_behind(wait.ms)); });
 }
 
+// ---- files
+struct Upload {
+  std::string title;
+  UploadedFile file;
+};
+
+Task<std::string> save(std::string folder, std::string title, UploadedFile file) {
+  co_await file.save_as(folder + "/saved");
+  co_return fmt::format("{}: {} of {} bytes", title, file.filename(), file.size());
+}
+
+Task<std::string> count_bytes(BodyStream body) {
+  std::uint64_t size = 0;
+  std::uint64_t pieces = 0;
+  while (true) {
+    const std::string_view piece = co_await body.next();
+    if (piece.empty()) break;
+    size += piece.size();
+    ++pieces;
+  }
+  co_return fmt::format("{} {}", size, pieces > 1);
+}
+
+Events<std::int64_t> ticks(LastEventId last, Query<Wait> wait) {
+  std::int64_t number = last.empty() ? 0 : std::stoll(last);
+  struct Ended {
+    ~Ended() { journal("ticks ended"); }
+  } const ended;
+  while (true) {
+    ++number;
+    co_yield {.data = number, .id = std::to_string(number)};
+    co_await async::sleep(std::chrono::milliseconds{wait.ms});
+  }
+}
+
+void add_file_routes(App& app, const std::string& folder) {
+  app.use(Compression{});
+  app.files<"/files">(folder);
+  app.get<"/report">([folder] { return File{.path = "report.txt", .root = folder, .download_as = "Bericht.txt"}; });
+  app.post<"/upload">([folder](Form<Upload> in) { return save(folder, in.title, in.file); },
+                      {.max_body = 64'000'000, .uploads = {.directory = folder}});
+  app.put<"/count">(count_bytes, {.max_body = 64'000'000});
+  app.get<"/ticks">(ticks, {.heartbeat = 50ms});
+}
+
 // ---- a database
 struct NewNote {
   std::string text;
@@ -160,6 +206,8 @@ int main(int argc, char** argv) {
   add_routes(app);
   app.on_stop([] { journal(fmt::format("stopped after {} requests", handled.load())); });
   if (asked_for("SERVICE_WITHOUT_RESOURCE")) app.get<"/missing">([](Missing&) { return "?"; });
+
+  if (asked_for("SERVICE_FILES")) add_file_routes(app, std::getenv("SERVICE_FILES"));
 
   std::optional<pg::Db> db;
   if (asked_for("SERVICE_DATABASE")) {

@@ -9,12 +9,13 @@
 #include <ashlar/app/detail/traits.hpp>
 #include <ashlar/app/parameters.hpp>
 #include <ashlar/app/resources.hpp>
+#include <ashlar/app/uploads.hpp>
 #include <ashlar/app/websocket.hpp>
 #include <ashlar/schema/json.hpp>
 
 namespace ashlar::detail {
 
-enum class Source { path, outside, body, form, dependency, resource, request, websocket };
+enum class Source { path, outside, body, form, stream, dependency, resource, request, websocket };
 
 // An extractor has: Slot (what is kept while the handler runs), kSource, read(call, slot, errors), pass(slot), and
 // describe(info).
@@ -80,8 +81,31 @@ struct Extractor<Form<T>> {
   }
   static Slot&& pass(Slot& slot) { return std::move(slot); }
   static void describe(OperationInfo& info) {
-    info.body = BodyInfo{"application/x-www-form-urlencoded", &schema::type_info<T>(), true};
+    const schema::TypeInfo& type = schema::type_info<T>();
+    info.body =
+        BodyInfo{form_has_files(type) ? "multipart/form-data" : "application/x-www-form-urlencoded", &type, true};
   }
+  // Whether it is received as it arrives.
+  static bool streams() { return form_has_files(schema::type_info<T>()); }
+};
+
+template <>
+struct Extractor<BodyStream> {
+  using Slot = BodyStream;
+  static constexpr Source kSource = Source::stream;
+  static void read(Call& call, Slot& slot, schema::Errors&) { slot = BodyStream(call.exchange.body); }
+  static Slot&& pass(Slot& slot) { return std::move(slot); }
+  static void describe(OperationInfo& info) { info.body = BodyInfo{"application/octet-stream", nullptr, true}; }
+  static bool streams() { return true; }
+};
+template <>
+struct Extractor<MultipartStream> {
+  using Slot = MultipartStream;
+  static constexpr Source kSource = Source::stream;
+  static void read(Call& call, Slot& slot, schema::Errors&) { slot = MultipartStream(call); }
+  static Slot&& pass(Slot& slot) { return std::move(slot); }
+  static void describe(OperationInfo& info) { info.body = BodyInfo{"multipart/form-data", nullptr, true}; }
+  static bool streams() { return true; }
 };
 
 // A plain struct by value is the JSON body.
@@ -153,6 +177,19 @@ struct Extractor<std::optional<ClientCertificate>> {
   static Slot pass(const Slot& slot) { return slot; }
   static void describe(OperationInfo& info) {
     info.security.push_back({"ClientCertificate", "mutualTLS", {}, {}, true});
+  }
+};
+
+template <>
+struct Extractor<LastEventId> {
+  using Slot = LastEventId;
+  static constexpr Source kSource = Source::outside;
+  static void read(Call& call, Slot& slot, schema::Errors&) {
+    slot.assign(call.exchange.request.header(http::KnownHeader::last_event_id).value_or(std::string_view()));
+  }
+  static Slot&& pass(Slot& slot) { return std::move(slot); }
+  static void describe(OperationInfo& info) {
+    info.parameters.push_back({"Last-Event-ID", In::header, false, &schema::type_info<std::string>()});
   }
 };
 

@@ -40,7 +40,7 @@ consteval Message unreadable_message(http::Method method, std::string_view patte
       .add(type_name<P>())
       .add(
           "; a parameter is a struct (the JSON body), Path<\"name\", T>, Query<T>, Header<T>, Cookie<T>, Form<T>, "
-          "Body<T>, "
+          "Body<T>, BodyStream, "
           "Credentials, Depends<function>, or a provided resource by reference");
 }
 consteval Message no_parameter_message(http::Method method, std::string_view pattern, std::string_view name) {
@@ -86,7 +86,7 @@ consteval void check_parameter() {
     if constexpr (Extractable<Parameter>) {
       constexpr Source source = source_of<P>();
       if constexpr (source == Source::path) check_path<M, Pattern>(static_cast<const Parameter*>(nullptr));
-      if constexpr (source == Source::body || source == Source::form) {
+      if constexpr (source == Source::body || source == Source::form || source == Source::stream) {
         ASHLAR_REQUIRE(
             (kTakesBody<M, Pattern, Parameter>), no_body_message<P>(M, Pattern),
             "a handler takes a body, but its method has none; read it with Query<T>, or use POST, PUT or PATCH");
@@ -109,7 +109,8 @@ consteval unsigned count_body() {
   if constexpr (kIsDependency<P>) {
     return 0;
   } else if constexpr (Extractable<parameter_t<P>>) {
-    return source_of<P>() == Source::body || source_of<P>() == Source::form ? 1 : 0;
+    constexpr Source source = source_of<P>();
+    return source == Source::body || source == Source::form || source == Source::stream ? 1 : 0;
   } else {
     return 0;
   }
@@ -140,6 +141,40 @@ consteval unsigned count_sockets(List<P...>) {
 template <class... D>
 consteval unsigned count_dependency_sockets(List<D...>) {
   return (0U + ... + count_sockets(typename dependency_signature<D>::Parameters{}));
+}
+
+// A body that may be read while it arrives: it is known when the program runs whether a form has files.
+template <class P>
+consteval bool may_stream() {
+  if constexpr (kIsDependency<P>) {
+    return false;
+  } else {
+    return requires { Extractor<parameter_t<P>>::streams(); };
+  }
+}
+template <class P>
+bool streams() {
+  if constexpr (may_stream<P>()) {
+    return Extractor<parameter_t<P>>::streams();
+  } else {
+    return false;
+  }
+}
+template <class... P>
+consteval bool any_may_stream(List<P...>) {
+  return (may_stream<P>() || ...);
+}
+template <class... P>
+bool any_streams(List<P...>) {
+  return (streams<P>() || ...);
+}
+template <class... D>
+consteval bool any_dependency_may_stream(List<D...>) {
+  return (any_may_stream(typename dependency_signature<D>::Parameters{}) || ...);
+}
+template <class... D>
+bool any_dependency_streams(List<D...>) {
+  return (any_streams(typename dependency_signature<D>::Parameters{}) || ...);
 }
 
 template <http::Method M, FixedString Pattern, class... P>
@@ -203,7 +238,8 @@ struct Invoker {
   static consteval bool any_async(List<D...>) {
     return (kIsAsync<D> || ... || async::is_task<Result>);
   }
-  static constexpr bool kAsync = any_async(Dependencies{});
+  static constexpr bool kAsync = any_async(Dependencies{}) || kRespondsLater<Value>;
+  static constexpr bool kMayStream = any_may_stream(Parameters{}) || any_dependency_may_stream(Dependencies{});
 
   template <class... D>
   static void run_now(Call& call, List<D...>) {
@@ -227,6 +263,9 @@ struct Invoker {
   static Task<void> run_later(Call& call, List<D...>) {
     schema::Errors errors;
     [[maybe_unused]] Frame<Dependencies> frame;
+    if constexpr (kMayStream) {
+      if (call.route->receives_form) co_await receive_form(call);
+    }
     (co_await resolve<D>(call, frame, errors), ...);
     arguments_t<Parameters> arguments;
     if constexpr (decltype(arguments)::kReads) arguments.read(call, errors);
@@ -237,12 +276,16 @@ struct Invoker {
       if constexpr (std::is_void_v<Value>) {
         arguments.apply(function, frame);
         Respond<void>::write(call);
+      } else if constexpr (kRespondsLater<Value>) {
+        co_await Respond<Value>::write_later(call, arguments.apply(function, frame));
       } else {
         Respond<Value>::write(call, arguments.apply(function, frame));
       }
     } else if constexpr (std::is_void_v<Value>) {
       co_await arguments.apply(function, frame);
       Respond<void>::write(call);
+    } else if constexpr (kRespondsLater<Value>) {
+      co_await Respond<Value>::write_later(call, co_await arguments.apply(function, frame));
     } else {
       Respond<Value>::write(call, co_await arguments.apply(function, frame));
     }
@@ -253,6 +296,12 @@ struct Invoker {
       async::launch(run_later(call, Dependencies{}), call);
       return false;
     } else {
+      if constexpr (kMayStream) {
+        if (call.route->receives_form) {
+          async::launch(run_later(call, Dependencies{}), call);
+          return false;
+        }
+      }
       run_now(call, Dependencies{});
       return true;
     }
@@ -263,6 +312,25 @@ struct Invoker {
     describe_all(info, Parameters{});
     Respond<Value>::describe(info);
   }
+
+  static bool streams() { return any_streams(Parameters{}) || any_dependency_streams(Dependencies{}); }
+  template <class P>
+  static consteval bool is_form() {
+    if constexpr (kIsDependency<P>) {
+      return false;
+    } else {
+      return source_of<P>() == Source::form;
+    }
+  }
+  template <class... P>
+  static consteval bool takes_form(List<P...>) {
+    return (is_form<P>() || ...);
+  }
+  template <class... D>
+  static consteval bool dependency_takes_form(List<D...>) {
+    return (takes_form(typename dependency_signature<D>::Parameters{}) || ...);
+  }
+  static constexpr bool kTakesForm = takes_form(Parameters{}) || dependency_takes_form(Dependencies{});
 
   static std::vector<unsigned> resources() {
     std::vector<unsigned> keys;
@@ -289,6 +357,10 @@ Route make_route(F handler, RouteOptions options) {
     route.invoke = &Invoker<F>::invoke;
     route.describe = &Invoker<F>::describe;
     route.resources = Invoker<F>::resources();
+    if constexpr (Invoker<F>::kMayStream) {
+      route.streams_body = Invoker<F>::streams();
+      route.receives_form = route.streams_body && Invoker<F>::kTakesForm;
+    }
   }
   return route;
 }

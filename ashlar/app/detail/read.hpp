@@ -2,9 +2,11 @@
 #pragma once
 
 #include <string_view>
+#include <vector>
 
 #include <ashlar/app/call.hpp>
 #include <ashlar/schema/json.hpp>
+#include <ashlar/schema/text_io.hpp>
 
 namespace ashlar::detail {
 
@@ -15,6 +17,13 @@ void read_headers(Call& call, const schema::TypeInfo& type, void* out, schema::E
 void read_cookies(Call& call, const schema::TypeInfo& type, void* out, schema::Errors& errors);
 void read_form(Call& call, const schema::TypeInfo& type, void* out, schema::Errors& errors);
 void read_json(Call& call, const schema::TypeInfo& type, void* out, schema::Errors& errors);
+/// Whether a member of the struct is a file.
+[[nodiscard]] bool form_has_files(const schema::TypeInfo& type) noexcept;
+/// Receives the form of a route that takes files; read_form finds it there.
+Task<void> receive_form(Call& call);
+[[nodiscard]] bool is_form_type(std::string_view content_type) noexcept;
+/// The fields of an application/x-www-form-urlencoded text: views into it, or into `scratch`.
+[[nodiscard]] std::vector<schema::Pair> form_fields(std::string_view text, http::Scratch& scratch);
 /// The token after `Authorization: <scheme> `; data() is null when there is none.
 std::string_view read_credentials(Call& call, std::string_view scheme) noexcept;
 [[noreturn]] void throw_missing_credentials(std::string_view scheme);

@@ -1,6 +1,7 @@
 // How each kind of result becomes an answer, and how it is described. The one place to touch for a new kind.
 #pragma once
 
+#include <chrono>
 #include <expected>
 #include <optional>
 #include <string>
@@ -25,6 +26,12 @@ void respond_text(Call& call, int status, std::string_view type, std::string bod
 void respond_redirect(Call& call, const Redirect& redirect);
 void respond_problem(Call& call, const Problem& problem);
 void respond_stream(Call& call, Stream stream);
+Task<void> respond_file(Call& call, File file);
+void describe_file(OperationInfo& info);
+void respond_events(Call& call, Generator<std::string> pieces);
+// The fields of an event as they are sent, and the empty line; `data` null: none.
+std::string event_text(const std::string* data, std::string_view event, std::string_view id,
+                       const std::optional<std::chrono::milliseconds>& retry, std::string_view comment);
 void set_status(Call& call, int status) noexcept;  // unless the route says another
 
 template <class T>
@@ -37,6 +44,51 @@ void respond_json(Call& call, int status, const T& value) {
 inline void describe_response(OperationInfo& info, int status, std::string_view content_type,
                               const schema::TypeInfo* type = nullptr) {
   info.responses.push_back({status, {}, std::string(content_type), type, false});
+}
+
+template <class T>
+struct Respond;
+
+// An answer that has to wait for something before it is complete has write_later in place of write.
+template <class T>
+inline constexpr bool kRespondsLater = false;
+template <class T>
+  requires requires { Respond<T>::kLater; }
+inline constexpr bool kRespondsLater<T> = Respond<T>::kLater;
+
+template <class T>
+Task<void> respond_later(Call& call, T value) {
+  if constexpr (kRespondsLater<T>) {
+    co_await Respond<T>::write_later(call, std::move(value));
+  } else {
+    Respond<T>::write(call, std::move(value));
+    co_return;
+  }
+}
+
+template <class T>
+std::string data_text(const T& value) {
+  if constexpr (std::is_same_v<T, std::string>) {
+    return value;
+  } else {
+    return schema::to_json(value);
+  }
+}
+template <class T>
+Generator<std::string> event_pieces(Generator<Event<T>> events) {
+  while (std::optional<Event<T>> one = co_await events.next()) {
+    std::string data;
+    if (one->data) data = data_text(*one->data);
+    co_yield event_text(one->data ? &data : nullptr, one->event, one->id, one->retry, one->comment);
+  }
+}
+template <class T>
+Generator<std::string> json_lines(Generator<T> values) {
+  while (std::optional<T> value = co_await values.next()) {
+    std::string line = schema::to_json(*value);
+    line += '\n';
+    co_yield std::move(line);
+  }
 }
 
 // Any value that the schema can write: JSON with 200.
@@ -116,6 +168,28 @@ struct Respond<Stream> {
   static void describe(OperationInfo& info) { describe_response(info, 200, "application/octet-stream"); }
 };
 template <>
+struct Respond<File> {
+  static constexpr bool kLater = true;
+  static Task<void> write_later(Call& call, File file) { return respond_file(call, std::move(file)); }
+  static void describe(OperationInfo& info) { describe_file(info); }
+};
+template <class T>
+struct Respond<Events<T>> {
+  static void write(Call& call, Events<T> events) { respond_events(call, event_pieces<T>(std::move(events))); }
+  static void describe(OperationInfo& info) {
+    info.responses.push_back({200, {}, "text/event-stream", &schema::type_info<T>(), false, true});
+  }
+};
+template <class T>
+struct Respond<JsonLines<T>> {
+  static void write(Call& call, JsonLines<T> values) {
+    respond_stream(call, {"application/jsonl", json_lines<T>(std::move(values))});
+  }
+  static void describe(OperationInfo& info) {
+    info.responses.push_back({200, {}, "application/jsonl", &schema::type_info<T>(), false, true});
+  }
+};
+template <>
 struct Respond<Redirect> {
   static void write(Call& call, const Redirect& redirect) { respond_redirect(call, redirect); }
   static void describe(OperationInfo& info) { describe_response(info, 303, {}); }
@@ -127,6 +201,20 @@ struct Respond<Problem> {
 };
 template <class T, class E>
 struct Respond<std::expected<T, E>> {
+  static constexpr bool kLater = kRespondsLater<T> || kRespondsLater<E>;
+  static Task<void> write_later(Call& call, std::expected<T, E> result) {
+    if (result) {
+      if constexpr (std::is_void_v<T>) {
+        Respond<void>::write(call);
+      } else {
+        co_await respond_later<T>(call, std::move(*result));
+      }
+    } else if constexpr (std::is_base_of_v<Error, E>) {
+      throw std::move(result.error());
+    } else {
+      co_await respond_later<E>(call, std::move(result.error()));
+    }
+  }
   static void write(Call& call, std::expected<T, E> result) {
     if (result) {
       if constexpr (std::is_void_v<T>) {
@@ -147,6 +235,10 @@ struct Respond<std::expected<T, E>> {
 };
 template <class... T>
 struct Respond<std::variant<T...>> {
+  static constexpr bool kLater = (kRespondsLater<T> || ...);
+  static Task<void> write_later(Call& call, std::variant<T...> result) {
+    co_await std::visit([&]<class V>(V& value) { return respond_later<V>(call, std::move(value)); }, result);
+  }
   static void write(Call& call, std::variant<T...> result) {
     std::visit([&]<class V>(V& value) { Respond<V>::write(call, std::move(value)); }, result);
   }

@@ -447,6 +447,8 @@ void Http1Connection::check_time(async::TimePoint now) noexcept {
         body_timed_out_ = true;
         return wake_body_reader();
       }
+      if (phase_ == Phase::streaming) beat(now);
+      if (phase_ == Phase::closed) return;
       if (now < exchange_->context.deadline || exchange_->scope.cancelled()) return;
       stats.request_timeouts.add();
       return exchange_->scope.cancel(async::CancelReason::deadline);

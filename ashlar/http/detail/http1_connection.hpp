@@ -33,6 +33,7 @@ class Http1Connection final : public Connection,
   void on_io(std::uint32_t events) noexcept override;
   void check_time(async::TimePoint now) noexcept override;
   void flush() noexcept override { send({}, nullptr); }
+  void begin_drain() noexcept override;
   void close_if_idle() noexcept override;
   void give_up() noexcept override;
   void close_now() noexcept override;
@@ -85,11 +86,15 @@ class Http1Connection final : public Connection,
   [[nodiscard]] Cork& cork() noexcept;
   void respond();
   void begin_stream(bool close);
+  void begin_file(FileBody file);
   Task<void> pump(Generator<std::string> generator);
   void on_complete(std::exception_ptr error) noexcept override;
   void send_piece(std::string&& piece);
-  /// Sends what is corked, then `body`, which `owner` holds if it is not null. What the socket does not take is queued.
-  void send(std::string_view body, std::string* owner) noexcept;
+  /// Sends what is corked, then `body`, which `owner` holds if it is not null, or `shared` does. What the socket does
+  /// not take is queued.
+  void send(std::string_view body, std::string* owner, const std::shared_ptr<const void>& shared = nullptr) noexcept;
+  [[nodiscard]] bool write_unsent() noexcept;
+  void beat(async::TimePoint now) noexcept;
   void on_writable() noexcept;
   [[nodiscard]] bool over_high_water() const noexcept;
 
@@ -129,6 +134,7 @@ class Http1Connection final : public Connection,
   bool body_open_ = false;       // a streamed body of which not all has come
   bool continue_owed_ = false;   // the client waits for 100 Continue
   bool body_timed_out_ = false;  // its reader is to be told
+  bool producing_ = false;       // the stream's generator has been asked for its next piece
   HeadScanner scanner_;
   std::uint64_t requests_ = 0;
   std::uint64_t body_length_ = 0;
@@ -142,6 +148,7 @@ class Http1Connection final : public Connection,
   async::TimePoint body_since_;
   async::TimePoint body_deadline_;  // what a streamed body last made the request's deadline
   async::TimePoint write_since_;
+  async::TimePoint last_piece_;  // of a stream
   ChunkedDecoder decoder_;
   OutputQueue unsent_;
   class StreamWait* stream_wait_ = nullptr;

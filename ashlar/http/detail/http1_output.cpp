@@ -5,14 +5,16 @@
 #include <utility>
 
 #include <ashlar/base/error.hpp>
+#include <ashlar/http/detail/file_output.hpp>
 #include <ashlar/http/detail/http1_connection.hpp>
 #include <ashlar/http/detail/loop_server.hpp>
 
 namespace ashlar::http::detail {
 namespace {
 
-constexpr std::size_t kCopiedBody = 16 * 1024;  // a larger body goes to the kernel from where it is
-constexpr std::size_t kFlushAt = 64 * 1024;     // corked bytes of a long pipeline
+constexpr std::size_t kCopiedBody = 16 * 1024;    // a larger body goes to the kernel from where it is
+constexpr std::size_t kFlushAt = 64 * 1024;       // corked bytes of a long pipeline
+constexpr std::uint64_t kFileTurn = 1024 * 1024;  // of a file before others have their turn
 
 }  // namespace
 
@@ -66,17 +68,21 @@ void Http1Connection::respond() {
   if (response.streaming()) [[unlikely]]
     return begin_stream(close);
   const bool no_content = response.status == 204 || response.status == 304;
-  const std::string_view body = no_content || response.status == 205 ? std::string_view() : response.body_bytes();
+  const bool no_body = no_content || response.status == 205;
+  const FileBody* const file = no_body ? nullptr : response.file_body();
+  const std::string_view body = no_body ? std::string_view() : response.body_bytes();
   close_after_ = close_after_ || close;
   write_head(cork(), server_.head_start(), response,
              {.framing = no_content ? Framing::none : Framing::length,
-              .length = body.size(),
+              .length = file != nullptr ? file->length() : body.size(),
               .connection = close                                ? std::string_view("close")
                             : request.version == Version::http10 ? std::string_view("keep-alive")
                                                                  : std::string_view()});
   if (request.method != Method::head) {
-    if (body.size() > kCopiedBody) [[unlikely]] {
-      send(body, body.data() == response.body.data() ? &response.body : nullptr);
+    if (file != nullptr) [[unlikely]] {
+      begin_file(response.take_file());
+    } else if (body.size() > kCopiedBody) [[unlikely]] {
+      send(body, body.data() == response.body.data() ? &response.body : nullptr, response.body_owner());
     } else {
       cork().append(body);
       if (cork().size() >= kFlushAt) [[unlikely]]
@@ -108,18 +114,45 @@ void Http1Connection::begin_stream(bool close) {
   if (no_body) return end_exchange();
 
   phase_ = Phase::streaming;
+  last_piece_ = server_.loop().now();
   server_.stats().streams.add();
   exchange_->context.deadline = async::TimePoint::max();
   exchange_->context.scope = &exchange_->scope;
+  if (server_.draining()) begin_drain();
   const async::ContextGuard guard(&exchange_->context);
   async::launch(pump(response.take_stream()), *this);
 }
 
+void Http1Connection::begin_file(FileBody file) {
+  flush();
+  if (phase_ == Phase::closed) return;
+  if (unsent_.empty()) wait_for_client(0);
+  unsent_.push_file(std::move(file));
+  if (write_unsent() && !running_) update_interest();
+}
+
 Task<void> Http1Connection::pump(Generator<std::string> generator) {
-  while (std::optional<std::string> piece = co_await generator.next()) {
-    if (phase_ == Phase::closed) co_return;
+  while (true) {
+    producing_ = true;
+    std::optional<std::string> piece = co_await generator.next();
+    producing_ = false;
+    if (!piece || phase_ == Phase::closed) co_return;
+    last_piece_ = server_.loop().now();
     if (!piece->empty()) send_piece(std::move(*piece));
     co_await StreamWait(*this);
+  }
+}
+
+// A stream whose generator has been silent for long enough says that it is still there.
+void Http1Connection::beat(async::TimePoint now) noexcept {
+  const StreamOptions& options = exchange_->response.stream_options();
+  if (options.heartbeat.count() == 0 || !producing_ || !unsent_.empty()) return;
+  if (now < last_piece_ + options.heartbeat) return;
+  last_piece_ = now;
+  try {
+    send_piece(std::string(options.heartbeat_bytes));
+    flush();
+  } catch (const std::exception&) {  // no memory: the next one comes
   }
 }
 
@@ -151,7 +184,13 @@ void Http1Connection::on_complete(std::exception_ptr error) noexcept {
     return server_.retire(*this);
   }
   phase_ = Phase::head;
-  pause_reading_ = false;
+  pause_reading_ = producing_ = false;
+  const bool ended_by_drain = error != nullptr && exchange_->response.stream_options().open_ended &&
+                              exchange_->scope.reason() == async::CancelReason::shutdown;
+  if (ended_by_drain) {
+    error = nullptr;
+    close_after_ = linger_ = true;
+  }
   end_exchange();
   if (error != nullptr || (stream_framing_ == Framing::length && stream_left_ != 0)) {
     // The client must see that the body is cut short; without a length only a reset tells it.
@@ -166,7 +205,14 @@ void Http1Connection::on_complete(std::exception_ptr error) noexcept {
   read_decrypted();
 }
 
-void Http1Connection::send(std::string_view body, std::string* owner) noexcept {
+void Http1Connection::begin_drain() noexcept {
+  if (phase_ == Phase::streaming && exchange_->response.stream_options().open_ended) {
+    exchange_->scope.cancel(async::CancelReason::shutdown);
+  }
+}
+
+void Http1Connection::send(std::string_view body, std::string* owner,
+                           const std::shared_ptr<const void>& shared) noexcept {
   Cork& cork = this->cork();
   if (phase_ == Phase::closed) return cork.clear();
   if (cork.empty() && body.empty()) return;
@@ -191,24 +237,38 @@ void Http1Connection::send(std::string_view body, std::string* owner) noexcept {
   if (owner != nullptr) {
     unsent_.push_owned(std::move(*owner), sent - from_cork);
   } else {
-    unsent_.push_static(body.substr(sent - from_cork));
+    unsent_.push_shared(body.substr(sent - from_cork), shared);
   }
   cork.clear();
   if (over_high_water()) server_.stats().paused.add();
   if (!running_) update_interest();
 }
 
-void Http1Connection::on_writable() noexcept {
+// False: the connection is closed.
+bool Http1Connection::write_unsent() noexcept {
   iovec parts[OutputQueue::kMostParts];
-  while (!unsent_.empty()) {
-    const net::Io io = transport_.write(unsent_.front(parts));
-    if (io.state == net::Io::State::would_block) break;
-    if (io.state != net::Io::State::done) return client_left(), close_now();
-    unsent_.pop(io.bytes);
-    written_ += io.bytes;
-    server_.stats().bytes_sent.add(io.bytes);
+  std::uint64_t file_left = kFileTurn;
+  while (!unsent_.empty() && file_left != 0) {
+    const std::optional<FileBody> file = unsent_.front_file();
+    const FileIo io = file ? write_file(transport_, *file, file_left) : FileIo{transport_.write(unsent_.front(parts))};
+    if (io.result.state == net::Io::State::would_block) break;
+    if (io.broken_off) server_.stats().files_broken_off.add();
+    if (io.result.state != net::Io::State::done) {
+      if (!io.broken_off) client_left();
+      close_now();
+      return false;
+    }
+    if (file) file_left -= std::min<std::uint64_t>(file_left, io.result.bytes);
+    unsent_.pop(io.result.bytes);
+    written_ += io.result.bytes;
+    server_.stats().bytes_sent.add(io.result.bytes);
   }
   write_waits_ = !unsent_.empty();
+  return true;
+}
+
+void Http1Connection::on_writable() noexcept {
+  if (!write_unsent()) return;
   if (stream_wait_ != nullptr && !over_high_water()) stream_wait_->go_on();
   run();
   read_decrypted();

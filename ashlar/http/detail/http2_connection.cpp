@@ -466,7 +466,9 @@ void Http2Connection::refuse_new_streams() noexcept {
 }
 
 void Http2Connection::begin_drain() noexcept {
-  if (phase_ == Phase::open) announce_end();
+  if (phase_ != Phase::open) return;
+  announce_end();
+  for (Http2Stream* stream = streams_; stream != nullptr; stream = stream->next_) stream->begin_drain();
 }
 
 void Http2Connection::close_if_idle() noexcept {

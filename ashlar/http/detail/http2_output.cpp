@@ -12,6 +12,7 @@
 #include <ashlar/http/detail/http2_connection.hpp>
 #include <ashlar/http/detail/http2_loop.hpp>
 #include <ashlar/http/detail/loop_server.hpp>
+#include <ashlar/http/file_body.hpp>
 
 namespace ashlar::http::detail {
 namespace {
@@ -115,6 +116,9 @@ class Http2Stream::OutputWait final : public async::Waiter {
 
 void Http2Stream::respond() {
   const Request& request = exchange_->request;
+  // nghttp2 frames what it copies: sendfile would save nothing.
+  if (exchange_->response.file_body() != nullptr) [[unlikely]]
+    exchange_->response.stream_file();
   const Response& response = exchange_->response;
   if (response.close_connection) connection_->announce_end();
   const bool no_content = response.status == 204 || response.status == 304;
@@ -198,15 +202,39 @@ void Http2Stream::begin_pieces(bool no_body) {
   ++connection_->out_;
   exchange_->context.deadline = async::TimePoint::max();
   exchange_->context.scope = &exchange_->scope;
+  last_piece_ = connection_->server_.loop().now();
+  if (connection_->server_.draining()) begin_drain();
   const async::ContextGuard guard(&exchange_->context);
   async::launch(pump(response.take_stream()), *this);
 }
 
 Task<void> Http2Stream::pump(Generator<std::string> generator) {
-  while (std::optional<std::string> piece = co_await generator.next()) {
-    if (!open_) co_return;
+  while (true) {
+    producing_ = true;
+    std::optional<std::string> piece = co_await generator.next();
+    producing_ = false;
+    if (!piece || !open_) co_return;
+    last_piece_ = connection_->server_.loop().now();
     if (!piece->empty()) send_piece(std::move(*piece));
     co_await OutputWait(*this);
+  }
+}
+
+// As Http1Connection::beat.
+void Http2Stream::beat(async::TimePoint now) noexcept {
+  const StreamOptions& options = exchange_->response.stream_options();
+  if (options.heartbeat.count() == 0 || !producing_ || !open_ || sent_ != pieces_.size()) return;
+  if (now < last_piece_ + options.heartbeat) return;
+  last_piece_ = now;
+  try {
+    send_piece(std::string(options.heartbeat_bytes));
+  } catch (const std::exception&) {  // no memory: the next one comes
+  }
+}
+
+void Http2Stream::begin_drain() noexcept {
+  if (phase_ == Phase::streaming && exchange_->response.stream_options().open_ended) {
+    exchange_->scope.cancel(async::CancelReason::shutdown);
   }
 }
 
@@ -242,6 +270,10 @@ void Http2Stream::on_complete(std::exception_ptr error) noexcept {
     return connection.exchange_back();
   }
   phase_ = Phase::sending;
+  producing_ = false;
+  if (exchange_->response.stream_options().open_ended && exchange_->scope.reason() == async::CancelReason::shutdown) {
+    error = nullptr;  // ended by the drain, in order
+  }
   --connection.out_;
   complete_ = true;
   // The client must see that the body is cut short, when it has got what there is.

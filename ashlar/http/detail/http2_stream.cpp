@@ -32,7 +32,7 @@ void Http2Stream::begin(Http2Connection& connection, std::int32_t id, ServerExch
   exchange->request.version = Version::http2;
   phase_ = Phase::head;
   open_ = remote_open_ = true;
-  in_handle_ = finished_ = own_reset_ = complete_ = broken_ = deferred_ = streamed_ = false;
+  in_handle_ = finished_ = own_reset_ = complete_ = broken_ = deferred_ = streamed_ = producing_ = false;
   continue_owed_ = body_timed_out_ = pieces_counted_ = false;
   body_error_ = 0;
   refusal_ = {};
@@ -348,6 +348,7 @@ void Http2Stream::check_time(async::TimePoint now) noexcept {
     body_timed_out_ = true;
     return wake_body_reader();
   }
+  if (phase_ == Phase::streaming) beat(now);
   if (now < exchange_->context.deadline || exchange_->scope.cancelled()) return;
   stats.request_timeouts.add();
   exchange_->scope.cancel(async::CancelReason::deadline);

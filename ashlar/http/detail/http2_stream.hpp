@@ -48,6 +48,7 @@ class Http2Stream final : private ExchangeOwner, private async::Completion {
   void wait_for_more() noexcept { deferred_ = true; }
 
   void check_time(async::TimePoint now) noexcept;
+  void begin_drain() noexcept;
   void give_up() noexcept;
   void reset(std::uint32_t error_code) noexcept;
 
@@ -85,6 +86,7 @@ class Http2Stream final : private ExchangeOwner, private async::Completion {
   // A stream of pieces.
   void begin_pieces(bool no_body);
   Task<void> pump(Generator<std::string> generator);
+  void beat(async::TimePoint now) noexcept;
   void send_piece(std::string&& piece);
   void on_complete(std::exception_ptr error) noexcept override;
   [[nodiscard]] bool far_ahead() const noexcept;
@@ -109,6 +111,7 @@ class Http2Stream final : private ExchangeOwner, private async::Completion {
   bool finished_ = false;
   bool own_reset_ = false;
   bool complete_ = false;
+  bool producing_ = false;  // the generator has been asked for its next piece
   bool broken_ = false;
   bool deferred_ = false;  // the session waits for unsent()
   bool streamed_ = false;
@@ -126,6 +129,7 @@ class Http2Stream final : private ExchangeOwner, private async::Completion {
   std::uint64_t body_size_ = 0;
   std::uint64_t body_received_ = 0;  // since body_since_
   async::TimePoint body_since_;
+  async::TimePoint last_piece_;     // of a streamed answer
   async::TimePoint body_deadline_;  // what a streamed body last made the request's deadline
   std::string arrived_;             // of a streamed body, not read yet
   std::string trailers_;

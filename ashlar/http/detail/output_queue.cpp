@@ -11,7 +11,7 @@ void OutputQueue::push_copy(std::string_view text) {
   bytes_ += text.size();
   if (first_ != segments_.size()) {
     Segment& last = segments_.back();
-    if (last.fixed.data() == nullptr && last.owned.size() + text.size() <= kJoin) {
+    if (last.fixed.data() == nullptr && !last.file && last.owned.size() + text.size() <= kJoin) {
       last.owned.append(text);
       return;
     }
@@ -38,11 +38,24 @@ void OutputQueue::push_shared(std::string_view text, std::shared_ptr<const void>
   if (!text.empty()) segments_.back().owner = std::move(owner);
 }
 
+void OutputQueue::push_file(FileBody file) {
+  if (file.length() == 0) return;
+  bytes_ += file.length();
+  segments_.emplace_back().file = std::move(file);
+}
+
+std::optional<FileBody> OutputQueue::front_file() const noexcept {
+  if (first_ == segments_.size() || !segments_[first_].file) return std::nullopt;
+  const Segment& segment = segments_[first_];
+  return segment.file->part(segment.skip, segment.left());
+}
+
 std::span<const iovec> OutputQueue::front(iovec (&parts)[kMostParts]) const noexcept {
-  const std::size_t count = std::min(kMostParts, segments_.size() - first_);
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::string_view rest = segments_[first_ + i].rest();
-    parts[i] = {const_cast<char*>(rest.data()), rest.size()};
+  const std::size_t most = std::min(kMostParts, segments_.size() - first_);
+  std::size_t count = 0;
+  for (; count < most && !segments_[first_ + count].file; ++count) {
+    const std::string_view rest = segments_[first_ + count].rest();
+    parts[count] = {const_cast<char*>(rest.data()), rest.size()};
   }
   return {parts, count};
 }
@@ -51,7 +64,7 @@ void OutputQueue::pop(std::size_t bytes) noexcept {
   bytes_ -= bytes;
   while (bytes != 0) {
     Segment& segment = segments_[first_];
-    const std::size_t rest = segment.rest().size();
+    const std::size_t rest = segment.left();
     if (bytes < rest) {
       segment.skip += bytes;
       return;
