@@ -111,7 +111,7 @@ struct Route {
   void (*describe)(OperationInfo&) = nullptr;
   std::shared_ptr<const http::WebSocketOptions> websocket;  ///< null: an ordinary route
   bool streams_body = false;                                ///< the body is read while it arrives
-  bool receives_form = false;                       ///< into a form, before the handler's parameters are read
+  bool receives_form = false;                               ///< into a form, before the handler's parameters are read
   std::vector<unsigned> resources;                          ///< numbers of the resources that it needs
   std::vector<Task<void> (*)(Call&)> dependencies;          ///< of the routers and the application around it
   std::vector<void (*)(OperationInfo&)> dependency_descriptions;

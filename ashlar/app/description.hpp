@@ -98,7 +98,6 @@ struct RouteOptions {
   std::optional<std::uint64_t> max_body = {};   ///< bytes; default: the server's
   Priority priority = Priority::normal;         ///< who is shed first when there is more than can be done
   std::vector<RateLimit> rate_limits = {};      ///< asked in order, before its dependencies; 429
-  std::optional<std::uint64_t> max_body = {};   ///< bytes; default: the server's
   std::chrono::milliseconds heartbeat{15'000};  ///< of an event stream whose generator waits; 0: none
   UploadOptions uploads = {};
 };

@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class FilesTest : public testing::Test {
+class FilesTest : public ::testing::Test {
  protected:
   FilesTest() {
     std::string name = (fs::temp_directory_path() / "ashlar-static-XXXXXX").string();
@@ -223,7 +223,7 @@ Generator<std::string> three_pieces() {
   for (int i = 0; i < 3; ++i) co_yield std::string("piece ") + std::to_string(i) + ";";
 }
 
-class CompressionTest : public testing::Test {
+class CompressionTest : public ::testing::Test {
  protected:
   CompressionTest() {
     app_.use(Compression{});

@@ -32,7 +32,7 @@ User current_user(Bearer token) {
   return {"ada"};
 }
 
-class WebSocketRoute : public testing::Test {
+class WebSocketRoute : public ::testing::Test {
  protected:
   WebSocketRoute() {
     app.websocket<"/echo">([](WebSocket& socket) -> Task<void> {

@@ -1,6 +1,7 @@
 #include <ashlar/http/multipart.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <utility>
 
@@ -217,41 +218,49 @@ MultipartParser::Event MultipartParser::next(std::string_view& in) {
 MultipartParser::Event MultipartParser::read_head() {
   part_ = {};
   bool disposed = false;
+  std::size_t count = 0;
   const char* at = head_.data();
-  const char* const end = at + head_.size();
-  for (std::size_t count = 0;; ++count) {
-    Header header;
-    KnownHeader known = KnownHeader::other;
-    const detail::FieldStep step = detail::read_field(at, end, header, known, refusal_);
-    if (step == detail::FieldStep::end) break;
-    if (step != detail::FieldStep::field) {
-      return refuse(400, "A header of a part is malformed.", "RFC 2046 §5.1");
-    }
-    if (count == limits_.max_part_headers) return refuse(413, "A part has too many headers.", "RFC 7578 §4");
-    if (equal_ignoring_case(header.name, "content-disposition")) {
-      if (std::exchange(disposed, true) || !read_disposition(header.value)) {
-        return refuse(400,
-                      "The Content-Disposition of a part is malformed, or is not form-data with one name in UTF-8.",
-                      "RFC 7578 §4.2");
-      }
-    } else if (known == KnownHeader::content_type) {
-      if (!part_.content_type.empty()) return refuse(400, "A part has two content types.", "RFC 7578 §4.4");
-      constexpr std::string_view kMultipart = "multipart/";
-      if (equal_ignoring_case(header.value.substr(0, kMultipart.size()), kMultipart)) {
-        return refuse(400, "A part is a multipart itself; send each file as a part of the form.", "RFC 7578 §4.3");
-      }
-      if (!is_clean(header.value)) return refuse(400, "The content type of a part is no text.", "RFC 7578 §4.4");
-      part_.content_type = header.value;
-    } else if (equal_ignoring_case(header.name, "content-transfer-encoding")) {
-      if (!equal_ignoring_case(header.value, "binary") && !equal_ignoring_case(header.value, "8bit") &&
-          !equal_ignoring_case(header.value, "7bit")) {
-        return refuse(400, "A part has a transfer encoding; send its bytes as they are.", "RFC 7578 §4.7");
-      }
-    }
+  std::array<Header, 8> lines;
+  const auto take = [&](const Header& header, KnownHeader known) {
+    if (++count <= limits_.max_part_headers) return read_header(header, known, disposed);
+    static_cast<void>(refuse(413, "A part has too many headers.", "RFC 7578 §4"));
+    return false;
+  };
+  refusal_ = {};
+  if (detail::read_fields(at, at, at + head_.size(), refusal_, lines, take) != detail::FieldsStep::end) {
+    if (state_ == State::refused) return Event::refused;
+    return refuse(400, "A header of a part is malformed.", "RFC 2046 §5.1");
   }
   if (!disposed) return refuse(400, "A part has no Content-Disposition.", "RFC 7578 §4.2");
   state_ = State::body;
   return Event::part;
+}
+
+bool MultipartParser::read_header(const Header& header, KnownHeader known, bool& disposed) {
+  const auto fail = [this](std::string_view detail, std::string_view section) {
+    static_cast<void>(refuse(400, detail, section));
+    return false;
+  };
+  if (equal_ignoring_case(header.name, "content-disposition")) {
+    if (std::exchange(disposed, true) || !read_disposition(header.value)) {
+      return fail("The Content-Disposition of a part is malformed, or is not form-data with one name in UTF-8.",
+                  "RFC 7578 §4.2");
+    }
+  } else if (known == KnownHeader::content_type) {
+    if (!part_.content_type.empty()) return fail("A part has two content types.", "RFC 7578 §4.4");
+    constexpr std::string_view kMultipart = "multipart/";
+    if (equal_ignoring_case(header.value.substr(0, kMultipart.size()), kMultipart)) {
+      return fail("A part is a multipart itself; send each file as a part of the form.", "RFC 7578 §4.3");
+    }
+    if (!is_clean(header.value)) return fail("The content type of a part is no text.", "RFC 7578 §4.4");
+    part_.content_type = header.value;
+  } else if (equal_ignoring_case(header.name, "content-transfer-encoding")) {
+    if (!equal_ignoring_case(header.value, "binary") && !equal_ignoring_case(header.value, "8bit") &&
+        !equal_ignoring_case(header.value, "7bit")) {
+      return fail("A part has a transfer encoding; send its bytes as they are.", "RFC 7578 §4.7");
+    }
+  }
+  return true;
 }
 
 bool MultipartParser::read_disposition(std::string_view value) {

@@ -60,6 +60,8 @@ class MultipartParser {
   [[nodiscard]] bool find_boundary(std::string_view& in);
   [[nodiscard]] Event refuse(int status, std::string_view detail, std::string_view section) noexcept;
   [[nodiscard]] Event read_head();
+  /// False: refused.
+  [[nodiscard]] bool read_header(const Header& header, KnownHeader known, bool& disposed);
   [[nodiscard]] bool read_disposition(std::string_view value);
 
   const MultipartLimits limits_;
