@@ -44,7 +44,7 @@ class WebSocketRoute : public ::testing::Test {
           co_await socket.send({me->name, room + " since " + std::to_string(query.since)});
           while (auto said = co_await socket.receive()) {
             for (int i = 0; i < said->times; ++i) {
-              co_await socket.send({std::string(request.path), said->text.get()});
+              co_await socket.send({std::string(request.path), said->text});
             }
           }
         },

@@ -20,10 +20,10 @@ void add_routes(App& app) {
           rooms.publish_json(room, Heard{std::move(from), std::move(text), rooms.members(room)});
         };
         auto member = rooms.join(room, socket.socket());
-        tell("", guest.name.get() + " came in");
-        while (auto said = co_await socket.receive()) tell(guest.name.get(), said->text.get());
+        tell("", guest.name + " came in");
+        while (auto said = co_await socket.receive()) tell(guest.name, said->text);
         member = {};
-        tell("", guest.name.get() + " left");
+        tell("", guest.name + " left");
       },
       {.summary = "Talk in a room"});
 }
