@@ -42,7 +42,7 @@ TEST(FilesGuide, AHandlerReturnsAFile) {
   std::ofstream(folder.path / "may.csv") << "a,b\n1,2\n";
   App app;
   add_files(app, folder.path);
-  testing::Client client{app};
+  ashlar::testing::Client client{app};
   EXPECT_EQ(client.get("/reports/may.csv").header("Range", "bytes=0-2").send().body, "a,b");
   EXPECT_EQ(client.get("/reports/..%2fmay.csv").send().status, 404);
 }
@@ -59,7 +59,7 @@ TEST(FilesGuide, AFolderIsServed) {
     app.files<"/">("dist", {.fallback = "index.html", .immutable = {"assets/"}});
     app.use(Compression{});
     // end of sample
-    testing::Client client{app};
+    ashlar::testing::Client client{app};
     EXPECT_EQ(client.get("/settings/profile").header("Accept", "text/html").send().body, "<p>app</p>");
   }
   fs::current_path(before);
@@ -102,7 +102,7 @@ TEST(FilesGuide, AHandlerSendsEventsAndLines) {
   Prices prices;
   app.provide(prices);
   add_streams(app);
-  testing::Client client{app};
+  ashlar::testing::Client client{app};
   EXPECT_EQ(client.get("/prices").send().body,
             "{\"symbol\":\"ABC\",\"value\":1.5}\n{\"symbol\":\"DEF\",\"value\":2.5}\n");
   EXPECT_TRUE(client.get("/prices/live").send().body.starts_with("event: price\nid: ABC\ndata: {\"symbol\""));
@@ -145,9 +145,9 @@ TEST(FilesGuide, AHandlerTakesFiles) {
   const Folder folder;
   App app;
   add_uploads(app, folder.path);
-  testing::Client client{app};
+  ashlar::testing::Client client{app};
   // sample: test
-  const testing::Answer answer =
+  const ashlar::testing::Answer answer =
       client.post("/pictures").form({{"title", "Sunset"}}).file("image", "sun.png", "image/png", "bytes");
   // end of sample
   EXPECT_EQ(answer.status, 204) << answer.body;
