@@ -136,6 +136,8 @@ TEST(ClientProxy, IsPassedByForSomeHosts) {
 TEST(ClientProxy, ComesFromTheEnvironmentWhenToldSo) {
   const ClientUrl plain = ClientUrl::parse("http://a.test/");
   const ClientUrl secure = ClientUrl::parse("https://a.test/");
+  const Variable none("http_proxy", "");  // whatever this machine has
+  const Variable no_hosts("no_proxy", "");
   const Variable upper("HTTP_PROXY", "http://upper:1");
   const Variable both("https_proxy", "lower:2");
   const Variable hosts("NO_PROXY", "b.test");

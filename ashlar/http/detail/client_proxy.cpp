@@ -82,7 +82,9 @@ void ClientProxies::add_bypass(std::string_view entry) {
     return;
   }
   Bypass one;
-  if (const std::size_t colon = entry.rfind(':'); colon != std::string_view::npos) {
+  // Not one within the brackets of an IPv6 address.
+  if (const std::size_t colon = entry.rfind(':');
+      colon != std::string_view::npos && entry.find(']', colon) == std::string_view::npos) {
     const auto port = port_of(entry.substr(colon + 1));
     if (!port) throw Invalid(fmt::format("the client cannot use '{}' as a host to ask without the proxy", entry));
     one.port = *port;
