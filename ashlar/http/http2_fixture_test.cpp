@@ -90,7 +90,8 @@ struct ClientCallbacks {
 };
 
 Http2Client::Http2Client(const net::Address& address, Options options)
-    : fd_(connect_to(address, options.receive_buffer)) {
+    : transport_(connect_to(address, options.receive_buffer)) {
+  if (options.tls != nullptr) async::run(transport_.start_tls_client(options.tls, "localhost"));
   nghttp2_session_callbacks* callbacks = nullptr;
   ::nghttp2_session_callbacks_new(&callbacks);
   ::nghttp2_session_callbacks_set_on_header_callback(callbacks, &ClientCallbacks::on_header);
@@ -165,10 +166,11 @@ void Http2Client::flush() {
   const std::uint8_t* bytes = nullptr;
   ssize_t size = 0;
   while ((size = ::nghttp2_session_mem_send(session_, &bytes)) > 0) {
-    for (ssize_t sent = 0; sent < size;) {
-      const ssize_t now = ::send(fd_.get(), bytes + sent, static_cast<std::size_t>(size - sent), MSG_NOSIGNAL);
-      if (now <= 0) return;  // the server is gone: receive() tells
-      sent += now;
+    std::string_view left(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(size));
+    while (!left.empty()) {
+      const net::Io io = transport_.write(left);
+      if (io.state != net::Io::State::done) return;  // the server is gone: receive() tells
+      left.remove_prefix(io.bytes);
     }
   }
 }
@@ -176,18 +178,18 @@ void Http2Client::flush() {
 bool Http2Client::receive() {
   flush();
   char bytes[64 * 1024];
-  const ssize_t got = ::recv(fd_.get(), bytes, sizeof bytes, 0);
-  if (got <= 0) {
-    ended_ = ended_ || got == 0;
+  if (!transport_) return false;
+  const net::Io io = transport_.read(bytes);
+  if (io.state != net::Io::State::done) {
+    ended_ = ended_ || io.state == net::Io::State::closed;
     return false;
   }
-  const ssize_t used =
-      ::nghttp2_session_mem_recv(session_, reinterpret_cast<const std::uint8_t*>(bytes), static_cast<std::size_t>(got));
-  EXPECT_EQ(used, got) << ::nghttp2_strerror(static_cast<int>(used));
+  const ssize_t used = ::nghttp2_session_mem_recv(session_, reinterpret_cast<const std::uint8_t*>(bytes), io.bytes);
+  EXPECT_EQ(used, static_cast<ssize_t>(io.bytes)) << ::nghttp2_strerror(static_cast<int>(used));
   flush();
   if (::nghttp2_session_want_read(session_) != 0 || ::nghttp2_session_want_write(session_) != 0) return used >= 0;
   ended_ = true;  // after GOAWAY, with nothing more to come
-  fd_.reset();
+  transport_.close();
   return false;
 }
 
@@ -198,8 +200,8 @@ Http2Answer Http2Client::answer(std::int32_t stream) {
 
 void Http2Client::hard_close() {
   const linger hard{.l_onoff = 1, .l_linger = 0};
-  ::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
-  fd_.reset();
+  ::setsockopt(transport_.fd(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+  transport_.close();
 }
 
 // -------------------------------------------------------------------------------------------------------- any frames

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include <ashlar/http/server_test.hpp>
+#include <ashlar/net/transport.hpp>
 
 namespace ashlar::http::test {
 
@@ -44,6 +46,7 @@ class Http2Client {
     int receive_buffer = 0;
     std::uint32_t window = 1 << 20;  // of each stream
     bool opens_windows = true;       // as the answer is read
+    std::shared_ptr<net::TlsContext> tls{};
   };
   explicit Http2Client(const net::Address& address) : Http2Client(address, Options()) {}
   Http2Client(const net::Address& address, Options options);
@@ -82,7 +85,8 @@ class Http2Client {
     }
     return ended_;
   }
-  void close() { fd_.reset(); }
+  void close() { transport_.close(); }
+  [[nodiscard]] std::string_view alpn() const { return transport_.alpn(); }
   void hard_close();
 
   std::vector<Goaway> goaways;
@@ -100,7 +104,7 @@ class Http2Client {
   };
   bool receive();
 
-  net::Fd fd_;
+  net::Transport transport_;
   nghttp2_session* session_ = nullptr;
   std::map<std::int32_t, Http2Answer> answers_;
   std::map<std::int32_t, Outgoing> outgoing_;

@@ -33,7 +33,9 @@ struct Server::Impl {
       throw Invalid(fmt::format("ServerOptions.head.max_headers is {}: at most {} are possible",
                                 options.head.max_headers, Request::kMaxHeaders));
     }
-    if (options.tls != nullptr) options.tls->offer_alpn({"http/1.1"});
+    if (options.tls != nullptr)
+      options.tls->offer_alpn(options.http2.enabled ? std::vector<std::string>{"h2", "http/1.1"}
+                                                    : std::vector<std::string>{"http/1.1"});
   }
 
   void bind(std::vector<Listening> listening, bool inherited) {

@@ -199,6 +199,7 @@ void Http2Stream::on_head_end(bool end_of_stream) {
   server.stats().http2_requests.add();
   exchange_->request.peer = &connection_->peer_;
   exchange_->request.secure = connection_->transport_.secure();
+  exchange_->request.client_certificate = connection_->client_certificate_;
   end_of_stream ? dispatch() : begin_body();
 }
 

@@ -1,9 +1,11 @@
 #include <ashlar/http/detail/tls_accept.hpp>
 
 #include <memory>
+#include <string>
 #include <utility>
 
 #include <ashlar/http/detail/http1_connection.hpp>
+#include <ashlar/http/detail/http2_connection.hpp>
 #include <ashlar/http/detail/loop_server.hpp>
 
 namespace ashlar::http::detail {
@@ -30,7 +32,12 @@ void TlsAccept::on_complete(std::exception_ptr error) noexcept {
     return server_.retire(*this);
   }
   LoopServer& server = server_;
-  auto fresh = std::make_unique<Http1Connection>(server, std::move(transport_), peer_);
+  std::unique_ptr<Connection> fresh;
+  if (transport_.alpn() == "h2") {
+    fresh = std::make_unique<Http2Connection>(server, std::move(transport_), peer_, std::string());
+  } else {
+    fresh = std::make_unique<Http1Connection>(server, std::move(transport_), peer_);
+  }
   server.open(server.replace(*this, std::move(fresh)), deadline_);
 }
 
