@@ -44,9 +44,6 @@ class Curl(Http2):
         self.assertEqual(self.curl(service, "/nowhere", "--http2-prior-knowledge")[:5], "2 404")
         order = '{"customer": "a", "address": {"street": "b", "zip": "12345"}, "lines": [{"product": "t", "amount": 1, "price": 2}]}'
         self.assertEqual(self.curl(service, "/orders", "--http2-prior-knowledge", "--json", order)[:5], "2 200")
-        too_much = self.folder / "too-much"
-        too_much.write_bytes(b"x" * 3_000_000)
-        self.assertEqual(self.curl(service, "/orders", "--http2-prior-knowledge", "--data-binary", f"@{too_much}")[:5], "2 413")
         self.assertGreaterEqual(service.metric("ashlar_http_requests_by_protocol_total", protocol="http2"), 4)
 
     def test_an_upgrade_is_not_taken_up(self):
@@ -71,7 +68,13 @@ class Nghttp(Http2):
         said = run("nghttp", "-v", "--trailer", "x-checksum: 1", "-d", body, "-H", "content-type: application/json",
                    self.url(service, "/orders")).stdout
         self.assertIn(":status: 422", said)
-        self.assertNotIn("ERROR", said)
+        self.assertNotRegex(said, "(?<!NO_)ERROR")
+        # An answer before the end of the request, and then RST_STREAM with NO_ERROR (RFC 9113 §8.1), which curl 7.88 takes
+        # for a failure.
+        body.write_bytes(b"x" * 3_000_000)
+        said = run("nghttp", "-v", "-d", body, self.url(service, "/orders")).stdout
+        self.assertIn(":status: 413", said)
+        self.assertNotRegex(said, "(?<!NO_)ERROR")
         said = run("nghttp", "-nv", "-m", 20, "-w", 10, self.url(service, "/big?bytes=300000")).stdout
         self.assertEqual(said.count(":status: 200"), 20)
 
@@ -101,14 +104,21 @@ class H2load(Http2):
             "-n", 1_000_000, "-c", 4, "-m", 10, self.url(service)))) for _ in range(2)]
         for client in clients:
             client.start()
-        eventually(lambda: service.metric("ashlar_http_requests_by_protocol_total", protocol="http2") > 500, "the load is on")
+        looks = 0
+
+        def loaded():
+            nonlocal looks
+            looks += 1
+            return service.metric("ashlar_http_requests_by_protocol_total", protocol="http2") > 500
+
+        eventually(loaded, "the load is on")
         service.send_signal(signal.SIGTERM)
         self.assertEqual(service.wait(), 0, service.text)
         for client in clients:
             client.join(60)
         # What the service has handled is what the clients were answered; what they asked for later, they were told, was not.
         succeeded = sum(answer[2] for answer in answers)
-        self.assertIn(f"stopped after {succeeded} requests", service.journal)
+        self.assertIn(f"stopped after {succeeded + looks} requests", service.journal)
 
 
 if __name__ == "__main__":
