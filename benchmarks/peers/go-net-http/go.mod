@@ -1,0 +1,5 @@
+module bench
+
+go 1.21
+
+require github.com/go-playground/validator/v10 v10.30.6
