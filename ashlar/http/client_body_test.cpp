@@ -35,7 +35,10 @@ TEST(ClientBody, StreamsWithALengthAndInChunks) {
               "");
     client.close_idle();
   }(client, server.address()));
-  EXPECT_EQ(client.stats().connects, 1u);
+  // On a busy machine an answer may be there before the end of its request is written down as sent: that costs the
+  // connection, not the request.
+  EXPECT_EQ(client.stats().connects + client.stats().reused, 3u);
+  EXPECT_EQ(client.stats().retries, 0u);
 }
 
 TEST(ClientBody, AStreamOfAnotherLengthThanItSaidIsRefusedAndTheConnectionClosed) {
