@@ -321,6 +321,8 @@ ClientStats Client::stats() const {
           state_->failures.get(), state_->idle.get(),     state_->active.get(), state_->waiting.get()};
 }
 
-void Client::close_idle() noexcept { state_->pool().close_idle(); }
+void Client::close_idle() noexcept {
+  if (async::Loop::current_or_null() != nullptr) state_->pool().close_idle();
+}
 
 }  // namespace ashlar::http

@@ -120,7 +120,7 @@ class Client {
   Task<StreamedResponse> stream(ClientRequest request);
 
   [[nodiscard]] ClientStats stats() const;
-  /// Closes the kept connections of this loop.
+  /// Closes the kept connections of this loop; outside of a loop there are none.
   void close_idle() noexcept;
 
  private:

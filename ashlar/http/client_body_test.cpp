@@ -237,7 +237,7 @@ TEST(ClientBody, DecodedBodiesHaveTheSameLimitAndDamageIsTold) {
 
 TEST(ClientBody, StreamsADecodedAnswerInPiecesOfBoundedSize) {
   std::string text;
-  for (int i = 0; text.size() < 3'000'000; ++i) text += std::to_string(i * 7919);
+  for (std::int64_t i = 0; text.size() < 3'000'000; ++i) text += std::to_string(i * 7919);
   ScriptedServer server({{answer("Content-Encoding: br\r\n", encode(ContentCoding::br, text))}});
   Client client;
   async::run([](Client& client, ScriptedServer& server, std::string_view text) -> Task<void> {

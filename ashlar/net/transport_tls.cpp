@@ -165,6 +165,7 @@ Io Transport::write_records(std::span<const iovec> parts) noexcept {
       for (std::size_t i = at; i < parts.size() && size < kRecord; ++i) {
         const std::size_t begin = i == at ? from : 0;
         const std::size_t take = std::min(parts[i].iov_len - begin, kRecord - size);
+        if (take == 0) continue;  // its base may be null, which memcpy does not take
         std::memcpy(gathered.data() + size, static_cast<const char*>(parts[i].iov_base) + begin, take);
         size += take;
       }
