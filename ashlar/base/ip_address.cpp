@@ -25,7 +25,7 @@ std::optional<IpAddress> IpAddress::parse(std::string_view text) noexcept {
   const auto slash = text.find('/');
   const std::string_view host = text.substr(0, slash);
   char buffer[INET6_ADDRSTRLEN];
-  if (host.size() >= sizeof buffer || host.find('\0') != std::string_view::npos) return std::nullopt;
+  if (host.empty() || host.size() >= sizeof buffer || host.find('\0') != std::string_view::npos) return std::nullopt;
   std::memcpy(buffer, host.data(), host.size());
   buffer[host.size()] = '\0';
   if (inet_pton(AF_INET, buffer, address.bytes.data()) == 1) {

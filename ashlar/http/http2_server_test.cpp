@@ -130,9 +130,9 @@ TEST(Http2Server, GivesTheHandlerTheRequestAsHttp1Would) {
       exchange.finish();
     }
   } handler;
+  async::Loop loop;  // the server goes before it
   Server server({.listen = {"127.0.0.1:0"}}, handler);
   server.bind();
-  async::Loop loop;
   server.start(loop);
   std::thread thread([&] { loop.run(); });
   Http2Client client(server.addresses().front());
@@ -282,9 +282,9 @@ TEST(Http2Server, GivesTrailersToTheHandlerAndRefusesTooManyOfThem) {
       exchange.finish();
     }
   } handler;
+  async::Loop loop;  // the server goes before it
   Server server({.listen = {"127.0.0.1:0"}}, handler);
   server.bind();
-  async::Loop loop;
   server.start(loop);
   std::thread thread([&] { loop.run(); });
   Http2Client client(server.addresses().front());
