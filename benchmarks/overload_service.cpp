@@ -6,6 +6,7 @@
 #include <optional>
 
 #include <ashlar/app/app.hpp>
+#include <ashlar/async/combinators.hpp>
 #include <ashlar/async/sync.hpp>
 
 using namespace ashlar;
