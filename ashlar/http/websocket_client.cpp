@@ -143,7 +143,7 @@ struct WebSocketClient::Impl final : detail::WebSocketStream::Owner {
 
   ~Impl() {
     // Elsewhere the loop is gone, and closing the descriptor ends the watch.
-    if (stream && loop == async::Loop::current_or_null()) stream->abort();
+    if (stream && loop_ == async::Loop::current_or_null()) stream->abort();
   }
 
   Task<void> open(const ClientUrl& url) {
@@ -167,8 +167,8 @@ struct WebSocketClient::Impl final : detail::WebSocketStream::Owner {
         }
         detail::WebSocketTerms terms = check_answer(head, options, key);
         compressed = terms.deflate.has_value();
-        loop = &async::Loop::current();
-        stream.emplace(*loop, transport, WebSocketSide::client, options.limits, std::move(terms), stats, *this);
+        loop_ = &async::Loop::current();
+        stream.emplace(*loop_, transport, WebSocketSide::client, options.limits, std::move(terms), stats, *this);
         stream->open({}, std::string_view(buffer).substr(head.head_size));
         co_return;
       }
@@ -189,7 +189,7 @@ struct WebSocketClient::Impl final : detail::WebSocketStream::Owner {
  private:
   void on_stream_closed() noexcept override { ended.set(); }
   void on_peer_lost() noexcept override {}
-  async::Loop* loop = nullptr;
+  async::Loop* loop_ = nullptr;
 };
 
 WebSocketClient::WebSocketClient(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}

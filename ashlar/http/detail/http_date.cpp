@@ -50,7 +50,10 @@ std::optional<std::chrono::system_clock::time_point> parse_lenient_date(std::str
       if (hour < 0 || minute < 0 || second < 0) return std::nullopt;
       continue;
     }
-    if (day < 0 && (day = number(token, 1, 2)) >= 0) continue;
+    if (day < 0) {
+      day = number(token, 1, 2);
+      if (day >= 0) continue;
+    }
     if (month < 0 && token.size() >= 3) {
       const auto found =
           std::ranges::find_if(kMonths, [&](auto name) { return equals_ignore_case(token.substr(0, 3), name); });
