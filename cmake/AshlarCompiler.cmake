@@ -37,5 +37,10 @@ if(ASHLAR_LLD)
 endif()
 find_program(ASHLAR_CCACHE ccache)
 if(ASHLAR_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER "${ASHLAR_CCACHE}")
+  # It must be told that precompiled headers may be trusted. A script named ccache, because clang's tools look through that name.
+  file(CONFIGURE OUTPUT "${PROJECT_BINARY_DIR}/ccache" @ONLY CONTENT [[#!/bin/sh
+CCACHE_SLOPPINESS=pch_defines,time_macros CCACHE_PCH_EXTSUM=1 exec @ASHLAR_CCACHE@ "$@"
+]])
+  file(CHMOD "${PROJECT_BINARY_DIR}/ccache" PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${PROJECT_BINARY_DIR}/ccache")
 endif()

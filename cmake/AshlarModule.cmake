@@ -79,7 +79,7 @@ function(ashlar_module name)
 
   if(ASHLAR_BUILD_TESTS AND tests)
     add_executable(${name}_test ${tests})
-    target_link_libraries(${name}_test PRIVATE ashlar_options ashlar::${name} ${arg_TEST_LINKS} GTest::gmock GTest::gtest_main)
+    target_link_libraries(${name}_test PRIVATE ashlar_options ashlar::${name} ${arg_TEST_LINKS} ashlar_tests)
     foreach(use ${arg_TEST_USES})
       target_link_libraries(${name}_test PRIVATE ashlar::${use})
     endforeach()

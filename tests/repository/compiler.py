@@ -15,17 +15,17 @@ class Compiler:
         self.commands = json.loads((self.build / "compile_commands.json").read_text())
 
     def sources(self):
-        return [Path(c["file"]) for c in self.commands]
+        return [Path(c["file"]) for c in self.commands if "-include-pch" not in c["command"]]
 
     def flags(self, folder):
-        """The compiler and its flags, as used for a file in the folder (of any file, when there is none)."""
+        """The compiler and its flags without precompiled headers, as used for a file in the folder (or any file)."""
         chosen = next((c for c in self.commands if Path(c["file"]).is_relative_to(ROOT / folder)), self.commands[0])
         words = shlex.split(chosen["command"])
         kept, skip = [], False
         for word in words:
             if skip:
                 skip = False
-            elif word in {"-o", "-c", "-MF", "-MT"}:
+            elif word in {"-o", "-c", "-MF", "-MT", "-include-pch"}:
                 skip = word != "-c"
             elif word not in {"-MD", chosen["file"]}:
                 kept.append(word)

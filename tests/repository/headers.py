@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Every header compiles when it is included first. Usage: headers.py BUILD_DIR
 
-A header that is the first #include of a source of the build has proven it there; the others are compiled here, alone.
+A header that is the first #include of a source compiled without precompiled headers has proven it there; the others are compiled here, alone.
 """
 import re
 import sys
