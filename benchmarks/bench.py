@@ -52,6 +52,7 @@ class HttpCase:
     prepare: str = ""                 # name of a method of Postgres that makes the data
     database: str = "postgres"
     same_length: bool = True
+    flags: tuple = ()                 # more options of load.cpp
 
 
 @dataclasses.dataclass
@@ -251,10 +252,11 @@ class Postgres:
 # ------------------------------------------------------------------------------------------------------- measurements
 
 def load(case, port, places, requests, warm_up=0, connections=64, depth=None, pid=None, expect=None):
-    command = [f"{places['bin']}/load", f"127.0.0.1:{port}", case.path, "--method", case.method, "--requests", str(requests),
+    command = [f"{places['bin']}/load", f"127.0.0.1:{port}", case.path.format(**places) if case.path[0] == "@" else case.path, "--method", case.method, "--requests", str(requests),
                "--warm-up", str(warm_up), "--connections", str(connections), "--depth", str(depth or case.depth)]
     if case.body:
         command += ["--body", case.body.format(**places), "--header", "Content-Type: application/json"]
+    command += case.flags
     if expect:
         command += ["--expect", expect]
     if case.same_length:
@@ -453,10 +455,15 @@ def table(results):
                 value = result.get(key, result.get("per_second") if key == "requests_per_second" else None)
                 cells.append("" if value is None else form.format(value))
             rows.append([case, name] + cells)
+    return aligned(rows, left=2)
+
+
+def aligned(rows, left):
+    """Columns of text, a title above a line; the first `left` of them aligned to the left."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for number, row in enumerate(rows):
-        lines.append("  ".join(cell.ljust(width) if i < 2 else cell.rjust(width)
+        lines.append("  ".join(cell.ljust(width) if i < left else cell.rjust(width)
                                for i, (cell, width) in enumerate(zip(row, widths))).rstrip())
         if number == 0:
             lines.append("  ".join("-" * width for width in widths))

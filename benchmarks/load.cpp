@@ -1,7 +1,8 @@
-// load — a closed-model HTTP/1.1 load generator: N keep-alive connections, each with D requests in flight, a fixed
-// number of requests. Every answer's status is checked; the first body must hold what --expect names, and with
-// --same-length all bodies are as long as the first. With --pid it reads the CPU time of the server (all its threads)
-// around the measured part, so that start-up and warm-up do not count. Prints one line of JSON.
+// load — a closed-model HTTP/1.1 load generator: N connections, each with D requests in flight, a fixed number of
+// requests. Every answer's status is checked; the first body must hold what --expect names, and with --same-length all
+// bodies are as long as the first. Connections are kept, or closed after --per-connection requests; with --websocket a
+// request is a text message and its answer the next one. With --pid it reads the CPU time of the server (all its
+// threads) around the measured part, so that start-up and warm-up do not count. Prints one line of JSON.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -38,6 +39,9 @@ struct Options {
   std::string body_file;
   int connections = 64;
   int depth = 1;
+  std::int64_t per_connection = 0;
+  bool chunked = false;
+  bool websocket = false;
   std::int64_t requests = 100'000;
   std::int64_t warm_up = 0;
   int status = 200;
@@ -70,7 +74,22 @@ std::int64_t cpu_nanoseconds(const std::vector<int>& pids) {
   return sum;
 }
 
-// Spells the requests out before the clock starts. "/query/{1..1000}" becomes a thousand requests in a scattered order.
+// RFC 6455 §5.2: a whole message from a client, masked with zeros, which leaves its text as it is.
+std::string text_message(const std::string& text) {
+  std::string frame = "\x81";
+  if (text.size() < 126) {
+    frame += static_cast<char>(0x80 | text.size());
+  } else {
+    if (text.size() > 0xffff) fail("messages of more than 64 KiB are not made here");
+    frame += static_cast<char>(0x80 | 126);
+    frame += static_cast<char>(text.size() >> 8);
+    frame += static_cast<char>(text.size() & 0xff);
+  }
+  return frame + std::string(4, '\0') + text;
+}
+
+// Spells the requests out before the clock starts. "/query/{1..1000}" becomes a thousand requests in a scattered order,
+// "@file" one for each line of a file.
 std::vector<std::string> spell_requests(const Options& options) {
   const std::string body = options.body_file.empty() ? "" : read_file(options.body_file);
   std::vector<std::string> paths;
@@ -86,16 +105,28 @@ std::vector<std::string> spell_requests(const Options& options) {
       paths.push_back(options.path.substr(0, open) + std::to_string(first + at) + options.path.substr(close + 1));
       at = (at + 7919) % count;  // a prime, so that every number comes once unless count is a multiple of it
     }
+  } else if (options.path.starts_with('@')) {
+    std::istringstream lines(read_file(options.path.substr(1)));
+    for (std::string line; std::getline(lines, line);) paths.push_back(line);
+    if (paths.empty()) fail("no paths in " + options.path.substr(1));
   } else {
     paths.push_back(options.path);
   }
+  if (options.websocket) return {text_message(body)};
   std::vector<std::string> requests;
   requests.reserve(paths.size());
   for (const std::string& path : paths) {
     std::string request = options.method + " " + path + " HTTP/1.1\r\nHost: localhost\r\n";
     for (const std::string& header : options.headers) request += header + "\r\n";
-    if (!body.empty()) request += "Content-Length: " + std::to_string(body.size()) + "\r\n";
-    requests.push_back(request + "\r\n" + body);
+    if (options.chunked) {
+      char size[20];
+      std::snprintf(size, sizeof size, "%zx\r\n", body.size());
+      request += "Transfer-Encoding: chunked\r\n\r\n" + (size + body) + "\r\n0\r\n\r\n";
+    } else {
+      if (!body.empty()) request += "Content-Length: " + std::to_string(body.size()) + "\r\n";
+      request += "\r\n" + body;
+    }
+    requests.push_back(std::move(request));
   }
   return requests;
 }
@@ -167,12 +198,27 @@ void parse_answer(std::string_view in, Answer& answer) {
   }
 }
 
+// The same for a WebSocket message: a frame that is whole in itself, not masked. Its status is 200.
+void parse_message(std::string_view in, Answer& answer) {
+  answer.size = 0;
+  if (in.size() < 4) return;
+  const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(in[at]); };
+  if (byte(0) != 0x81 || byte(1) > 126) fail("not an unmasked text message of at most 64 KiB");
+  const std::size_t head = byte(1) < 126 ? 2 : 4;
+  const std::size_t length = byte(1) < 126 ? byte(1) : (static_cast<std::size_t>(byte(2)) << 8) + byte(3);
+  if (in.size() < head + length) return;
+  answer.status = 200;
+  answer.body = in.substr(head, length);
+  answer.size = head + length;
+}
+
 struct Connection {
   int fd = -1;
   std::string in;
   std::vector<Clock::time_point> sent_at;  // ring of `depth`, oldest at `head`
   std::size_t head = 0;
   std::size_t in_flight = 0;
+  std::int64_t left = 0;  // requests it may still send, with --per-connection
 };
 
 class Load {
@@ -183,10 +229,8 @@ class Load {
     epoll_ = epoll_create1(EPOLL_CLOEXEC);
     connections_.resize(static_cast<std::size_t>(options_.connections));
     for (Connection& connection : connections_) {
-      connection.fd = connect_to(options_.target);
       connection.sent_at.resize(static_cast<std::size_t>(options_.depth));
-      epoll_event event{.events = EPOLLIN, .data = {.ptr = &connection}};
-      if (epoll_ctl(epoll_, EPOLL_CTL_ADD, connection.fd, &event) < 0) fail_errno("epoll_ctl");
+      open(connection);
     }
     if (options_.warm_up > 0) send_all(options_.warm_up);
     latencies_.clear();
@@ -200,6 +244,28 @@ class Load {
   }
 
  private:
+  void open(Connection& connection) {
+    connection.fd = connect_to(options_.target);
+    connection.left = options_.per_connection > 0 ? options_.per_connection : INT64_MAX;
+    if (options_.websocket) upgrade(connection);
+    epoll_event event{.events = EPOLLIN, .data = {.ptr = &connection}};
+    if (epoll_ctl(epoll_, EPOLL_CTL_ADD, connection.fd, &event) < 0) fail_errno("epoll_ctl");
+  }
+
+  void upgrade(const Connection& connection) {
+    const std::string request = "GET " + options_.path +
+                                " HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                                "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    if (send(connection.fd, request.data(), request.size(), MSG_NOSIGNAL) < 0) fail_errno("send");
+    std::string answer;
+    while (!answer.ends_with("\r\n\r\n")) {
+      char byte = 0;
+      if (recv(connection.fd, &byte, 1, 0) != 1) fail("no answer to the upgrade");
+      answer += byte;
+    }
+    if (!answer.starts_with("HTTP/1.1 101 ")) fail("no WebSocket there: " + answer.substr(0, 500));
+  }
+
   void send_all(std::int64_t count) {
     to_send_ = to_receive_ = count;
     for (Connection& connection : connections_) refill(connection);
@@ -214,12 +280,13 @@ class Load {
   void refill(Connection& connection) {
     out_.clear();
     const auto now = Clock::now();
-    while (to_send_ > 0 && connection.in_flight < connection.sent_at.size()) {
+    while (to_send_ > 0 && connection.left > 0 && connection.in_flight < connection.sent_at.size()) {
       out_ += requests_[next_];
       next_ = next_ + 1 == requests_.size() ? 0 : next_ + 1;
       connection.sent_at[(connection.head + connection.in_flight) % connection.sent_at.size()] = now;
       ++connection.in_flight;
       --to_send_;
+      --connection.left;
     }
     for (std::string_view rest = out_; !rest.empty();) {  // a blocking socket: what is in flight fits its buffers
       const ssize_t sent = send(connection.fd, rest.data(), rest.size(), MSG_NOSIGNAL);
@@ -237,7 +304,8 @@ class Load {
     const auto now = Clock::now();
     std::size_t at = 0;
     while (at < connection.in.size()) {
-      parse_answer(std::string_view(connection.in).substr(at), answer_);
+      const std::string_view rest = std::string_view(connection.in).substr(at);
+      options_.websocket ? parse_message(rest, answer_) : parse_answer(rest, answer_);
       if (answer_.size == 0) break;
       verify();
       at += answer_.size;
@@ -249,6 +317,10 @@ class Load {
       --to_receive_;
     }
     connection.in.erase(0, at);
+    if (connection.left == 0 && connection.in_flight == 0) {
+      close(connection.fd);
+      open(connection);
+    }
     // Half of the depth at once: refilling after each single answer would undo the pipelining.
     if (connection.in_flight * 2 <= connection.sent_at.size()) refill(connection);
   }
@@ -305,12 +377,16 @@ int main(int argc, char** argv) {
   Options options;
   CLI::App cli{"Closed-model HTTP/1.1 load generator; prints one line of JSON."};
   cli.add_option("target", options.target, "127.0.0.1:PORT or unix:/path")->required();
-  cli.add_option("path", options.path, "Path with query; {1..1000} stands for a thousand paths")->required();
+  cli.add_option("path", options.path, "Path with query; {1..1000} stands for a thousand paths, @FILE for those in it")
+      ->required();
   cli.add_option("--method", options.method, "Method");
   cli.add_option("--header", options.headers, "Header line, may be repeated");
   cli.add_option("--body", options.body_file, "File with the body");
   cli.add_option("--connections", options.connections, "Keep-alive connections")->check(CLI::Range(1, 100'000));
   cli.add_option("--depth", options.depth, "Requests in flight on each connection")->check(CLI::Range(1, 256));
+  cli.add_option("--per-connection", options.per_connection, "Close a connection after so many requests (0: keep it)");
+  cli.add_flag("--chunked", options.chunked, "Send the body as one chunk, without Content-Length");
+  cli.add_flag("--websocket", options.websocket, "Send the body as WebSocket text messages");
   cli.add_option("--requests", options.requests, "Requests to measure")->check(CLI::PositiveNumber);
   cli.add_option("--warm-up", options.warm_up, "Requests before them");
   cli.add_option("--status", options.status, "Status that every answer must have");
