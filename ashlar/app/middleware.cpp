@@ -94,7 +94,13 @@ void SecurityHeaders::after(http::Exchange& exchange) noexcept {
 
 bool RequestId::before(http::Exchange& exchange) {
   const auto given = exchange.request.header(http::KnownHeader::x_request_id);
-  exchange.context.request_id = given && is_request_id(*given) ? *given : exchange.scratch.copy(Uuid::v7().to_string());
+  if (given && is_request_id(*given)) {
+    exchange.context.request_id = *given;
+    return true;
+  }
+  const std::span<char, 36> text{static_cast<char*>(exchange.scratch.allocate(36, 1)), 36};
+  Uuid::v7().write_to(text);
+  exchange.context.request_id = {text.data(), text.size()};
   return true;
 }
 

@@ -36,6 +36,13 @@ constexpr auto kHexValues = [] {
   return table;
 }();
 
+constexpr auto kHexDigits = [] {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::array<std::array<char, 2>, 256> table{};
+  for (std::size_t i = 0; i < 256; ++i) table[i] = {kDigits[i >> 4], kDigits[i & 15]};
+  return table;
+}();
+
 }  // namespace
 
 Uuid Uuid::v4() {
@@ -82,21 +89,22 @@ std::optional<Uuid> Uuid::parse(std::string_view text) noexcept {
   return id;
 }
 
+void Uuid::write_to(std::span<char, 36> out) const noexcept {
+  // Where each byte's two digits stand.
+  static constexpr std::uint8_t kAt[] = {0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34};
+  for (std::size_t i = 0; i < 16; ++i) __builtin_memcpy(out.data() + kAt[i], kHexDigits[bytes[i]].data(), 2);
+  out[8] = out[13] = out[18] = out[23] = '-';
+}
+
 void Uuid::append_to(std::string& out) const {
-  static constexpr char kHex[] = "0123456789abcdef";
   char text[36];
-  char* p = text;
-  for (std::size_t i = 0; i < 16; ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) *p++ = '-';
-    *p++ = kHex[bytes[i] >> 4];
-    *p++ = kHex[bytes[i] & 15];
-  }
+  write_to(text);
   out.append(text, sizeof text);
 }
 
 std::string Uuid::to_string() const {
-  std::string out;
-  append_to(out);
+  std::string out(36, '\0');
+  write_to(std::span<char, 36>{out.data(), 36});
   return out;
 }
 

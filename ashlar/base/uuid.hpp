@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -22,6 +23,8 @@ struct Uuid {
   [[nodiscard]] static std::optional<Uuid> parse(std::string_view text) noexcept;
   /// Lower case with hyphens.
   [[nodiscard]] std::string to_string() const;
+  /// The same, into memory of the caller's.
+  void write_to(std::span<char, 36> out) const noexcept;
   void append_to(std::string& out) const;
   [[nodiscard]] int version() const noexcept { return bytes[6] >> 4; }
 
