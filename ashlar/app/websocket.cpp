@@ -59,6 +59,7 @@ void accept_websocket(Call& call) {
   auto handshake = http::accept_websocket_request(exchange.request, *call.route->websocket);
   exchange.response.status = 101;
   call.conclude();  // what it adds is part of the 101
+  call.passed = 0;  // once a request: it may still fail, when the server drains
   call.socket = &exchange.accept_websocket(std::move(handshake), *call.route->websocket);
   call.core.record(call);
 }

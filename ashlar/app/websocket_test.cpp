@@ -180,6 +180,47 @@ TEST_F(WebSocketRoute, CancelsAHandlerThatDoesNotNoticeTheEnd) {
   EXPECT_TRUE(cancelled);
 }
 
+// A request to become a WebSocket, of a server that drains.
+class TooLate final : public http::Exchange {
+ public:
+  TooLate() {
+    request.path = request.target = "/echo";
+    request.method_text = "GET";
+    request.authority = "test";
+    request.upgrade = true;
+    context.scope = &scope;
+    add(http::KnownHeader::upgrade, "websocket");
+    add(http::KnownHeader::sec_websocket_version, "13");
+    add(http::KnownHeader::sec_websocket_key, "dGhlIHNhbXBsZSBub25jZQ==");
+  }
+  bool finished = false;
+
+ private:
+  void add(http::KnownHeader known, std::string_view value) {
+    ASSERT_TRUE(request.add_header(http::to_string(known), value, known));
+  }
+  void on_finish() noexcept override { finished = true; }
+  http::WebSocket& on_accept_websocket(http::WebSocketHandshake, const http::WebSocketOptions&) override {
+    throw Unavailable("the service is shutting down");
+  }
+};
+
+TEST_F(WebSocketRoute, RunsMiddlewareOnceForARequestThatCannotBecomeAWebSocketAnyMore) {
+  struct Counting final : Middleware {
+    explicit Counting(int& count) : answers(count) {}
+    void after(http::Exchange&) noexcept override { ++answers; }
+    int& answers;
+  };
+  int answers = 0;
+  app.use(Counting{answers});
+  const testing::Client started(app);
+  TooLate exchange;
+  app.handler().handle(exchange);
+  EXPECT_TRUE(exchange.finished);
+  EXPECT_EQ(exchange.response.status, 503);
+  EXPECT_EQ(answers, 1);
+}
+
 TEST_F(WebSocketRoute, IsInOpenApiAsAGetWithItsMessages) {
   const std::string document = app.openapi();
   EXPECT_NE(document.find(R"("101":{"description":"The connection is a WebSocket from now on"})"), std::string::npos);

@@ -102,7 +102,6 @@ TEST(Http2Refuses, FramesAgainstTheProtocolByEndingTheConnection) {
   };
   Http2Wire maker(server.address());
   const std::string get1 = maker.get(1);
-  const std::string get3 = frame(NGHTTP2_HEADERS, kWhole, 3, maker.block({}));
   const Case cases[] = {
       {"DATA on an idle stream", frame(NGHTTP2_DATA, 0, 1, "x"), NGHTTP2_PROTOCOL_ERROR},
       {"a stream of the server's", frame(NGHTTP2_HEADERS, kWhole, 2, "\x82"), NGHTTP2_PROTOCOL_ERROR},
@@ -400,7 +399,7 @@ TEST(Http2Drain, AnswersWhatTheClientSentBeforeItKnew) {
   Http2Wire wire(server.address());
   wire.send(frame(NGHTTP2_HEADERS, kWhole, 1, wire.block(head_with({{":path", "/gate"}}), false)));
   ASSERT_TRUE(server.becomes([](const ServerStats& now) { return now.requests_suspended.get() == 1; }));
-  auto drained = server.drain();
+  [[maybe_unused]] const auto drained = server.drain();
   const auto notice = wire.receive(NGHTTP2_GOAWAY);
   ASSERT_TRUE(notice);
   EXPECT_EQ(notice->payload.substr(0, 4), big_endian(0x7fffffff, 4));
@@ -422,6 +421,27 @@ TEST(Http2Drain, AnswersWhatTheClientSentBeforeItKnew) {
   EXPECT_EQ(server.handler.handled.load(), 2);
 }
 
+TEST(Http2Drain, BeginsNothingBehindTheLastStreamWhenAFullSocketHoldsThatWordBack) {
+  RunningServer server({.http2 = {.max_concurrent_streams = 1000}, .drain_grace = 10ms});
+  Http2Client client(server.address(), {.receive_buffer = 4 * 1024, .window = 1U << 30});
+  std::vector<std::int32_t> streams = {client.get("/large")};
+  client.flush();
+  ASSERT_TRUE(server.becomes([](const ServerStats& now) { return now.requests.get() == 1; }));
+  auto drained = server.drain();
+  // The client has not read that it is to ask for nothing more, and asks until the server begins nothing more.
+  ASSERT_TRUE(server.becomes([&](const ServerStats& now) {
+    if (streams.size() < 400) streams.push_back(client.get("/"));
+    client.flush();
+    std::this_thread::sleep_for(10ms);
+    return now.http2_refused.get() != 0;
+  }));
+  int answered = 0;
+  for (const std::int32_t stream : streams) answered += client.answer(stream).status == 200 ? 1 : 0;
+  EXPECT_EQ(answered, server.handler.handled.load());
+  client.close();
+  EXPECT_EQ(drained.wait_for(10s), std::future_status::ready);
+}
+
 TEST(Http2Drain, EndsAnIdleConnectionAtOnce) {
   RunningServer server({.drain_grace = 10s});
   Http2Client client(server.address());
@@ -437,7 +457,7 @@ TEST(Http2Drain, DoesNotWaitLongerThanTheGraceForAClientToKnow) {
   Http2Wire wire(server.address());
   wire.send(wire.get(1));
   ASSERT_TRUE(wire.receive(NGHTTP2_HEADERS));
-  auto drained = server.drain();
+  [[maybe_unused]] const auto drained = server.drain();
   EXPECT_EQ(wire.goaway(), 0U);  // PING is not answered
 }
 

@@ -1,58 +1,12 @@
 """WebSockets over real sockets: a client of another make, rooms over all loops, and SIGTERM."""
-import base64
 import os
 import signal
-import socket
 import struct
 import subprocess
 import sys
 
-from harness import PATIENCE, Case, eventually, main
-
-TEXT, CLOSE = 1, 8
-
-
-class Socket:
-    """A client in a few lines: masks, no fragments."""
-
-    def __init__(self, address, target):
-        self.socket = socket.create_connection(address, timeout=PATIENCE)
-        self.buffer = b""
-        key = base64.b64encode(os.urandom(16)).decode()
-        self.socket.sendall(f"GET {target} HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-                            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode())
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            head += self._take(1)
-        assert head.startswith(b"HTTP/1.1 101 "), head
-
-    def _take(self, size):
-        while len(self.buffer) < size:
-            data = self.socket.recv(65536)
-            if not data:
-                raise ConnectionError("ended")
-            self.buffer += data
-        taken, self.buffer = self.buffer[:size], self.buffer[size:]
-        return taken
-
-    def send(self, opcode, payload=b""):
-        mask = os.urandom(4)
-        assert len(payload) < 126
-        self.socket.sendall(bytes([0x80 | opcode, 0x80 | len(payload)]) + mask +
-                            bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload)))
-
-    def receive(self):
-        first, length = self._take(2)
-        if length == 126:
-            length = struct.unpack(">H", self._take(2))[0]
-        return first & 0x0F, self._take(length)
-
-    def ended(self):
-        return self.socket.recv(1) == b""
-
-    def close(self):
-        self.socket.close()
-
+from harness import Case, eventually, main
+from websocket_wire import CLOSE, TEXT, Socket
 
 # Runs in a Python that has the package `websockets` (Debian: python3-websockets).
 OTHER_CLIENT = """

@@ -297,8 +297,9 @@ bool Http2Connection::over_high_water() const noexcept {
 
 Http2Stream* Http2Connection::begin_stream(std::int32_t id) {
   const ServerOptions& options = server_.options();
-  // A stream that was reset no longer counts for the session, but its handler may still run.
-  if (out_ >= options.http2.max_concurrent_streams) return nullptr;
+  // A stream that was reset no longer counts for the session, but its handler may still run. Once it is said which one
+  // is the last, none may begin, though a full socket holds that word back.
+  if (out_ >= options.http2.max_concurrent_streams || end_submitted_) return nullptr;
   Http2Stream* const stream = shared_->take_stream();
   ServerExchange* exchange = nullptr;
   try {
