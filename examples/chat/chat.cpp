@@ -7,12 +7,14 @@ namespace chat {
 void add_routes(App& app) {
   app.get<"/">(
       [](http::Response& response) -> Html {
-        response.header(
-            "Content-Security-Policy",
-            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'");
+        response.header("Content-Security-Policy",
+                        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; "
+                        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'");
         return {std::string(kPage)};
       },
       {.hidden = true});
+  app.get<"/chat.css">([] { return Content{"text/css; charset=utf-8", std::string(kStyle)}; }, {.hidden = true});
+  app.get<"/chat.js">([] { return Content{"text/javascript; charset=utf-8", std::string(kScript)}; }, {.hidden = true});
 
   app.websocket<"/rooms/{room}">(
       [](JsonSocket<Said, Heard>& socket, Path<"room"> room, Query<Guest> guest, Rooms& rooms) -> Task<void> {

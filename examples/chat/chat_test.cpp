@@ -1,11 +1,15 @@
 #include "chat.hpp"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <ashlar/testing/client.hpp>
 
 namespace chat {
 namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
 
 class Chat : public ::testing::Test {
  protected:
@@ -38,11 +42,17 @@ TEST_F(Chat, RefusesAGuestWithoutANameAndAPageOfAnotherOrigin) {
   EXPECT_EQ(client.websocket("/rooms/lobby?name=Eve").origin("https://evil.example").connect().answer().status, 403);
 }
 
-TEST_F(Chat, HasAPageThatMayConnect) {
+TEST_F(Chat, HasAPageThatMayConnectAndRunsNoScriptButItsOwn) {
   ashlar::testing::Client client(app);
   const auto page = client.get("/").send();
   EXPECT_EQ(page.header("Content-Type"), "text/html; charset=utf-8");
-  EXPECT_NE(page.header("Content-Security-Policy").value_or("").find("connect-src 'self'"), std::string::npos);
+  const auto policy = std::string(page.header("Content-Security-Policy").value_or(""));
+  EXPECT_THAT(policy, HasSubstr("connect-src 'self'"));
+  EXPECT_THAT(policy, Not(HasSubstr("unsafe")));
+  for (const auto& [path, type] : {std::pair{"/chat.js", "text/javascript"}, std::pair{"/chat.css", "text/css"}}) {
+    EXPECT_THAT(page.body, HasSubstr(path + 1));
+    EXPECT_THAT(std::string(client.get(path).send().header("Content-Type").value_or("")), StartsWith(type));
+  }
 }
 
 }  // namespace

@@ -21,8 +21,8 @@ inline constexpr SchemaOptions kCamelCase{.naming = Naming::camel_case};
 
 // Constraints have names of their own where several structs share them.
 using Text = Annotated<std::string, pattern{"\\S"}>;  // not blank
-using Username = Annotated<std::string, pattern{"\\S"}, max_length{100}>;
-using EmailText = Annotated<std::string, pattern{"\\S"}, max_length{254}>;
+using Username = Annotated<std::string, pattern{"\\S"}, max_length{100}, example{"ada"}>;
+using EmailText = Annotated<std::string, pattern{"\\S"}, max_length{254}, example{"ada@example.com"}>;
 using NewPassword = Annotated<std::string, min_length{8}, max_length{1000}, format{"password"}>;
 using Tag = Annotated<std::string, max_length{100}>;
 template <class T>

@@ -49,6 +49,16 @@ struct Size {
   std::int64_t bytes = 0;
   std::int64_t pieces = 1;
 };
+struct Ticks {
+  std::int64_t ms = 0;
+  std::int64_t count = 0;     // after which the answer ends; 0: never
+  std::int64_t retry_ms = 0;  // told with the first; 0: not
+  bool broken_off = false;    // how it ends
+};
+struct Closing {
+  std::uint16_t code;
+  Annotated<std::string, defaulted{}> reason;
+};
 
 // ---- what it did, for a test that reads it when the process is gone
 std::atomic<std::int64_t> handled{0};
@@ -85,6 +95,10 @@ Task<void> leave_behind(std::int64_t ms) {
 
 void add_routes(App& app) {
   app.get<"/">([] { return Text{"hello\n"}; });
+  app.get<"/page">([](http::Response& response) {  // one whose scripts may connect
+    response.header("Content-Security-Policy", "default-src 'none'; connect-src 'self' ws: wss:");
+    return Html{"<!doctype html><html lang=en><meta charset=utf-8><title>Page</title><p>hello</html>"};
+  });
   app.post<"/orders">([](Order order) { return order; });
   app.get<"/items/{id}">([](Path<"id", std::int32_t> id) { return std::to_string(id.get()); });
   app.get<"/names/{name}">([](Path<"name"> name) { return Text{name}; });
@@ -109,6 +123,10 @@ void add_routes(App& app) {
   app.websocket<"/ws/echo">([](WebSocket& socket) -> Task<void> {
     while (auto message = co_await socket.receive()) co_await socket.send(*message);
     journal("socket closed with " + std::to_string(socket.peer_close_code().value_or(0)));
+  });
+  app.websocket<"/ws/close">([](WebSocket& socket, Query<Closing> closing) -> Task<void> {
+    socket.close(closing.code, closing.reason);
+    co_return;
   });
   app.websocket<"/ws/rooms/{room}">([](WebSocket& socket, Path<"room"> room, Rooms& rooms) -> Task<void> {
     const auto member = rooms.join(room, socket);
@@ -140,16 +158,19 @@ Task<std::string> count_bytes(BodyStream body) {
   co_return fmt::format("{} {}", size, pieces > 1);
 }
 
-Events<std::int64_t> ticks(LastEventId last, Query<Wait> wait) {
-  std::int64_t number = last.empty() ? 0 : std::stoll(last);
+Events<std::int64_t> ticks(LastEventId last, Query<Ticks> asked) {
+  const std::int64_t began = last.empty() ? 0 : std::stoll(last);
+  std::int64_t number = began;
   struct Ended {
     ~Ended() { journal("ticks ended"); }
   } const ended;
-  while (true) {
+  if (asked.retry_ms > 0) co_yield {.retry = std::chrono::milliseconds{asked.retry_ms}};
+  while (asked.count == 0 || number < began + asked.count) {
     ++number;
     co_yield {.data = number, .id = std::to_string(number)};
-    co_await async::sleep(std::chrono::milliseconds{wait.ms});
+    co_await async::sleep(std::chrono::milliseconds{asked.ms});
   }
+  if (asked.broken_off) throw Internal("broken off, as asked");
 }
 
 void add_file_routes(App& app, const std::string& folder) {
