@@ -7,6 +7,8 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 namespace ashlar::http::detail {
@@ -43,7 +45,7 @@ FieldsEnd scan_fields(const char* at, const char* /*begin*/, const char* end, He
 
 }  // namespace plain
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) || defined(__aarch64__)
 
 constexpr std::ptrdiff_t kWindow = 64;
 
@@ -51,6 +53,9 @@ struct Masks {
   std::uint64_t no_token;  // bytes that names do not have: all that are no token's, and unusual ones that are
   std::uint64_t no_value;  // bytes that no value may have
 };
+
+#endif
+#if defined(__x86_64__)
 
 namespace sse2 {  // every x86-64 has it
 
@@ -165,6 +170,68 @@ std::size_t usable() noexcept {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
   return avx2 ? 3 : 2;
 }
+
+#elif defined(__aarch64__)
+
+namespace neon {  // every aarch64 has it
+
+// Comparisons give 0xff or 0 for each byte.
+class Block {
+ public:
+  static constexpr std::ptrdiff_t kWidth = 16;
+  explicit Block(const char* at) noexcept : bytes_(vld1q_u8(reinterpret_cast<const std::uint8_t*>(at))) {}
+
+  // As for sse2: letters, digits and the hyphen.
+  [[nodiscard]] uint8x16_t no_token() const noexcept {
+    const uint8x16_t letter = within(vorrq_u8(bytes_, vdupq_n_u8(0x20)), 'a', 'z');
+    const uint8x16_t hyphen = vceqq_u8(bytes_, vdupq_n_u8('-'));
+    return vmvnq_u8(vorrq_u8(vorrq_u8(letter, within(bytes_, '0', '9')), hyphen));
+  }
+  // Controls but the tab, and DEL.
+  [[nodiscard]] uint8x16_t no_value() const noexcept {
+    const uint8x16_t control = vcltq_u8(bytes_, vdupq_n_u8(0x20));
+    const uint8x16_t tab = vceqq_u8(bytes_, vdupq_n_u8('\t'));
+    return vorrq_u8(vbicq_u8(control, tab), vceqq_u8(bytes_, vdupq_n_u8(0x7f)));
+  }
+  // Signed, everything below '!' is a control, the space, or beyond ASCII.
+  [[nodiscard]] std::uint32_t no_target() const noexcept {
+    const uint8x16_t low = vcltq_s8(vreinterpretq_s8_u8(bytes_), vdupq_n_s8('!'));
+    const uint8x16_t stops =
+        vorrq_u8(low, vorrq_u8(vceqq_u8(bytes_, vdupq_n_u8(0x7f)), vceqq_u8(bytes_, vdupq_n_u8('#'))));
+    return static_cast<std::uint32_t>(mask(stops, vdupq_n_u8(0), vdupq_n_u8(0), vdupq_n_u8(0)));
+  }
+
+  // One bit for each of 64 bytes: each byte keeps its own bit of eight, and neighbours are added until eight are one
+  // byte.
+  static std::uint64_t mask(uint8x16_t a, uint8x16_t b, uint8x16_t c, uint8x16_t d) noexcept {
+    const uint8x16_t bits = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201));
+    const uint8x16_t ab = vpaddq_u8(vandq_u8(a, bits), vandq_u8(b, bits));
+    const uint8x16_t cd = vpaddq_u8(vandq_u8(c, bits), vandq_u8(d, bits));
+    const uint8x16_t abcd = vpaddq_u8(ab, cd);
+    return vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(abcd, abcd)), 0);
+  }
+
+ private:
+  static uint8x16_t within(uint8x16_t bytes, char first, char last) noexcept {
+    const uint8x16_t distance = vsubq_u8(bytes, vdupq_n_u8(static_cast<std::uint8_t>(first)));
+    return vcleq_u8(distance, vdupq_n_u8(static_cast<std::uint8_t>(last - first)));
+  }
+  uint8x16_t bytes_;
+};
+
+Masks load(const char* at) noexcept {
+  const Block a(at), b(at + 16), c(at + 32), d(at + 48);
+  return {Block::mask(a.no_token(), b.no_token(), c.no_token(), d.no_token()),
+          Block::mask(a.no_value(), b.no_value(), c.no_value(), d.no_value())};
+}
+
+#include <ashlar/http/detail/line_scan.inl>
+
+}  // namespace neon
+
+constexpr LineScan kScans[] = {{"plain", plain::scan_target, plain::scan_fields},
+                               {"neon", neon::scan_target, neon::scan_fields}};
+std::size_t usable() noexcept { return 2; }
 
 #else
 

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use validator::Validate;
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Serialize, Validate)]
 pub struct Customer {
     #[validate(length(min = 1, max = 100))]
     pub name: String,
@@ -11,7 +11,7 @@ pub struct Customer {
     pub phone: Option<String>,
 }
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Serialize, Validate)]
 pub struct Address {
     #[validate(length(min = 1, max = 200))]
     pub street: String,
@@ -23,7 +23,7 @@ pub struct Address {
     pub country: String,
 }
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Serialize, Validate)]
 pub struct Line {
     #[validate(length(min = 3, max = 20))]
     pub sku: String,
@@ -38,7 +38,7 @@ pub struct Line {
     pub tags: Vec<String>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Serialize, Default)]
 #[serde(rename_all = "lowercase")]
 pub enum Priority {
     Economy,
@@ -47,7 +47,7 @@ pub enum Priority {
     Express,
 }
 
-#[derive(Deserialize, Validate)]
+#[derive(Deserialize, Serialize, Validate)]
 pub struct Order {
     #[validate(length(min = 1, max = 40))]
     pub reference: String,
