@@ -18,10 +18,9 @@ constexpr Nanoseconds kLasts = milliseconds{500};        // until a bad time is 
 constexpr Nanoseconds kQuiet = std::chrono::seconds{2};  // without a refusal until it is over
 constexpr Nanoseconds kInVain = std::chrono::seconds{5};
 constexpr std::int64_t kWaitsByNature = 1'000'000'000;
-constexpr std::uint64_t kFullTick =
-    256;                       // events that a loop takes in one tick; when it took as many, more may be ready
-constexpr int kIdlePart = 50;  // a loop that idles less than this part of a time never found nothing to do
-constexpr double kSheddablePart = 0.75;  // of a limit; the rest is for those before them
+constexpr std::uint64_t kFullTick = 256;  // events that a loop takes in one tick; then more may be ready
+constexpr int kIdlePart = 50;             // a loop that idles less than this part of a time never found nothing to do
+constexpr double kSheddablePart = 0.75;   // of a limit; the rest is for those before them
 constexpr double kNone = std::numeric_limits<double>::infinity();
 
 }  // namespace
@@ -65,19 +64,22 @@ bool LoopLoad::admits(Priority priority) noexcept {
 
 void LoopLoad::begin_tick() noexcept {
   const auto& stats = loop_.stats();
-  const std::uint64_t ticks = stats.ticks.get();
-  const std::uint64_t events = stats.events.get();
-  const std::uint64_t busy = stats.busy_ns.get();
+  begin_tick(loop_.now(), stats.ticks.get(), stats.events.get(), stats.busy_ns.get());
+}
+
+void LoopLoad::begin_tick(TimePoint now, std::uint64_t ticks, std::uint64_t events, std::uint64_t busy) noexcept {
   const std::uint64_t passed = ticks - ticks_;  // since the last tick in which a request came
-  const bool same_round = passed == 1 && events - events_ >= kFullTick;
   const std::uint64_t length = passed > 1 ? (busy - busy_) / passed : busy - round_busy_;
-  tick_ = loop_.now();
+  const Nanoseconds last{static_cast<std::int64_t>(length)};
+  // Where more is always ready than a tick takes, rounds would have no end, and nobody would know how late they are.
+  const bool same_round = passed == 1 && events - events_ >= kFullTick && last < 4 * wait_;
+  tick_ = now;
   ticks_ = ticks;
   events_ = events;
   busy_ = busy;
   if (same_round) return;
   round_busy_ = busy;
-  begin_round(tick_, Nanoseconds(static_cast<std::int64_t>(length)), Nanoseconds(static_cast<std::int64_t>(busy)));
+  begin_round(tick_, last, Nanoseconds(static_cast<std::int64_t>(busy)));
 }
 
 void LoopLoad::begin_round(TimePoint now, Nanoseconds last_round, Nanoseconds busy) noexcept {

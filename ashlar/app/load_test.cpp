@@ -120,6 +120,30 @@ TEST(LoopLoad, HoldsRoundsAtTheWaitWhenMoreComesThanTheLoopCanDo) {
   EXPECT_GT(simulated.load.shed(Priority::normal, OverloadReason::loop), 0U);
 }
 
+TEST(LoopLoad, SeesThatItIsLateThoughMoreIsAlwaysReadyThanATickTakes) {
+  Simulated simulated;
+  constexpr std::uint64_t kTick = 50'000'000;  // ns
+  constexpr int kFull = 256;                   // events of a tick
+  std::uint64_t ticks = 0;
+  const auto tick = [&] {
+    simulated.load.begin_tick(simulated.now, ticks, ticks * kFull, ticks * kTick);
+    int taken = 0;
+    for (int i = 0; i < kFull; ++i) {
+      if (simulated.load.limiting() && !simulated.load.admits(Priority::normal)) continue;
+      simulated.load.take_on();
+      ++taken;
+    }
+    ++ticks;
+    simulated.now += Nanoseconds(kTick);
+    return taken;
+  };
+  for (int i = 0; i < 40; ++i) tick();  // two seconds
+  EXPECT_TRUE(simulated.load.limiting());
+  int taken = 0;
+  for (int i = 0; i < 16; ++i) taken += tick();
+  EXPECT_LT(taken, 16 * kFull * 3 / 4);
+}
+
 TEST(LoopLoad, EndsWhenNothingHasBeenRefusedForAWhile) {
   Simulated simulated;
   while (!simulated.load.limiting()) simulated.round(2000, 200us);

@@ -94,6 +94,9 @@ class LoopLoad {
   /// when nothing is left that was ready when the last tick began. So what is handled now has waited no longer than for
   /// the last round and for what has passed of this one.
   void begin_round(async::TimePoint now, async::Nanoseconds last_round, async::Nanoseconds busy) noexcept;
+  /// A tick in which requests come begins; the loop's counters so far. A round is as many ticks as it takes until
+  /// nothing is left that was ready when it began.
+  void begin_tick(async::TimePoint now, std::uint64_t ticks, std::uint64_t events, std::uint64_t busy) noexcept;
 
  private:
   struct Window {
