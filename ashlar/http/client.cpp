@@ -12,7 +12,7 @@
 #include <ashlar/base/error.hpp>
 #include <ashlar/http/content_coding.hpp>
 #include <ashlar/http/detail/client_head.hpp>
-#include <ashlar/http/detail/client_http1.hpp>
+#include <ashlar/http/detail/client_exchange.hpp>
 #include <ashlar/http/detail/client_pool.hpp>
 #include <ashlar/http/detail/http_date.hpp>
 
@@ -41,6 +41,7 @@ using detail::Hopeless;
 
 constexpr std::uint64_t kNoLimit = std::uint64_t{1} << 62;
 constexpr std::size_t kPiece = 64 * 1024;
+constexpr unsigned kMostRefusals = 3;  // of one request, by HTTP/2 servers that have not looked at it
 
 // Somewhere in [0, first * 2^tries]: clients that failed together do not come back together.
 // https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
@@ -166,26 +167,35 @@ Task<Client::Reply> Client::try_once(const ClientRequest& request, bool from_glo
       .head = detail::write_request_head(request, route, jar != nullptr ? jar->header(request.url) : "", options),
       .to_head = request.method == "HEAD",
       .body = request.body,
+      .body_stays = collect,
       .stream = request.stream ? &request.stream : nullptr,
       .stream_length = request.stream_length,
       .expect_continue = request.expect_continue};
 
   Reply reply;
   reply.where = fmt::format("{} {}", request.method, url.origin());
+  unsigned refusals = 0;
   for (bool fresh = false;;) {
     reply.exchange.reset();  // its connection may be the only one allowed
-    reply.exchange = std::make_unique<detail::Http1Exchange>(co_await state_->pool().lease(route, fresh), reply.where,
-                                                             options.max_head);
+    sent = false;
+    reply.exchange = co_await state_->pool().begin(route, reply.where, fresh);
     const async::TimePoint begin = async::Clock::now();
     const auto record = [&](int status, std::string_view error) {
-      detail::record_duration(url, request.method, status, error, async::Clock::now() - begin);
+      detail::record_duration(url, request.method, status, error, reply.exchange->version(),
+                              async::Clock::now() - begin);
     };
     sent = true;
     bool stale = false;
+    bool refused = false;
     try {
       co_await reply.exchange->ask(message);
     } catch (const detail::Stale&) {
       stale = true;
+    } catch (const detail::Refused&) {
+      refused = true;
+    } catch (const detail::WantsHttp1&) {
+      refused = true;
+      state_->pool().use_http1(route);
     } catch (const Error& error) {
       record(0, to_string(error.kind()));
       throw;
@@ -197,6 +207,18 @@ Task<Client::Reply> Client::try_once(const ClientRequest& request, bool from_glo
       }
       state_->retries.add();
       fresh = true;
+      continue;
+    }
+    if (refused) {
+      sent = false;  // it says so itself
+      if (refusals == kMostRefusals) {
+        record(0, to_string(ErrorKind::unavailable));
+        throw Unavailable(fmt::format("{}: the server refuses the request (REFUSED_STREAM)", reply.where));
+      }
+      state_->retries.add();
+      // The first may be one that a connection in its end has not seen; a server that has too much to do gets time.
+      if (refusals != 0) co_await async::sleep(backoff(options.retry, refusals));
+      ++refusals;
       continue;
     }
     record(reply.exchange->head().status, {});
