@@ -120,12 +120,7 @@ Task<std::unique_ptr<ClientExchange>> ClientPool::begin(const ClientRoute& route
       of.more_after = async::Loop::current().now() + kMoreLater;
       continue;
     }
-    // They would only find out the same, each in its turn.
-    while (!of.queue.empty()) {
-      ClientPlaceWait& one = *of.queue.front();
-      one.error = error;
-      one.go_on();
-    }
+    fail_waiting(of, error);
     std::rethrow_exception(error);
   }
   co_return co_await begin_leased(of, route, co_await occupy(of), std::move(where), fresh);
@@ -233,6 +228,14 @@ void ClientPool::on_room(ClientHost& of) noexcept {
     first.connecting.emplace(*this, of);
   }
   first.go_on();
+}
+
+void ClientPool::fail_waiting(ClientHost& of, const std::exception_ptr& error) noexcept {
+  while (!of.queue.empty()) {
+    ClientPlaceWait& one = *of.queue.front();
+    one.error = error;
+    one.go_on();
+  }
 }
 
 void ClientPool::rest(ClientHost& of, ClientHttp2& connection) noexcept {

@@ -175,6 +175,7 @@ void Http2Exchange::submit(const ClientMessage& message) {
   const RequestFields fields(message.head, place_->secure(), asks);
   if (place_->submit(*this, fields.all(), message.has_body())) return;
   if (place_->lost_by().empty()) throw Refused{};  // it ends, or has used up its numbers
+  lost_ = true;
   fail_as_closed();
 }
 
@@ -341,6 +342,12 @@ void Http2Exchange::on_close(std::uint32_t error_code) noexcept {
   wake();
 }
 
+void Http2Exchange::on_lost() noexcept {
+  if (!std::exchange(open_, false)) return;  // it had its end before
+  lost_ = true;
+  wake();
+}
+
 Task<void> Http2Exchange::read_body(std::string& out, std::uint64_t most) {
   while (arrived_.empty() && !ended_) {
     if (!open_) fail_as_closed();
@@ -362,7 +369,7 @@ Task<void> Http2Exchange::read_body(std::string& out, std::uint64_t most) {
 
 void Http2Exchange::fail_as_closed() const {
   if (!failure_.empty()) fail_for_good(fmt::format("a bad answer: {}", failure_));
-  if (!place_->lost_by().empty()) {
+  if (lost_) {
     if (place_->lost_for_good()) fail_for_good(place_->lost_by());
     if (answer_began_) fail(kBrokenOff);
     if (reused_) throw Stale{};

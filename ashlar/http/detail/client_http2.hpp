@@ -42,8 +42,10 @@ class Http2Exchange final : public ClientExchange {
   [[nodiscard]] bool on_end();
   /// Says why the answer is none. Gives false.
   [[nodiscard]] bool refuse(std::string_view why);
-  /// The session, or the connection, knows this stream no more.
+  /// The session knows this stream no more.
   void on_close(std::uint32_t error_code) noexcept;
+  /// The connection is gone.
+  void on_lost() noexcept;
 
   // What leaves.
   static ssize_t read_request_body(nghttp2_session* session, std::int32_t id, std::uint8_t* to, std::size_t most,
@@ -74,6 +76,7 @@ class Http2Exchange final : public ClientExchange {
   bool answered_ = false;  // head_ is the final answer's
   bool ended_ = false;     // no more will come
   bool reset_by_server_ = false;
+  bool lost_ = false;
   bool told_to_continue_ = false;
   bool streamed_ = false;
   bool all_given_ = false;  // no more will leave than is unsent

@@ -150,7 +150,7 @@ void ClientHttp2::read() noexcept {
   for (int turn = 0; (turn < kReads || transport_.has_pending()) && !closed_; ++turn) {
     const net::Io io = transport_.read(input);
     if (io.state == net::Io::State::would_block) return;
-    if (io.state == net::Io::State::closed) return lost(std::string(kNotAnswered));
+    if (io.state == net::Io::State::closed) return lost_to_server();
     if (io.state == net::Io::State::failed) return lost(transport_.error());
     heard_ = loop_.now();
     if (!feed({input, io.bytes})) return;
@@ -189,7 +189,7 @@ void ClientHttp2::write() noexcept {
     if (io.state == net::Io::State::would_block) break;
     if (io.state != net::Io::State::done) {
       read();  // it may have said why
-      return lost(std::string(kNotAnswered));
+      return lost_to_server();
     }
     out_sent_ += io.bytes;
   }
@@ -216,7 +216,7 @@ void ClientHttp2::settle() noexcept {
   if (closed_) return;
   if (::nghttp2_session_want_read(session_) == 0 && ::nghttp2_session_want_write(session_) == 0 && out_.empty()) {
     if (!broken_rule_.empty()) return lost(fmt::format("a bad answer: {}", broken_rule_), true);
-    return lost(std::string(kNotAnswered));
+    return lost_to_server();
   }
   if (!takes_requests()) pool_.forget(host_, *this);
   update_interest();
@@ -310,6 +310,11 @@ void ClientHttp2::say_good_bye() noexcept {
   transport_.end_writing();
 }
 
+void ClientHttp2::lost_to_server() noexcept {
+  if (goaway_ == NGHTTP2_NO_ERROR) return lost(std::string(kNotAnswered));
+  lost(fmt::format("{} ({})", kNotAnswered, ::nghttp2_http2_strerror(goaway_)));
+}
+
 void ClientHttp2::lost(std::string why, bool for_good) noexcept {
   if (std::exchange(closed_, true)) return;
   lost_by_ = std::move(why);
@@ -317,8 +322,11 @@ void ClientHttp2::lost(std::string why, bool for_good) noexcept {
   Timer::cancel();
   loop_.remove(transport_.fd(), *this);
   transport_.close();
-  for (Http2Exchange* one = exchanges_; one != nullptr; one = one->next_) one->on_close(goaway_);
+  for (Http2Exchange* one = exchanges_; one != nullptr; one = one->next_) one->on_lost();
   pool_.forget(host_, *this);
+  if (!greeted_ && places_ != 0) {
+    pool_.fail_waiting(host_, std::make_exception_ptr(Unavailable(lost_by_)));
+  }
   pool_.on_room(host_);
 }
 

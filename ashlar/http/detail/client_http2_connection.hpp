@@ -85,6 +85,7 @@ class ClientHttp2 final : public std::enable_shared_from_this<ClientHttp2>,
   void settle() noexcept;
   void update_interest() noexcept;
   void lost(std::string why, bool for_good = false) noexcept;
+  void lost_to_server() noexcept;
   void close() noexcept;
   void say_good_bye() noexcept;
   void ping() noexcept;
@@ -118,7 +119,6 @@ class ClientHttp2 final : public std::enable_shared_from_this<ClientHttp2>,
   bool flooded_ = false;
   bool room_changed_ = false;
   bool ping_out_ = false;
-  bool ended_by_server_ = false;
   bool lost_for_good_ = false;
   async::TimePoint opened_;
   async::TimePoint heard_;

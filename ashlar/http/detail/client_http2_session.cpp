@@ -83,6 +83,7 @@ class ClientHttp2Session {
         connection.room_changed_ = connection.room_changed_ || connection.resets_pinged_ != 0;
         connection.resets_pinged_ = 0;
         connection.ping_for_resets();
+        if (connection.waiting_ != 0) connection.arm();
         return 0;
       case NGHTTP2_GOAWAY:
         connection.goaway_ = frame->goaway.error_code;

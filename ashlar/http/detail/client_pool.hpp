@@ -157,6 +157,8 @@ class ClientPool {
   void on_room(ClientHost& host) noexcept;
   /// Nobody has a place on it any more.
   void rest(ClientHost& host, ClientHttp2& connection) noexcept;
+  /// There is no way to the host: those that wait would only find out the same, each in its turn.
+  void fail_waiting(ClientHost& host, const std::exception_ptr& error) noexcept;
   /// It takes no more requests.
   void forget(ClientHost& host, ClientHttp2& connection) noexcept;
 
