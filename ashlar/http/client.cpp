@@ -11,8 +11,8 @@
 #include <ashlar/base/bytes.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/http/content_coding.hpp>
-#include <ashlar/http/detail/client_head.hpp>
 #include <ashlar/http/detail/client_exchange.hpp>
+#include <ashlar/http/detail/client_head.hpp>
 #include <ashlar/http/detail/client_pool.hpp>
 #include <ashlar/http/detail/http_date.hpp>
 
@@ -41,7 +41,10 @@ using detail::Hopeless;
 
 constexpr std::uint64_t kNoLimit = std::uint64_t{1} << 62;
 constexpr std::size_t kPiece = 64 * 1024;
-constexpr unsigned kMostRefusals = 3;  // of one request, by HTTP/2 servers that have not looked at it
+// How often one request is sent again that an HTTP/2 server has not looked at: it was refused by itself, or its
+// connection ended, which a server with few requests a connection does to many that are on their way.
+constexpr unsigned kMostRefusals = 3;
+constexpr unsigned kMostEnds = 16;
 
 // Somewhere in [0, first * 2^tries]: clients that failed together do not come back together.
 // https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
@@ -175,6 +178,7 @@ Task<Client::Reply> Client::try_once(const ClientRequest& request, bool from_glo
   Reply reply;
   reply.where = fmt::format("{} {}", request.method, url.origin());
   unsigned refusals = 0;
+  unsigned ends = 0;
   for (bool fresh = false;;) {
     reply.exchange.reset();  // its connection may be the only one allowed
     sent = false;
@@ -186,15 +190,15 @@ Task<Client::Reply> Client::try_once(const ClientRequest& request, bool from_glo
     };
     sent = true;
     bool stale = false;
-    bool refused = false;
+    std::optional<detail::Refused> refused;
     try {
       co_await reply.exchange->ask(message);
     } catch (const detail::Stale&) {
       stale = true;
-    } catch (const detail::Refused&) {
-      refused = true;
+    } catch (const detail::Refused& error) {
+      refused = error;
     } catch (const detail::WantsHttp1&) {
-      refused = true;
+      refused.emplace();
       state_->pool().use_http1(route);
     } catch (const Error& error) {
       record(0, to_string(error.kind()));
@@ -211,14 +215,14 @@ Task<Client::Reply> Client::try_once(const ClientRequest& request, bool from_glo
     }
     if (refused) {
       sent = false;  // it says so itself
-      if (refusals == kMostRefusals) {
+      unsigned& count = refused->connection_ends ? ends : refusals;
+      if (count == (refused->connection_ends ? kMostEnds : kMostRefusals)) {
         record(0, to_string(ErrorKind::unavailable));
         throw Unavailable(fmt::format("{}: the server refuses the request (REFUSED_STREAM)", reply.where));
       }
       state_->retries.add();
-      // The first may be one that a connection in its end has not seen; a server that has too much to do gets time.
-      if (refusals != 0) co_await async::sleep(backoff(options.retry, refusals));
-      ++refusals;
+      // A server that goes on refusing has too much to do.
+      if (count++ != 0 && !refused->connection_ends) co_await async::sleep(backoff(options.retry, count));
       continue;
     }
     record(reply.exchange->head().status, {});

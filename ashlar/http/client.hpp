@@ -112,8 +112,8 @@ class Client {
   /// DestinationRefused, Unavailable when the server cannot be reached, breaks off, breaks the protocol or sends more
   /// than max_body, DeadlineExceeded, Cancelled. Sent again as ClientOptions::retry says, and once, whatever that says,
   /// when a kept connection turns out dead before any of the answer has come and the method is idempotent (RFC 9110
-  /// §9.2.2). What an HTTP/2 server says it has not looked at (RFC 9113 §8.7) is sent again up to three times, whatever
-  /// the method.
+  /// §9.2.2). What an HTTP/2 server says it has not looked at (RFC 9113 §8.7) is sent again, a few times, whatever the
+  /// method.
   Task<ClientResponse> send(ClientRequest request);
   Task<ClientResponse> get(std::string url) { return send({.url = std::move(url)}); }
   Task<ClientResponse> post(std::string url, std::string body, std::string content_type = "application/json");

@@ -32,13 +32,14 @@ std::optional<Frame> Http2Peer::receive() {
   constexpr std::size_t kHead = 9;
   const std::string head = peer_.bytes(kHead);
   if (head.size() < kHead) return std::nullopt;
-  const auto at = [](std::string_view text, std::size_t i) { return std::uint32_t{static_cast<std::uint8_t>(text[i])}; };
+  const auto at = [](std::string_view text, std::size_t i) {
+    return std::uint32_t{static_cast<std::uint8_t>(text[i])};
+  };
   const auto number = [&](std::string_view text, std::size_t i) {
     return at(text, i) << 24U | at(text, i + 1) << 16U | at(text, i + 2) << 8U | at(text, i + 3);
   };
   const std::size_t size = at(head, 0) << 16U | at(head, 1) << 8U | at(head, 2);
-  Frame one{static_cast<std::uint8_t>(head[3]), static_cast<std::uint8_t>(head[4]), number(head, 5),
-            peer_.bytes(size)};
+  Frame one{static_cast<std::uint8_t>(head[3]), static_cast<std::uint8_t>(head[4]), number(head, 5), peer_.bytes(size)};
   if (one.payload.size() < size) return std::nullopt;
   const bool acknowledges = (one.flags & NGHTTP2_FLAG_ACK) != 0;
   switch (one.type) {
@@ -121,8 +122,9 @@ std::string Http2Peer::block(const Fields& fields) {
 }
 
 void Http2Peer::headers(std::uint32_t stream, const Fields& fields, bool last) {
-  send(frame(NGHTTP2_HEADERS, static_cast<std::uint8_t>(NGHTTP2_FLAG_END_HEADERS | (last ? NGHTTP2_FLAG_END_STREAM : 0)),
-             stream, block(fields)));
+  send(frame(NGHTTP2_HEADERS,
+             static_cast<std::uint8_t>(NGHTTP2_FLAG_END_HEADERS | (last ? NGHTTP2_FLAG_END_STREAM : 0)), stream,
+             block(fields)));
 }
 
 void Http2Peer::data(std::uint32_t stream, std::string_view bytes, bool last) {

@@ -1,4 +1,4 @@
-// What the client's HTTP/2 says, what it repeats, what it bounds and refuses, with servers that follow a script.
+// What the client's HTTP/2 says, what it repeats and how much it takes, with servers that follow a script.
 #include <gmock/gmock.h>
 
 #include <ashlar/base/error.hpp>
@@ -8,26 +8,6 @@ namespace ashlar::http::test {
 namespace {
 
 using ::testing::HasSubstr;
-
-ClientOptions by_prior_knowledge(ClientOptions options = {}) {
-  options.http2.prior_knowledge = true;
-  return options;
-}
-
-/// What the client throws for a request to a server that does this on each connection.
-std::string told(const std::function<void(Http2Peer&)>& script, ClientRequest request = {},
-                 ClientOptions options = {}) {
-  RawServer server([&](RawPeer& raw, int) {
-    Http2Peer peer(raw);
-    script(peer);
-  });
-  Client client(by_prior_knowledge(std::move(options)));
-  request.url = url(server.address(), "/secret?token=1");
-  const std::string message = message_of(client, std::move(request));
-  EXPECT_EQ(message.find("token"), std::string::npos);
-  EXPECT_EQ(client.stats().active, 0U);
-  return message;
-}
 
 TEST(ClientHttp2Limits, TheHeadIsThatOfHttp1WithoutWhatIsAboutTheConnection) {
   Http2Peer::Asked asked;
@@ -58,14 +38,9 @@ TEST(ClientHttp2Limits, TheHeadIsThatOfHttp1WithoutWhatIsAboutTheConnection) {
       client.close_idle();
     }(client, server.address()));
   }
-  const Fields expected = {{":method", "PUT"},
-                           {":scheme", "http"},
-                           {":authority", "other.example"},
-                           {":path", "/p?q"},
-                           {"user-agent", "ashlar"},
-                           {"accept-encoding", "zstd, br, gzip, deflate"},
-                           {"te", "trailers"},
-                           {"x-mixed-case", "Value"}};
+  const Fields expected = {{":method", "PUT"}, {":scheme", "http"},      {":authority", "other.example"},
+                           {":path", "/p?q"},  {"user-agent", "ashlar"}, {"accept-encoding", "zstd, br, gzip, deflate"},
+                           {"te", "trailers"}, {"x-mixed-case", "Value"}};
   Fields head = asked.fields;
   EXPECT_EQ(std::erase_if(head, [](const auto& one) { return one.first == "x-request-timeout-ms"; }), 1U);
   std::ranges::sort(head);
@@ -217,8 +192,7 @@ TEST(ClientHttp2Limits, AStreamThatWasResetKeepsItsPlaceUntilTheServerKnows) {
   std::vector<std::uint8_t> seen;
   {
     RawServer server([&](RawPeer& raw, int) {
-      Http2Peer peer(raw,
-                     {.settings = {{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 2}}, .answers_pings = false});
+      Http2Peer peer(raw, {.settings = {{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 2}}, .answers_pings = false});
       const auto stays = peer.asked();
       static_cast<void>(peer.asked());
       std::optional<std::string> ping;
@@ -346,171 +320,6 @@ TEST(ClientHttp2Limits, InterimAnswersAndTrailersAreSkipped) {
   }(client, server.address()));
 }
 
-TEST(ClientHttp2Limits, SaysHowAnAnswerBrokeOff) {
-  const auto message = [](std::uint32_t code, bool began) {
-    return told([&](Http2Peer& peer) {
-      const auto asked = peer.asked();
-      if (began) {
-        peer.headers(asked.stream, {{":status", "200"}, {"content-length", "9"}});
-        peer.data(asked.stream, "abc");
-      }
-      peer.reset(asked.stream, code);
-      while (peer.receive()) {
-      }
-    });
-  };
-  EXPECT_THAT(message(NGHTTP2_INTERNAL_ERROR, false), HasSubstr("reset the request (INTERNAL_ERROR)"));
-  EXPECT_THAT(message(NGHTTP2_INTERNAL_ERROR, true), HasSubstr("broke the answer off (INTERNAL_ERROR)"));
-  EXPECT_THAT(message(NGHTTP2_NO_ERROR, true), HasSubstr("broke the answer off (NO_ERROR)"));
-  EXPECT_THAT(told([](Http2Peer& peer) {
-                peer.headers(peer.asked().stream, {{":status", "200"}});
-              }), HasSubstr("broke the answer off"));
-  EXPECT_THAT(told([](Http2Peer& peer) { static_cast<void>(peer.asked()); }), HasSubstr("before it answered"));
-}
-
-TEST(ClientHttp2Limits, BadAnswersAreRefused) {
-  const auto answered = [](const Fields& fields, std::string_view body = {}, std::string method = "GET") {
-    return told(
-        [&](Http2Peer& peer) {
-          const auto asked = peer.asked();
-          peer.headers(asked.stream, fields, body.data() == nullptr);
-          if (body.data() != nullptr) peer.data(asked.stream, body, true);
-          while (peer.receive()) {
-          }
-        },
-        {.method = std::move(method)}, {.max_head = 1000, .max_body = 100});
-  };
-  for (const Fields& fields : std::vector<Fields>{
-           {{"x", "1"}},
-           {{":status", "20"}},
-           {{":status", "abc"}},
-           {{":status", "101"}},
-           {{":status", "200"}, {":status", "200"}},
-           {{":status", "200"}, {":path", "/"}},
-           {{"x", "1"}, {":status", "200"}},
-           {{":status", "200"}, {"connection", "close"}},
-           {{":status", "200"}, {"transfer-encoding", "chunked"}},
-           {{":status", "200"}, {"Upper", "x"}},
-           {{":status", "200"}, {"bad name", "x"}},
-           {{":status", "200"}, {"x", "a\r\nb"}},
-           {{":status", "200"}, {"x", std::string("a\0b", 3)}},
-           {{":status", "200"}, {"content-length", "+0"}},
-           {{":status", "200"}, {"content-length", "1"}, {"content-length", "1"}},
-           {{":status", "200"}, {"content-length", "5"}},
-       }) {
-    EXPECT_THAT(answered(fields), HasSubstr("a bad answer")) << fields.back().first << " " << fields.back().second;
-  }
-  EXPECT_THAT(answered({{":status", "200"}, {"x", std::string(1000, 'x')}}), HasSubstr("head is larger"));
-  EXPECT_THAT(answered({{":status", "200"}}, std::string(101, 'x')), HasSubstr("larger than the client allows"));
-  EXPECT_THAT(answered({{":status", "200"}, {"content-length", "2"}}, "abc"), HasSubstr("a bad answer"));
-  EXPECT_THAT(answered({{":status", "204"}}, "abc"), HasSubstr("a bad answer"));
-  EXPECT_THAT(answered({{":status", "200"}, {"content-length", "3"}}, "abc", "HEAD"), HasSubstr("a bad answer"));
-}
-
-TEST(ClientHttp2Limits, AHeadOrTrailersWithoutEndAreRefused) {
-  EXPECT_THAT(told([](Http2Peer& peer) {
-                const auto asked = peer.asked();
-                for (int i = 0; i < 40; ++i) peer.headers(asked.stream, {{":status", "103"}});
-                while (peer.receive()) {
-                }
-              }), HasSubstr("interim answers without end"));
-  EXPECT_THAT(told([](Http2Peer& peer) {
-                const auto asked = peer.asked();
-                peer.headers(asked.stream, {{":status", "200"}});
-                peer.headers(asked.stream, {{"x", std::string(9000, 'x')}}, true);
-                while (peer.receive()) {
-                }
-              }), HasSubstr("trailers are too long"));
-  EXPECT_THAT(told([](Http2Peer& peer) {  // a few bytes that HPACK makes large
-                const auto asked = peer.asked();
-                Fields fields = {{":status", "200"}};
-                for (int i = 0; i < 1000; ++i) fields.emplace_back("x", std::string(1000, 'x'));
-                peer.headers(asked.stream, fields, true);
-                while (peer.receive()) {
-                }
-              }), HasSubstr("head is larger"));
-}
-
-TEST(ClientHttp2Limits, FloodsEndTheConnection) {
-  const auto flooded = [](const std::string& once) {
-    std::string many;
-    for (int i = 0; i < 3000; ++i) many += once;
-    return told([&](Http2Peer& peer) {
-      static_cast<void>(peer.asked());
-      for (int i = 0; i < 20 && peer.send(many); ++i) {
-      }
-      while (peer.receive()) {
-      }
-    });
-  };
-  EXPECT_THAT(flooded(frame(NGHTTP2_PING, 0, 0, "12345678")), HasSubstr("flood"));
-  EXPECT_THAT(flooded(frame(NGHTTP2_SETTINGS, 0, 0)), HasSubstr("flood"));
-  EXPECT_THAT(flooded(frame(NGHTTP2_WINDOW_UPDATE, 0, 0, big_endian(1, 4))), HasSubstr("flood"));
-  EXPECT_THAT(told([](Http2Peer& peer) {
-                const auto asked = peer.asked();
-                peer.headers(asked.stream, {{":status", "200"}});
-                std::string many;
-                for (int i = 0; i < 3000; ++i) many += frame(NGHTTP2_DATA, 0, asked.stream);
-                for (int i = 0; i < 20 && peer.send(many); ++i) {
-                }
-                while (peer.receive()) {
-                }
-              }), HasSubstr("flood"));
-  EXPECT_THAT(told([](Http2Peer& peer) {
-                const auto asked = peer.asked();
-                peer.send(frame(NGHTTP2_HEADERS, 0, asked.stream, peer.block({{":status", "200"}})));
-                for (int i = 0; i < 100; ++i) {
-                  if (!peer.send(frame(NGHTTP2_CONTINUATION, 0, asked.stream, peer.block({{"x", "y"}})))) break;
-                }
-                while (peer.receive()) {
-                }
-              }), HasSubstr("flood"));
-}
-
-TEST(ClientHttp2Limits, AServerThatBreaksTheProtocolIsGivenUp) {
-  const auto sent = [](const std::string& bytes) {
-    return told([&](Http2Peer& peer) {
-      static_cast<void>(peer.asked());
-      peer.send(bytes);
-      while (peer.receive()) {
-      }
-    });
-  };
-  EXPECT_THAT(sent(frame(NGHTTP2_DATA, 0, 0, "x")), HasSubstr("PROTOCOL_ERROR"));
-  EXPECT_THAT(sent(frame(NGHTTP2_PUSH_PROMISE, NGHTTP2_FLAG_END_HEADERS, 1, big_endian(2, 4) + "\x82\x86\x84")), HasSubstr("a bad answer"));
-  EXPECT_THAT(sent(frame(NGHTTP2_PING, 0, 0, "short")), HasSubstr("FRAME_SIZE_ERROR"));
-  EXPECT_THAT(sent(frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, "\xff\xff\xff\xff\xff\xff")), HasSubstr("COMPRESSION_ERROR"));
-  EXPECT_THAT(sent(frame(NGHTTP2_WINDOW_UPDATE, 0, 0, big_endian(0x7fff'ffff, 4))), HasSubstr("FLOW_CONTROL_ERROR"));
-  EXPECT_THAT(sent(frame(NGHTTP2_DATA, 0, 99, "x")), HasSubstr("PROTOCOL_ERROR"));
-}
-
-TEST(ClientHttp2Limits, AServerThatDoesNotSpeakItIsGivenUp) {
-  const auto told_by = [](const std::function<void(RawPeer&)>& script, ClientOptions options = {}) {
-    RawServer server([&](RawPeer& raw, int) { script(raw); });
-    Client client(by_prior_knowledge(std::move(options)));
-    return message_of(client, {.url = url(server.address(), "/")});
-  };
-  EXPECT_THAT(told_by([](RawPeer& raw) {
-                raw.until("SM\r\n\r\n");
-                raw.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
-                raw.rest();
-              }), HasSubstr("a bad answer"));
-  EXPECT_THAT(told_by([](RawPeer& raw) { raw.rest(); }, {.connect_timeout = 30ms, .timeout = 20s}), HasSubstr("connect_timeout"));
-  EXPECT_THAT(told_by([](RawPeer& raw) { raw.until("SM\r\n\r\n"); }), HasSubstr("before it answered"));
-}
-
-TEST(ClientHttp2Limits, AServerWithoutASignOfLifeIsGivenUp) {
-  RawServer server([](RawPeer& raw, int) {
-    Http2Peer peer(raw, {.answers_pings = false});
-    while (peer.receive()) {
-    }
-    EXPECT_EQ(peer.pings, 1);
-  });
-  Client client(by_prior_knowledge({.timeout = 20s, .http2 = {.ping_after = 20ms, .ping_timeout = 30ms}}));
-  const std::string message = message_of(client, {.url = url(server.address(), "/")});
-  EXPECT_THAT(message, HasSubstr("no sign of life"));
-}
-
 TEST(ClientHttp2Limits, AServerThatOnlyTakesItsTimeIsAskedAndWaitedFor) {
   RawServer server([](RawPeer& raw, int) {
     Http2Peer peer(raw);
@@ -623,30 +432,6 @@ TEST(ClientHttp2Limits, AStreamOfAnotherLengthThanItSaidIsResetAndTheConnectionK
     client.close_idle();
   }(client, server.address()));
   EXPECT_EQ(client.stats().connects, 1U);
-}
-
-TEST(ClientHttp2Limits, ManyThatCannotBeConnectedAreToldTogether) {
-  const net::Fd listener = RawServer::listen_anywhere();
-  const net::Address address = net::local_address(listener.get());
-  Client client(by_prior_knowledge({.connect_timeout = 50ms, .timeout = 20s}));
-  int failed = 0;
-  const auto begin = std::chrono::steady_clock::now();
-  async::run([](Client& client, const net::Address& address, int& failed) -> Task<void> {
-    // The listener's queue takes the connections, and nobody greets.
-    const auto ask = [&]() -> Task<void> {
-      try {
-        static_cast<void>(co_await client.get(url(address, "/")));
-      } catch (const Unavailable&) {
-        ++failed;
-      }
-    };
-    std::vector<Task<void>> tasks;
-    for (int i = 0; i < 3; ++i) tasks.push_back(ask());
-    static_cast<void>(co_await async::all(std::move(tasks)));
-    EXPECT_EQ(client.stats().waiting, 0U);
-  }(client, address, failed));
-  EXPECT_EQ(failed, 3);
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, 15s);
 }
 
 }  // namespace

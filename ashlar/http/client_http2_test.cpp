@@ -235,9 +235,10 @@ TEST_P(ClientHttp2Test, AsksBeforeItSendsABody) {
   Client client(asking());
   async::run([](Client& client, RunningServer& server) -> Task<void> {
     const auto source = []() -> Generator<std::string> { co_yield std::string("streamed"); };
-    EXPECT_EQ((co_await client.send({.method = "PUT", .url = url(server, "/echo"), .body = "ab", .expect_continue = true}))
-                  .body,
-              "ab");
+    EXPECT_EQ(
+        (co_await client.send({.method = "PUT", .url = url(server, "/echo"), .body = "ab", .expect_continue = true}))
+            .body,
+        "ab");
     EXPECT_EQ((co_await client.send(
                    {.method = "PUT", .url = url(server, "/echo"), .stream = source, .expect_continue = true}))
                   .body,
@@ -273,6 +274,21 @@ TEST_P(ClientHttp2Test, DecodesFollowsAndKeepsCookiesAsInHttp1) {
   const ClientResponse response = async::run(client.get(url(server, "/here")));
   EXPECT_EQ(response.body, "hello hello hello");
   EXPECT_EQ(response.header("x-cookie"), "session=1; other=2");
+}
+
+TEST_P(ClientHttp2Test, ALargeHeadOfARequestIsSentAndALargerOneRefused) {
+  ServerOptions options = serving();
+  options.head.max_head = 200'000;
+  RunningServer server(std::move(options));
+  server.handler.here = [](Exchange& exchange) {
+    exchange.response.body = std::to_string(exchange.request.header("X-Large").value_or("").size());
+  };
+  Client client(asking());
+  const auto ask = [&](std::size_t size) {
+    return client.send({.url = url(server, "/here"), .headers = {{"X-Large", std::string(size, 'x')}}});
+  };
+  EXPECT_EQ(async::run(ask(60'000)).body, "60000");
+  EXPECT_THROW(static_cast<void>(async::run(ask(140'000))), Invalid);
 }
 
 TEST_P(ClientHttp2Test, IsMeasuredAsHttp2) {

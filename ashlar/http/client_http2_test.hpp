@@ -66,4 +66,24 @@ class Http2Peer {
   nghttp2_hd_inflater* inflater_ = nullptr;
 };
 
+inline ClientOptions by_prior_knowledge(ClientOptions options = {}) {
+  options.http2.prior_knowledge = true;
+  return options;
+}
+
+/// What the client throws for a request to a server that does this on each connection.
+inline std::string told(const std::function<void(Http2Peer&)>& script, ClientRequest request = {},
+                        ClientOptions options = {}) {
+  RawServer server([&](RawPeer& raw, int) {
+    Http2Peer peer(raw);
+    script(peer);
+  });
+  Client client(by_prior_knowledge(std::move(options)));
+  request.url = url(server.address(), "/secret?token=1");
+  const std::string message = message_of(client, std::move(request));
+  EXPECT_EQ(message.find("token"), std::string::npos);
+  EXPECT_EQ(client.stats().active, 0U);
+  return message;
+}
+
 }  // namespace ashlar::http::test

@@ -32,18 +32,21 @@ class Nginx {
     for (const auto& [name, flags] : std::initializer_list<std::pair<std::string, std::string>>{
              {"http1", ""}, {"http2", " http2"}, {"tls1", " ssl"}, {"tls2", " ssl http2"}}) {
       for (const std::string& more : {std::string(), std::string("keepalive_requests 3; ")}) {
-        servers += "server { listen unix:" + path(name) + (more.empty() ? "" : "-few") + flags + "; " + more + "include " +
-                   path("server.conf") + "; }\n";
+        servers += "server { listen unix:" + path(name) + (more.empty() ? "" : "-few") + flags + "; " + more +
+                   "include " + path("server.conf") + "; }\n";
       }
     }
     write("server.conf", "root " + path("www") + ";\n" + "ssl_certificate " + tls.certificate_file + ";\n" +
                              "ssl_certificate_key " + tls.key_file + R"(;
-      location /small { client_max_body_size 1k; proxy_pass http://)" + upstream.to_string() + R"(/echo; }
+      location /small { client_max_body_size 1k; proxy_pass http://)" +
+                             upstream.to_string() + R"(/echo; }
       location /up/ {
         client_max_body_size 64m; proxy_http_version 1.1; proxy_request_buffering off; proxy_buffering off;
-        proxy_pass http://)" + upstream.to_string() + R"(/;
+        proxy_pass http://)" +
+                             upstream.to_string() + R"(/;
       }
-      location /broken { proxy_http_version 1.1; proxy_buffering off; proxy_pass http://)" + broken.to_string() + R"(; }
+      location /broken { proxy_http_version 1.1; proxy_buffering off; proxy_pass http://)" +
+                             broken.to_string() + R"(; }
       location /gone { return 410 "gone"; }
     )");
     write("nginx.conf", (::geteuid() == 0 ? std::string("user root;\n") : std::string()) + "worker_processes 1;\npid " +
@@ -52,9 +55,10 @@ class Nginx {
       http {
         access_log off;
         gzip on; gzip_types *; gzip_min_length 1; gzip_proxied any;
-    )" + temporary_paths() + servers + "}\n");
-    std::vector<std::string> words = {program(), "-e", path("error.log"), "-p", folder_, "-c", path("nginx.conf"), "-g",
-                                      "daemon off;"};
+    )" + temporary_paths() + servers +
+                            "}\n");
+    std::vector<std::string> words = {program(),          "-e", path("error.log"), "-p", folder_, "-c",
+                                      path("nginx.conf"), "-g", "daemon off;"};
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);

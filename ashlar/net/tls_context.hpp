@@ -27,9 +27,9 @@ struct CertificateFiles {
 struct TlsClientOptions {
   enum class Verify : std::uint8_t { none, certificate, full };  ///< full: also the host name
   Verify verify = Verify::full;
-  std::string ca_file{};            ///< PEM; empty: the system's store
-  std::string certificate_file{};   ///< shown to servers that ask for one; empty: none
-  std::string key_file{};           ///< empty: the key is in certificate_file
+  std::string ca_file{};           ///< PEM; empty: the system's store
+  std::string certificate_file{};  ///< shown to servers that ask for one; empty: none
+  std::string key_file{};          ///< empty: the key is in certificate_file
   /// Protocols offered, the best first: {"h2", "http/1.1"}. Empty: what whoever connects speaks.
   std::vector<std::string> alpn{};
 };

@@ -250,8 +250,7 @@ void ClientPool::rest(ClientHost& of, ClientHttp2& connection) noexcept {
 }
 
 void ClientPool::forget(ClientHost& of, ClientHttp2& connection) noexcept {
-  const auto found =
-      std::ranges::find_if(of.shared, [&](const auto& one) { return one.get() == &connection; });
+  const auto found = std::ranges::find_if(of.shared, [&](const auto& one) { return one.get() == &connection; });
   if (found == of.shared.end()) return;
   const std::shared_ptr<ClientHttp2> alive = std::move(*found);
   of.shared.erase(found);

@@ -33,7 +33,9 @@ struct ClientMessage {
 struct Stale {};
 
 /// The server says that it has not looked at the request (RFC 9113 §8.7): it may be sent again, whatever it is.
-struct Refused {};
+struct Refused {
+  bool connection_ends = false;  // and takes no more; otherwise it is this request that the server does not want now
+};
 
 /// The server wants this request in HTTP/1.1 (RFC 9113 §7, HTTP_1_1_REQUIRED).
 struct WantsHttp1 {};
@@ -44,8 +46,8 @@ class Hopeless : public Unavailable {
   using Unavailable::Unavailable;
 };
 
-inline constexpr unsigned kMostInterim = 32;                         // answers before the final one
-inline constexpr auto kContinueWait = std::chrono::seconds{1};       // RFC 9110 §10.1.1: not for ever
+inline constexpr unsigned kMostInterim = 32;                    // answers before the final one
+inline constexpr auto kContinueWait = std::chrono::seconds{1};  // RFC 9110 §10.1.1: not for ever
 inline constexpr std::string_view kTooLarge = "the answer's body is larger than the client allows";
 inline constexpr std::string_view kNotAnswered = "the server closed the connection before it answered";
 inline constexpr std::string_view kBrokenOff = "the server broke the answer off";

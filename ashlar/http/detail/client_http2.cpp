@@ -16,7 +16,8 @@ namespace ashlar::http::detail {
 namespace {
 
 constexpr std::size_t kAhead = 64 * 1024;  // how far a stream may be ahead of its server
-constexpr std::size_t kLineEnds = 4;       // ": " and CR LF: a head counts as it would in HTTP/1.1
+constexpr std::size_t kMostRequestHead = 128 * 1024;
+constexpr std::size_t kLineEnds = 4;  // ": " and CR LF: a head counts as it would in HTTP/1.1
 
 nghttp2_nv field(std::string_view name, std::string_view value, std::uint8_t flags = NGHTTP2_NV_FLAG_NONE) noexcept {
   return {.name = reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
@@ -140,7 +141,8 @@ void Http2Exchange::wake() noexcept {
   if (wait_ != nullptr) wait_->go_on();
 }
 
-// ------------------------------------------------------------------------------------------------------------ the request
+// ------------------------------------------------------------------------------------------------------------ the
+// request
 
 Task<void> Http2Exchange::ask(const ClientMessage& message) {
   submit(message);
@@ -172,9 +174,12 @@ void Http2Exchange::submit(const ClientMessage& message) {
     body_ = message.body;
     all_given_ = true;
   }
+  if (message.head.size() > kMostRequestHead) {
+    throw Invalid(fmt::format("{}: the request's head has more than {} bytes", where_, kMostRequestHead));
+  }
   const RequestFields fields(message.head, place_->secure(), asks);
   if (place_->submit(*this, fields.all(), message.has_body())) return;
-  if (place_->lost_by().empty()) throw Refused{};  // it ends, or has used up its numbers
+  if (place_->lost_by().empty()) throw Refused{.connection_ends = true};  // or it has used up its numbers
   lost_ = true;
   fail_as_closed();
 }
@@ -255,7 +260,8 @@ void Http2Exchange::stop_sending() noexcept {
   ::nghttp2_submit_rst_stream(place_->session(), NGHTTP2_FLAG_NONE, id_, NGHTTP2_NO_ERROR);
 }
 
-// ------------------------------------------------------------------------------------------------------------- the answer
+// ------------------------------------------------------------------------------------------------------------- the
+// answer
 
 bool Http2Exchange::refuse(std::string_view why) {
   if (failure_.empty()) failure_ = why;
@@ -310,9 +316,7 @@ bool Http2Exchange::on_head_end() {
     has_length = true;
   }
   const bool no_body = to_head_ || head_.status == 204 || head_.status == 304;
-  head_.framing = no_body      ? ResponseFraming::none
-                  : has_length ? ResponseFraming::length
-                               : ResponseFraming::chunked;
+  head_.framing = no_body ? ResponseFraming::none : has_length ? ResponseFraming::length : ResponseFraming::chunked;
   head_.state = ResponseHead::State::complete;
   answered_ = true;
   wake();
@@ -375,11 +379,14 @@ void Http2Exchange::fail_as_closed() const {
     if (reused_) throw Stale{};
     fail(place_->lost_by());
   }
-  if (!answer_began_ && error_ == NGHTTP2_REFUSED_STREAM) throw Refused{};
+  if (!answer_began_ && error_ == NGHTTP2_REFUSED_STREAM) {
+    throw Refused{.connection_ends = !reset_by_server_};
+  }
   if (!answer_began_ && error_ == NGHTTP2_HTTP_1_1_REQUIRED && reset_by_server_) throw WantsHttp1{};
   const std::string_view code = ::nghttp2_http2_strerror(error_);
   if (!reset_by_server_) fail_for_good(fmt::format("a bad answer: it breaks the rules of HTTP/2 ({})", code));
-  fail(answer_began_ ? fmt::format("{} ({})", kBrokenOff, code) : fmt::format("the server reset the request ({})", code));
+  fail(answer_began_ ? fmt::format("{} ({})", kBrokenOff, code)
+                     : fmt::format("the server reset the request ({})", code));
 }
 
 }  // namespace ashlar::http::detail

@@ -35,7 +35,8 @@ class Http2Exchange final : public ClientExchange {
     std::size_t name, name_size, value, value_size;
   };
 
-  // What arrives. Fields come in lower case and well-formed: nghttp2 has seen to that. False: the stream is to be reset.
+  // What arrives. Fields come in lower case and well-formed: nghttp2 has seen to that. False: the stream is to be
+  // reset.
   [[nodiscard]] bool on_field(std::string_view name, std::string_view value);
   [[nodiscard]] bool on_head_end();
   [[nodiscard]] bool on_data(std::string_view bytes);

@@ -120,6 +120,7 @@ void ClientHttp2::leave() noexcept {
   }
   if (!closed_ && !on_its_loop()) {
     // Dropped when the loop was gone.
+    pool_.forget(host_, *this);
     transport_.close();
     closed_ = true;
   }
@@ -149,6 +150,7 @@ void ClientHttp2::read() noexcept {
   char input[16 * 1024];
   for (int turn = 0; (turn < kReads || transport_.has_pending()) && !closed_; ++turn) {
     const net::Io io = transport_.read(input);
+    read_wants_write_ = io.state == net::Io::State::would_block && transport_.wants_write();
     if (io.state == net::Io::State::would_block) return;
     if (io.state == net::Io::State::closed) return lost_to_server();
     if (io.state == net::Io::State::failed) return lost(transport_.error());
@@ -224,7 +226,7 @@ void ClientHttp2::settle() noexcept {
 }
 
 void ClientHttp2::update_interest() noexcept {
-  const std::uint32_t wanted = out_.empty() && !transport_.wants_write() ? kReadable : kReadable | EPOLLOUT;
+  const std::uint32_t wanted = out_.empty() && !read_wants_write_ ? kReadable : kReadable | EPOLLOUT;
   if (wanted == interest_) return;
   try {
     loop_.modify(transport_.fd(), wanted, *this);

@@ -21,8 +21,8 @@ namespace ashlar::http::detail {
 
 class Http2Exchange;
 
-/// Belongs to one loop, which watches it all its life. Its host's list and the places on it own it; while somebody has a
-/// place it is in use and holds the lease of a connection, otherwise it rests.
+/// Belongs to one loop, which watches it all its life. Its host's list and the places on it own it; while somebody has
+/// a place it is in use and holds the lease of a connection, otherwise it rests.
 class ClientHttp2 final : public std::enable_shared_from_this<ClientHttp2>,
                           public async::IoHandler,
                           private async::TickHook,
@@ -117,6 +117,7 @@ class ClientHttp2 final : public std::enable_shared_from_this<ClientHttp2>,
   bool feeding_ = false;
   bool greeted_ = false;
   bool flooded_ = false;
+  bool read_wants_write_ = false;  // TLS may
   bool room_changed_ = false;
   bool ping_out_ = false;
   bool lost_for_good_ = false;

@@ -13,7 +13,8 @@ namespace ashlar::http::detail {
 namespace {
 
 constexpr std::size_t kMostContinuations = 8;
-constexpr std::size_t kMostAcknowledgements = 1000;  // that wait to be sent
+constexpr std::size_t kMostRequestHead = 256 * 1024;  // as nghttp2 estimates it; Http2Exchange sees to a smaller one
+constexpr std::size_t kMostAcknowledgements = 1000;   // that wait to be sent
 
 std::string_view text(nghttp2_rcbuf* buffer) noexcept {
   const nghttp2_vec bytes = ::nghttp2_rcbuf_get_buf(buffer);
@@ -70,7 +71,8 @@ class ClientHttp2Session {
         return refused_or(session, frame->hd.stream_id, NGHTTP2_PROTOCOL_ERROR,
                           [](Http2Exchange& exchange) { return exchange.on_end(); });
       case NGHTTP2_RST_STREAM:
-        if (Http2Exchange* const exchange = exchange_of(session, frame->hd.stream_id)) exchange->reset_by_server_ = true;
+        if (Http2Exchange* const exchange = exchange_of(session, frame->hd.stream_id))
+          exchange->reset_by_server_ = true;
         return 0;
       case NGHTTP2_SETTINGS:
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0) return 0;
@@ -109,9 +111,9 @@ class ClientHttp2Session {
     if (frame->hd.type != NGHTTP2_GOAWAY || frame->goaway.error_code == NGHTTP2_NO_ERROR) return 0;
     const nghttp2_goaway& end = frame->goaway;
     try {
-      connection.broken_rule_ = fmt::format(
-          "{} {}", ::nghttp2_http2_strerror(end.error_code),
-          std::string_view(reinterpret_cast<const char*>(end.opaque_data), end.opaque_data_len));
+      connection.broken_rule_ =
+          fmt::format("{} {}", ::nghttp2_http2_strerror(end.error_code),
+                      std::string_view(reinterpret_cast<const char*>(end.opaque_data), end.opaque_data_len));
     } catch (const std::bad_alloc&) {
       return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
@@ -167,6 +169,7 @@ nghttp2_session* make_client_session(ClientHttp2& connection) {
   ::nghttp2_option_set_no_auto_window_update(option.get(), 1);  // whoever reads an answer opens the window
   ::nghttp2_option_set_no_closed_streams(option.get(), 1);
   ::nghttp2_option_set_max_outbound_ack(option.get(), kMostAcknowledgements);
+  ::nghttp2_option_set_max_send_header_block_length(option.get(), kMostRequestHead);
   ::nghttp2_option_set_max_continuations(option.get(), kMostContinuations);
   if (::nghttp2_session_client_new2(&made_session, callbacks.get(), &connection, option.get()) != 0) {
     throw std::bad_alloc();
@@ -177,7 +180,8 @@ nghttp2_session* make_client_session(ClientHttp2& connection) {
   const nghttp2_settings_entry settings[] = {
       {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, options.http2.stream_window},
-      {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<std::uint32_t>(std::min<std::size_t>(options.max_head, UINT32_MAX))},
+      {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,
+       static_cast<std::uint32_t>(std::min<std::size_t>(options.max_head, UINT32_MAX))},
       {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
   };
   if (::nghttp2_submit_settings(session.get(), NGHTTP2_FLAG_NONE, settings, std::size(settings)) != 0 ||

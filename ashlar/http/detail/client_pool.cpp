@@ -94,6 +94,7 @@ ClientLease::~ClientLease() {
 }
 
 void ClientLease::keep() noexcept {
+  if (async::Loop::current_or_null() == nullptr) return;  // dropped when the loop was gone
   try {
     pool->keep(*host, std::move(connection));
   } catch (const std::bad_alloc&) {  // then it is closed

@@ -110,11 +110,11 @@ struct ClientHost {
   std::vector<std::shared_ptr<ClientHttp2>> shared;     // those of HTTP/2 that take requests, in use or not
   std::list<ClientPlaceWait*> queue;                    // in the order they came
   Speaks speaks = Speaks::unknown;
-  bool http1_wanted = false;         // by the server, of a request in HTTP/2
-  bool connecting = false;           // one makes the next connection of HTTP/2, and the others wait what comes of it
-  async::TimePoint more_after{};     // when one more than there are may be tried again
-  std::size_t users = 0;             // leases, and requests that wait for one
-  double retries;                                       // that its budget allows now
+  bool http1_wanted = false;      // by the server, of a request in HTTP/2
+  bool connecting = false;        // one makes the next connection of HTTP/2, and the others wait what comes of it
+  async::TimePoint more_after{};  // when one more than there are may be tried again
+  std::size_t users = 0;          // leases, and requests that wait for one
+  double retries;                 // that its budget allows now
 };
 
 /// A connection, and the right to have one.
