@@ -11,8 +11,8 @@
 #include <ashlar/base/bytes.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/http/content_coding.hpp>
+#include <ashlar/http/detail/client_exchange.hpp>
 #include <ashlar/http/detail/client_head.hpp>
-#include <ashlar/http/detail/client_http1.hpp>
 #include <ashlar/http/detail/client_pool.hpp>
 #include <ashlar/http/detail/http_date.hpp>
 
@@ -41,6 +41,10 @@ using detail::Hopeless;
 
 constexpr std::uint64_t kNoLimit = std::uint64_t{1} << 62;
 constexpr std::size_t kPiece = 64 * 1024;
+// How often one request is sent again that an HTTP/2 server has not looked at: it was refused by itself, or its
+// connection ended, which a server with few requests a connection does to many that are on their way.
+constexpr unsigned kMostRefusals = 3;
+constexpr unsigned kMostEnds = 16;
 
 // Somewhere in [0, first * 2^tries]: clients that failed together do not come back together.
 // https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
@@ -166,26 +170,36 @@ Task<Client::Reply> Client::try_once(const ClientRequest& request, bool from_glo
       .head = detail::write_request_head(request, route, jar != nullptr ? jar->header(request.url) : "", options),
       .to_head = request.method == "HEAD",
       .body = request.body,
+      .body_stays = collect,
       .stream = request.stream ? &request.stream : nullptr,
       .stream_length = request.stream_length,
       .expect_continue = request.expect_continue};
 
   Reply reply;
   reply.where = fmt::format("{} {}", request.method, url.origin());
+  unsigned refusals = 0;
+  unsigned ends = 0;
   for (bool fresh = false;;) {
     reply.exchange.reset();  // its connection may be the only one allowed
-    reply.exchange = std::make_unique<detail::Http1Exchange>(co_await state_->pool().lease(route, fresh), reply.where,
-                                                             options.max_head);
+    sent = false;
+    reply.exchange = co_await state_->pool().begin(route, reply.where, fresh);
     const async::TimePoint begin = async::Clock::now();
     const auto record = [&](int status, std::string_view error) {
-      detail::record_duration(url, request.method, status, error, async::Clock::now() - begin);
+      detail::record_duration(url, request.method, status, error, reply.exchange->version(),
+                              async::Clock::now() - begin);
     };
     sent = true;
     bool stale = false;
+    std::optional<detail::Refused> refused;
     try {
       co_await reply.exchange->ask(message);
     } catch (const detail::Stale&) {
       stale = true;
+    } catch (const detail::Refused& error) {
+      refused = error;
+    } catch (const detail::WantsHttp1&) {
+      refused.emplace();
+      state_->pool().use_http1(route);
     } catch (const Error& error) {
       record(0, to_string(error.kind()));
       throw;
@@ -197,6 +211,18 @@ Task<Client::Reply> Client::try_once(const ClientRequest& request, bool from_glo
       }
       state_->retries.add();
       fresh = true;
+      continue;
+    }
+    if (refused) {
+      sent = false;  // it says so itself
+      unsigned& count = refused->connection_ends ? ends : refusals;
+      if (count == (refused->connection_ends ? kMostEnds : kMostRefusals)) {
+        record(0, to_string(ErrorKind::unavailable));
+        throw Unavailable(fmt::format("{}: the server refuses the request (REFUSED_STREAM)", reply.where));
+      }
+      state_->retries.add();
+      // A server that goes on refusing has too much to do.
+      if (count++ != 0 && !refused->connection_ends) co_await async::sleep(backoff(options.retry, count));
       continue;
     }
     record(reply.exchange->head().status, {});

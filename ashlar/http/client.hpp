@@ -74,7 +74,8 @@ class ClientResponse {
   std::vector<Place> places_;
 };
 
-/// A response whose body comes piece by piece. Dropping it before the end closes the connection.
+/// A response whose body comes piece by piece. Dropping it before the end closes the connection, or, of HTTP/2, resets
+/// its stream.
 struct StreamedResponse {
   ClientResponse response;      ///< without body
   Generator<std::string> body;  ///< throws Unavailable when the body breaks off
@@ -84,7 +85,7 @@ struct StreamedResponse {
 struct ClientStats {
   std::uint64_t requests = 0;
   std::uint64_t connects = 0;
-  std::uint64_t reused = 0;   ///< requests on a kept connection
+  std::uint64_t reused = 0;   ///< requests on a connection that was there
   std::uint64_t retries = 0;  ///< by the policy, and when a kept connection was dead
   std::uint64_t failures = 0;
   std::uint64_t idle = 0;     ///< connections kept now
@@ -111,7 +112,8 @@ class Client {
   /// DestinationRefused, Unavailable when the server cannot be reached, breaks off, breaks the protocol or sends more
   /// than max_body, DeadlineExceeded, Cancelled. Sent again as ClientOptions::retry says, and once, whatever that says,
   /// when a kept connection turns out dead before any of the answer has come and the method is idempotent (RFC 9110
-  /// §9.2.2).
+  /// §9.2.2). What an HTTP/2 server says it has not looked at (RFC 9113 §8.7) is sent again, a few times, whatever the
+  /// method.
   Task<ClientResponse> send(ClientRequest request);
   Task<ClientResponse> get(std::string url) { return send({.url = std::move(url)}); }
   Task<ClientResponse> post(std::string url, std::string body, std::string content_type = "application/json");

@@ -265,7 +265,7 @@ TEST(ClientLimits, IsMeasuredAsOpenTelemetryNamesIt) {
   const auto line = [&](std::string_view method, std::string_view status, std::string_view error) {
     return "http_client_request_duration_seconds_count{error_type=\"" + std::string(error) +
            "\",http_request_method=\"" + std::string(method) + "\",http_response_status_code=\"" + std::string(status) +
-           "\",server_address=\"127.0.0.1\",server_port=\"" + port + "\"} 1\n";
+           "\",network_protocol_version=\"1.1\",server_address=\"127.0.0.1\",server_port=\"" + port + "\"} 1\n";
   };
   EXPECT_NE(text.find(line("GET", "200", "")), std::string::npos) << text;
   EXPECT_NE(text.find(line("POST", "404", "404")), std::string::npos) << text;

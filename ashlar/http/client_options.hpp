@@ -40,6 +40,20 @@ struct ProxyOptions {
   bool from_environment = false;
 };
 
+/// HTTP/2 (RFC 9113): one connection carries many requests to a host at the same time.
+struct ClientHttp2Options {
+  bool over_tls = true;          ///< offered to https servers; those that do not want it are asked in HTTP/1.1
+  bool prior_knowledge = false;  ///< spoken to http servers, too, which must be known to understand it
+  /// Requests of one connection at the same time, or as many as the server allows if that is less. Beyond it another
+  /// connection is made; where no more are allowed, requests wait.
+  std::uint32_t max_concurrent_streams = 100;
+  std::uint32_t stream_window = 1024 * 1024;  ///< bytes of an answer that may come before they are read
+  std::uint32_t connection_window = 16 * 1024 * 1024;
+  /// When a request waits and nothing has come for so long, the server is asked for a sign of life (PING); 0: never.
+  async::Nanoseconds ping_after = std::chrono::seconds{15};
+  async::Nanoseconds ping_timeout = std::chrono::seconds{10};  ///< without one the connection is given up
+};
+
 struct ClientOptions {
   async::Nanoseconds connect_timeout = std::chrono::seconds{5};  ///< address lookup, connection and TLS handshake
   async::Nanoseconds timeout =
@@ -57,6 +71,7 @@ struct ClientOptions {
   bool propagate_trace = true;             ///< sends traceparent and X-Request-Id of the context
   std::string user_agent = "ashlar";       ///< empty: no User-Agent
   std::shared_ptr<net::TlsContext> tls{};  ///< for https; null: the system's authorities, everything verified
+  ClientHttp2Options http2{};
   Destinations destinations = Destinations::standard();
   RetryPolicy retry{};
   ProxyOptions proxy{};

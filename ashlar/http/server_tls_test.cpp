@@ -27,7 +27,8 @@ class ServerTls : public testing::Test {
   [[nodiscard]] Client client(const net::CertificateFiles& shown = {}) const {
     return Client(
         {.tls = net::TlsContext::client(
-             {.ca_file = files_.ca(), .certificate_file = shown.certificate_file, .key_file = shown.key_file})});
+             {.ca_file = files_.ca(), .certificate_file = shown.certificate_file, .key_file = shown.key_file}),
+         .http2 = {.over_tls = false}});  // that is http2_tls_test.cpp's
   }
   static std::string url(const RunningServer& server, const std::string& path) {
     return "https://" + server.address().to_string() + path;

@@ -172,6 +172,10 @@ bool TlsContext::asks_for_client_certificate() const noexcept {
 
 TlsClientOptions::Verify TlsContext::verify() const noexcept { return impl_->client.verify; }
 
+bool TlsContext::names_protocols() const noexcept {
+  return !(impl_->is_server ? impl_->server.alpn : impl_->client.alpn).empty();
+}
+
 ssl_ctx_st* TlsContext::acquire() const {
   const std::lock_guard lock(impl_->mutex);
   ::SSL_CTX_up_ref(impl_->context.get());

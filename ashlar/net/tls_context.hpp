@@ -27,10 +27,11 @@ struct CertificateFiles {
 struct TlsClientOptions {
   enum class Verify : std::uint8_t { none, certificate, full };  ///< full: also the host name
   Verify verify = Verify::full;
-  std::string ca_file{};            ///< PEM; empty: the system's store
-  std::string certificate_file{};   ///< shown to servers that ask for one; empty: none
-  std::string key_file{};           ///< empty: the key is in certificate_file
-  std::vector<std::string> alpn{};  ///< protocols offered, the best first: {"h2", "http/1.1"}
+  std::string ca_file{};           ///< PEM; empty: the system's store
+  std::string certificate_file{};  ///< shown to servers that ask for one; empty: none
+  std::string key_file{};          ///< empty: the key is in certificate_file
+  /// Protocols offered, the best first: {"h2", "http/1.1"}. Empty: what whoever connects speaks.
+  std::vector<std::string> alpn{};
 };
 
 struct TlsServerOptions {
@@ -84,6 +85,8 @@ class TlsContext {
   [[nodiscard]] bool is_server() const noexcept;
   [[nodiscard]] bool asks_for_client_certificate() const noexcept;
   [[nodiscard]] TlsClientOptions::Verify verify() const noexcept;
+  /// The options say which protocols to offer (ALPN).
+  [[nodiscard]] bool names_protocols() const noexcept;
 
   [[nodiscard]] TlsStats stats() const;
   /// Those in use, the default one first.

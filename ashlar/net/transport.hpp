@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <ashlar/async/loop.hpp>
 #include <ashlar/async/task.hpp>
@@ -48,8 +49,10 @@ class Transport {
 
   /// Turns TLS on and shakes hands, as client of `host` (checked against the certificate as the context says) or as
   /// server. Throws Unavailable with OpenSSL's reason; handshake_failure() then says of what kind it is. The descriptor
-  /// must not be watched by the loop meanwhile.
-  Task<void> start_tls_client(std::shared_ptr<TlsContext> context, std::string host);
+  /// must not be watched by the loop meanwhile. `alpn`: protocols offered, the best first, where the context's options
+  /// name none.
+  Task<void> start_tls_client(std::shared_ptr<TlsContext> context, std::string host,
+                              std::vector<std::string> alpn = {});
   Task<void> start_tls_server(std::shared_ptr<TlsContext> context);
   [[nodiscard]] TlsFailure handshake_failure() const noexcept { return failure_; }
   /// After a handshake that failed: back to the clear, for an answer to who speaks no TLS (TlsFailure::plain_http).

@@ -13,6 +13,7 @@
 #include <ashlar/net/detail/context.hpp>
 #include <ashlar/net/detail/identity.hpp>
 #include <ashlar/net/detail/openssl.hpp>
+#include <ashlar/net/detail/server_context.hpp>
 #include <ashlar/net/detail/socket_bio.hpp>
 #include <ashlar/net/transport.hpp>
 
@@ -78,8 +79,14 @@ void Transport::begin_tls(std::shared_ptr<TlsContext> context) {
   ::SSL_set_bio(ssl_, socket, socket);
 }
 
-Task<void> Transport::start_tls_client(std::shared_ptr<TlsContext> context, std::string host) {
+Task<void> Transport::start_tls_client(std::shared_ptr<TlsContext> context, std::string host,
+                                       std::vector<std::string> alpn) {
   begin_tls(std::move(context));
+  if (!alpn.empty() && !context_->names_protocols()) {
+    const std::string wire = detail::alpn_wire(alpn);
+    ::SSL_set_alpn_protos(ssl_, reinterpret_cast<const unsigned char*>(wire.data()),
+                          static_cast<unsigned>(wire.size()));
+  }
   const bool numeric = Address::ip(host, 0).has_value();
   if (!numeric) ::SSL_set_tlsext_host_name(ssl_, host.c_str());
   if (context_->verify() == TlsClientOptions::Verify::full) {

@@ -33,6 +33,14 @@ http::ClientOptions patient() {
 }
 // end of sample
 
+// sample: http2
+http::ClientOptions to_our_mesh() {
+  return {
+      .http2 = {.prior_knowledge = true, .ping_after = 5s},
+  };
+}
+// end of sample
+
 // sample: hooks
 http::ClientOptions for_web_hooks() {
   return {
@@ -89,14 +97,18 @@ TEST(HttpClientGuide, AsksUploadsDownloadsAndGuards) {
   http::Server server{{.listen = {"127.0.0.1:0"}, .drain_grace = 10ms}, echo};
   server.bind();
   http::Client client{patient()};
+  http::Client mesh{to_our_mesh()};
   http::Client hooks{for_web_hooks()};
-  async::run([](http::Server& server, http::Client& client, http::Client& hooks) -> Task<void> {
+  async::run([](http::Server& server, http::Client& client, http::Client& mesh, http::Client& hooks) -> Task<void> {
     async::Event stop;
     const auto ask = [&]() -> Task<void> {
       const std::string where = "http://" + server.addresses().front().to_string();
       EXPECT_EQ(co_await search(client, where, "a b"), "q=a%20b");
-      EXPECT_EQ(co_await upload(client, where + "/lines"), 200);
-      EXPECT_EQ(co_await download(client, where + "/?12345"), 5u);
+      for (http::Client* const one : {&client, &mesh}) {
+        EXPECT_EQ(co_await upload(*one, where + "/lines"), 200);
+        EXPECT_EQ(co_await download(*one, where + "/?12345"), 5u);
+      }
+      EXPECT_EQ(server.stats().http2_requests.get(), 2u);
       bool refused = false;
       try {
         static_cast<void>(co_await hooks.get(where));
@@ -105,10 +117,11 @@ TEST(HttpClientGuide, AsksUploadsDownloadsAndGuards) {
       }
       EXPECT_TRUE(refused);
       client.close_idle();
+      mesh.close_idle();
       stop.set();
     };
     co_await async::all(serve_until(stop, server), ask());
-  }(server, client, hooks));
+  }(server, client, mesh, hooks));
 }
 
 }  // namespace

@@ -170,8 +170,9 @@ void ClientResolver::make_room(async::TimePoint now) {
   }
 }
 
-Task<std::unique_ptr<ClientConnection>> connect_client(const ClientRoute& route, const ClientOptions& options,
-                                                       std::shared_ptr<net::TlsContext> tls, ClientResolver& resolver) {
+Task<ClientConnected> connect_client(const ClientRoute& route, const ClientOptions& options,
+                                     std::shared_ptr<net::TlsContext> tls, std::vector<std::string> alpn,
+                                     ClientResolver& resolver) {
   std::vector<net::Address> addresses;
   if (!route.unix_socket.empty()) {
     const auto address = net::Address::unix_path(route.unix_socket);
@@ -193,11 +194,9 @@ Task<std::unique_ptr<ClientConnection>> connect_client(const ClientRoute& route,
   net::Transport transport(std::move(reached.fd));
   if (route.url.secure) {
     if (route.proxy != nullptr) co_await tunnel(transport, route, options.max_head);
-    co_await transport.start_tls_client(std::move(tls), route.url.host);
+    co_await transport.start_tls_client(std::move(tls), route.url.host, std::move(alpn));
   }
-  auto connection = std::make_unique<ClientConnection>(async::Loop::current(), std::move(transport));
-  connection->global_peer = global;
-  co_return connection;
+  co_return ClientConnected{std::move(transport), global};
 }
 
 }  // namespace ashlar::http::detail

@@ -11,9 +11,9 @@
 #include <ashlar/async/sync.hpp>
 #include <ashlar/async/task.hpp>
 #include <ashlar/http/client_options.hpp>
-#include <ashlar/http/detail/client_connection.hpp>
 #include <ashlar/http/detail/client_proxy.hpp>
 #include <ashlar/http/detail/client_url.hpp>
+#include <ashlar/net/transport.hpp>
 
 namespace ashlar::http::detail {
 
@@ -49,8 +49,15 @@ class ClientResolver {
   std::map<std::string, Entry> entries_;
 };
 
-/// Throws Unavailable, DestinationRefused, Cancelled, DeadlineExceeded. Arguments outlive it.
-Task<std::unique_ptr<ClientConnection>> connect_client(const ClientRoute& route, const ClientOptions& options,
-                                                       std::shared_ptr<net::TlsContext> tls, ClientResolver& resolver);
+struct ClientConnected {
+  net::Transport transport;
+  bool global_peer = false;
+};
+
+/// Throws Unavailable, DestinationRefused, Cancelled, DeadlineExceeded. `alpn`: protocols offered over TLS. Arguments
+/// outlive it.
+Task<ClientConnected> connect_client(const ClientRoute& route, const ClientOptions& options,
+                                     std::shared_ptr<net::TlsContext> tls, std::vector<std::string> alpn,
+                                     ClientResolver& resolver);
 
 }  // namespace ashlar::http::detail

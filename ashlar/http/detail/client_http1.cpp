@@ -13,9 +13,6 @@ namespace ashlar::http::detail {
 namespace {
 
 constexpr std::size_t kReadStep = 16 * 1024;
-constexpr unsigned kMostInterim = 32;
-constexpr auto kContinueWait = std::chrono::seconds{1};  // RFC 9110 §10.1.1: not for ever
-constexpr std::string_view kTooLarge = "the answer's body is larger than the client allows";
 
 }  // namespace
 
@@ -23,10 +20,6 @@ Http1Exchange::~Http1Exchange() {
   if (!complete_ || unsent_ || !head_.keep_alive || peer_ended_ || !connection().unread().empty()) return;
   lease_.keep();
 }
-
-void Http1Exchange::fail(std::string_view why) const { throw Unavailable(fmt::format("{}: {}", where_, why)); }
-
-void Http1Exchange::fail_for_good(std::string_view why) const { throw Hopeless(fmt::format("{}: {}", where_, why)); }
 
 // Nothing of the answer has come: on a kept connection the server may just have closed it.
 void Http1Exchange::fail_or_stale(std::string_view why) const {
@@ -37,7 +30,7 @@ void Http1Exchange::fail_or_stale(std::string_view why) const {
 Task<void> Http1Exchange::ask(const ClientMessage& message) {
   to_head_ = message.to_head;
   std::string head = message.head;
-  const bool has_body = message.stream != nullptr || !message.body.empty();
+  const bool has_body = message.has_body();
   if (message.expect_continue && has_body) head += "Expect: 100-continue\r\n";
   head += "\r\n";
 
@@ -54,7 +47,7 @@ Task<void> Http1Exchange::ask(const ClientMessage& message) {
   unsent_ = sent == Sent::cut_short;
 
   while (!take_head()) {
-    if (!co_await read_more()) fail_or_stale("the server closed the connection before it answered");
+    if (!co_await read_more()) fail_or_stale(kNotAnswered);
   }
 }
 
@@ -89,9 +82,8 @@ Task<Http1Exchange::Sent> Http1Exchange::write_stream(const ClientMessage& messa
     if (piece->empty()) continue;
     done += piece->size();
     Sent sent = Sent::whole;
+    check_stream_length(message, done, false);
     if (message.stream_length) {
-      if (done > *message.stream_length)
-        throw Invalid(fmt::format("{}: the body is longer than stream_length", where_));
       sent = co_await write(*piece, {});
     } else {
       char digits[kMostChunkDigits];
@@ -105,14 +97,14 @@ Task<Http1Exchange::Sent> Http1Exchange::write_stream(const ClientMessage& messa
     if (take_head()) co_return Sent::cut_short;
   }
   if (!message.stream_length) co_return co_await write(kLastChunk, {});
-  if (done != *message.stream_length) throw Invalid(fmt::format("{}: the body is shorter than stream_length", where_));
+  check_stream_length(message, done, true);
   co_return Sent::whole;
 }
 
 Task<void> Http1Exchange::wait_for_continue() {
   const auto wait = [](Http1Exchange& self) -> Task<void> {
     while (!self.take_head() && !self.told_to_continue_) {
-      if (!co_await self.read_more()) self.fail_or_stale("the server closed the connection before it answered");
+      if (!co_await self.read_more()) self.fail_or_stale(kNotAnswered);
     }
   };
   try {
@@ -166,7 +158,7 @@ bool Http1Exchange::take_head() {
     if (head_.state == ResponseHead::State::incomplete) return false;
     if (head_.status == 101) fail_for_good("a bad answer: 101 without a request for it");
     if (head_.status < 200) {  // not for the caller (RFC 9110 §15.2)
-      if (++interim_ > kMostInterim) fail_for_good("a bad answer: interim answers without end");
+      if (++interim_ > kMostInterim) fail_for_good(kEndlessInterim);
       told_to_continue_ = told_to_continue_ || head_.status == 100;
       connection().consumed += head_.head_size;
       continue;
@@ -189,7 +181,7 @@ bool Http1Exchange::take_head() {
 Task<void> Http1Exchange::read_body(std::string& out, std::uint64_t most) {
   if (connection().unread().empty() && !co_await read_more()) {
     if (head_.framing != ResponseFraming::until_close || connection().transport().cut_off()) {
-      fail("the server broke the answer off");
+      fail(kBrokenOff);
     }
     complete_ = true;
     co_return;

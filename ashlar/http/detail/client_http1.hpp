@@ -12,21 +12,19 @@ namespace ashlar::http::detail {
 
 class Http1Exchange final : public ClientExchange {
  public:
-  /// `where`: "GET http://host:80", for messages; without path and query, which may hold secrets.
   Http1Exchange(ClientLease lease, std::string where, std::size_t max_head)
-      : lease_(std::move(lease)), where_(std::move(where)), max_head_(max_head) {}
+      : ClientExchange(std::move(where)), lease_(std::move(lease)), max_head_(max_head) {}
   ~Http1Exchange() override;
 
   Task<void> ask(const ClientMessage& message) override;
   Task<void> read_body(std::string& out, std::uint64_t most) override;
   [[nodiscard]] bool global_peer() const noexcept override { return lease_.connection->global_peer; }
+  [[nodiscard]] std::string_view version() const noexcept override { return "1.1"; }
 
  private:
   enum class Sent : bool { cut_short, whole };
 
   [[nodiscard]] ClientConnection& connection() const noexcept { return *lease_.connection; }
-  [[noreturn]] void fail(std::string_view why) const;
-  [[noreturn]] void fail_for_good(std::string_view why) const;
   [[noreturn]] void fail_or_stale(std::string_view why) const;
 
   Task<Sent> write(std::string_view first, std::string_view second);
@@ -37,7 +35,6 @@ class Http1Exchange final : public ClientExchange {
   bool take_head();
 
   ClientLease lease_;
-  std::string where_;
   std::size_t max_head_;
   bool to_head_ = false;
   bool answer_began_ = false;

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include <ashlar/async/combinators.hpp>
-#include <ashlar/http/detail/client_exchange.hpp>
+#include <ashlar/http/detail/client_http2_connection.hpp>
+#include <ashlar/http/detail/client_places.hpp>
 
 namespace ashlar::http::detail {
 namespace {
@@ -42,6 +42,14 @@ ClientState::ClientState(ClientOptions given)
         "Destinations::public_only() cannot be kept through a proxy, which looks the names up itself: have the proxy "
         "refuse private addresses, or ask without it");
   }
+  const ClientHttp2Options& http2 = options.http2;
+  constexpr std::uint32_t kLargestWindow = 0x7fff'ffff;
+  constexpr std::uint32_t kFirstWindow = 0xffff;  // that every connection has (RFC 9113 §6.9.2)
+  if (http2.max_concurrent_streams == 0) throw Invalid("the client's http2.max_concurrent_streams is 0");
+  if (http2.stream_window == 0 || http2.stream_window > kLargestWindow || http2.connection_window < kFirstWindow ||
+      http2.connection_window > kLargestWindow) {
+    throw Invalid("the client's windows of HTTP/2 are from 1 (of a connection: 65535) to 2147483647 bytes");
+  }
 }
 
 ClientState::~ClientState() = default;
@@ -68,6 +76,17 @@ ClientLease::ClientLease(ClientLease&& other) noexcept
       connection(std::move(other.connection)),
       reused(other.reused) {}
 
+ClientLease& ClientLease::operator=(ClientLease&& other) noexcept {
+  std::swap(pool, other.pool);
+  std::swap(host, other.host);
+  std::swap(of_host, other.of_host);
+  std::swap(of_loop, other.of_loop);
+  std::swap(active, other.active);
+  std::swap(connection, other.connection);
+  std::swap(reused, other.reused);
+  return *this;
+}
+
 ClientLease::~ClientLease() {
   if (pool == nullptr) return;
   --pool->active_;
@@ -75,6 +94,7 @@ ClientLease::~ClientLease() {
 }
 
 void ClientLease::keep() noexcept {
+  if (async::Loop::current_or_null() == nullptr) return;  // dropped when the loop was gone
   try {
     pool->keep(*host, std::move(connection));
   } catch (const std::bad_alloc&) {  // then it is closed
@@ -92,7 +112,9 @@ ClientHost& ClientPool::host(const std::string& key) {
   const auto found = hosts_.find(key);
   if (found != hosts_.end()) return *found->second;
   if (hosts_.size() >= kMostHosts) {
-    std::erase_if(hosts_, [](const auto& one) { return one.second->users == 0 && one.second->idle.empty(); });
+    std::erase_if(hosts_, [](const auto& one) {
+      return one.second->users == 0 && one.second->idle.empty() && one.second->shared.empty();
+    });
   }
   auto made = std::make_unique<ClientHost>(state_.options.max_connections_per_host, state_.options.retry.burst);
   return *hosts_.emplace(key, std::move(made)).first->second;
@@ -112,31 +134,11 @@ bool ClientPool::spend_retry(const std::string& key) {
 
 Task<async::Permit> ClientPool::permit(async::Semaphore& of) {
   if (async::Permit free = of.try_acquire()) co_return free;
-  if (waiting_ >= state_.options.max_waiting) {
-    throw Hopeless(fmt::format("{} requests wait for a connection already (max_waiting)", waiting_));
-  }
-  struct Waiting {
-    std::size_t& count;
-    ClientCounted shown;
-    ~Waiting() { --count; }
-  };
-  const Waiting waiting{++waiting_, ClientCounted(state_.waiting)};
+  const Waiting waiting(*this);
   co_return co_await of.acquire();
 }
 
-Task<ClientLease> ClientPool::lease(const ClientRoute& route, bool fresh) {
-  sweep(async::Loop::current().now());
-  ClientHost& of = host(route.key());
-  struct User {
-    ClientHost& host;
-    explicit User(ClientHost& one) : host(one) { ++host.users; }
-    ~User() { --host.users; }
-    User(const User&) = delete;
-    User& operator=(const User&) = delete;
-  };
-  const User user(of);
-  async::Permit of_host = co_await permit(of.free);
-  async::Permit of_loop = co_await permit(free_);
+ClientLease ClientPool::make_lease(ClientHost& of, async::Permit of_host, async::Permit of_loop) {
   ClientLease lease;
   lease.pool = this;
   lease.host = &of;
@@ -145,26 +147,21 @@ Task<ClientLease> ClientPool::lease(const ClientRoute& route, bool fresh) {
   lease.active = ClientCounted(state_.active);
   ++active_;
   ++of.users;
-  if (!fresh) lease.connection = take_idle(of, route);
-  lease.reused = lease.connection != nullptr;
-  if (lease.reused) {
-    state_.reused.add();
-    co_return lease;
-  }
-  if (active_ + idle_ > state_.options.max_connections) close_longest_idle();
-  bool late = false;
-  try {
-    lease.connection = co_await async::timeout(
-        state_.options.connect_timeout,
-        connect_client(route, state_.options, route.url.secure ? state_.tls_context() : nullptr, resolver_));
-  } catch (const DeadlineExceeded&) {
-    const async::Context* const context = async::context();
-    if (context != nullptr && context->scope != nullptr && context->scope->cancelled()) throw;
-    late = true;  // not the request's own deadline: that may have time for another try
-  }
-  if (late) throw Unavailable(fmt::format("no connection to {} within its time (connect_timeout)", route.url.origin()));
-  state_.connects.add();
-  co_return lease;
+  return lease;
+}
+
+Task<ClientLease> ClientPool::occupy(ClientHost& of) {
+  async::Permit of_host = co_await permit(of.free);
+  async::Permit of_loop = co_await permit(free_);
+  co_return make_lease(of, std::move(of_host), std::move(of_loop));
+}
+
+std::optional<ClientLease> ClientPool::try_occupy(ClientHost& of) {
+  async::Permit of_host = of.free.try_acquire();
+  if (!of_host) return std::nullopt;
+  async::Permit of_loop = free_.try_acquire();
+  if (!of_loop) return std::nullopt;
+  return make_lease(of, std::move(of_host), std::move(of_loop));
 }
 
 std::unique_ptr<ClientConnection> ClientPool::take_idle(ClientHost& of, const ClientRoute& route) {
@@ -200,16 +197,29 @@ void ClientPool::sweep(async::TimePoint now) noexcept {
     });
     idle_ -= gone;
     if (gone != 0) state_.idle.add(-static_cast<std::int64_t>(gone));
+    end_resting(*one, now - state_.options.idle_timeout);
   }
 }
 
 void ClientPool::close_longest_idle() noexcept {
   ClientHost* longest = nullptr;
+  ClientHttp2* shared = nullptr;  // then that one of them
+  async::TimePoint since = async::TimePoint::max();
   for (auto& [key, one] : hosts_) {
-    if (one->idle.empty()) continue;
-    if (longest == nullptr || one->idle.front()->resting_since() < longest->idle.front()->resting_since()) {
+    if (!one->idle.empty() && one->idle.front()->resting_since() < since) {
       longest = one.get();
+      shared = nullptr;
+      since = one->idle.front()->resting_since();
     }
+    for (const auto& connection : one->shared) {
+      if (!connection->resting() || connection->resting_since() >= since) continue;
+      shared = connection.get();
+      since = connection->resting_since();
+    }
+  }
+  if (shared != nullptr) {
+    const auto alive = shared->shared_from_this();
+    return alive->end();
   }
   if (longest == nullptr) return;
   longest->idle.erase(longest->idle.begin());
@@ -218,12 +228,16 @@ void ClientPool::close_longest_idle() noexcept {
 }
 
 void ClientPool::close_idle() noexcept {
-  for (auto& [key, one] : hosts_) one->idle.clear();
-  if (idle_ != 0) state_.idle.add(-static_cast<std::int64_t>(std::exchange(idle_, 0)));
+  for (auto& [key, one] : hosts_) {
+    idle_ -= one->idle.size();
+    state_.idle.add(-static_cast<std::int64_t>(one->idle.size()));
+    one->idle.clear();
+    end_resting(*one, async::TimePoint::max());
+  }
 }
 
 void record_duration(const ClientUrl& url, std::string_view method, int status, std::string_view error,
-                     async::Nanoseconds elapsed) {
+                     std::string_view version, async::Nanoseconds elapsed) {
   constexpr std::array<std::string_view, 9> kMethods = {"GET",     "POST",  "PUT",   "DELETE", "HEAD",
                                                         "OPTIONS", "PATCH", "TRACE", "CONNECT"};
   if (std::ranges::find(kMethods, method) == kMethods.end()) method = "_OTHER";
@@ -236,6 +250,7 @@ void record_duration(const ClientUrl& url, std::string_view method, int status, 
                   {"server.address", url.host},
                   {"server.port", port},
                   {"http.response.status_code", code},
+                  {"network.protocol.version", version},
                   {"error.type", error}})
       .record(elapsed);
 }

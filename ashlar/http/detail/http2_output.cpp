@@ -10,6 +10,7 @@
 #include <ashlar/http/detail/characters.hpp>
 #include <ashlar/http/detail/http2_body.hpp>
 #include <ashlar/http/detail/http2_connection.hpp>
+#include <ashlar/http/detail/http2_fields.hpp>
 #include <ashlar/http/detail/http2_loop.hpp>
 #include <ashlar/http/detail/loop_server.hpp>
 #include <ashlar/http/file_body.hpp>
@@ -28,21 +29,6 @@ nghttp2_nv field(std::string_view name, std::string_view value, std::uint8_t fla
           .flags = static_cast<std::uint8_t>(NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE | flags)};
 }
 
-// Those of HTTP/1.1 that say something about its connection (RFC 9113 §8.2.2).
-bool about_the_connection(std::string_view name) noexcept {
-  switch (find_known_header(name)) {
-    case KnownHeader::connection:
-    case KnownHeader::keep_alive:
-    case KnownHeader::proxy_connection:
-    case KnownHeader::transfer_encoding:
-    case KnownHeader::upgrade:
-    case KnownHeader::content_length:
-      return true;
-    default:
-      return false;
-  }
-}
-
 // "Name: value\r\n"…, with the names made lower-case in `scratch`.
 void add_lines(std::vector<nghttp2_nv>& fields, std::string_view lines, Scratch& scratch) {
   if (lines.empty()) return;
@@ -57,7 +43,8 @@ void add_lines(std::vector<nghttp2_nv>& fields, std::string_view lines, Scratch&
     const char* const name = to;
     for (const char c : line.substr(0, colon)) *to++ = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
     const std::string_view lower(name, colon);
-    if (about_the_connection(lower)) continue;
+    const KnownHeader known = find_known_header(lower);
+    if (about_the_connection(known) || known == KnownHeader::content_length) continue;
     // A cookie that is set is a secret: kept out of the tables that compression could tell about (RFC 7541 §7.1.3).
     fields.push_back(field(lower, trim(line.substr(colon + 1)),
                            lower == "set-cookie" ? std::uint8_t{NGHTTP2_NV_FLAG_NO_INDEX} : std::uint8_t{0}));
