@@ -141,8 +141,7 @@ void Http2Exchange::wake() noexcept {
   if (wait_ != nullptr) wait_->go_on();
 }
 
-// ------------------------------------------------------------------------------------------------------------ the
-// request
+// ---------------------------------------------------------------------------------------------------- the request
 
 Task<void> Http2Exchange::ask(const ClientMessage& message) {
   submit(message);
@@ -260,8 +259,7 @@ void Http2Exchange::stop_sending() noexcept {
   ::nghttp2_submit_rst_stream(place_->session(), NGHTTP2_FLAG_NONE, id_, NGHTTP2_NO_ERROR);
 }
 
-// ------------------------------------------------------------------------------------------------------------- the
-// answer
+// ----------------------------------------------------------------------------------------------------- the answer
 
 bool Http2Exchange::refuse(std::string_view why) {
   if (failure_.empty()) failure_ = why;
