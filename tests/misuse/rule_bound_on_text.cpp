@@ -1,5 +1,5 @@
 // A bound of a text.
-// expect: takes_bounds<std::string>': ge{}, gt{}, le{} and lt{} are for numbers.*for text write min_length{} or max_length{}
+// expect: takes_bounds<std::.*string.*': ge{}, gt{}, le{} and lt{} are for numbers.*for text write min_length{} or max_length{}
 #include <ashlar/ashlar.hpp>
 
 using namespace ashlar;

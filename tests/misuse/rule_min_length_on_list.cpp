@@ -1,5 +1,5 @@
 // A length of a list, which has items.
-// expect: takes_length<std::vector<int>>': min_length{} .*for lists, sets and maps min_items{} or max_items{}
+// expect: takes_length<std::vector<int.*': min_length{} .*for lists, sets and maps min_items{} or max_items{}
 #include <ashlar/ashlar.hpp>
 
 using namespace ashlar;
