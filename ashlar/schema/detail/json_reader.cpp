@@ -308,7 +308,7 @@ bool JsonReader::read_object(const TypeInfo& type, void* into, const Path& path,
   if ((state.required[0] & ~seen[0]) != 0 || (state.required[1] & ~seen[1]) != 0) {
     report_missing(state, seen, path, start);
   }
-  if ((type.rules != nullptr || type.object->validate != nullptr || state.rest) && errors_->size() == errors_before) {
+  if ((type.rules != nullptr || state.checks) && errors_->size() == errors_before) {
     check_object(type, state, into, path, start);
   }
   return true;

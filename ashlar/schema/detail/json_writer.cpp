@@ -355,6 +355,11 @@ void write_entries(const TypeInfo& map, const void* value, EachContext context) 
   });
 }
 
+[[gnu::noinline]] void write_rest(const ObjectState& state, const std::byte* base, bool first, Output& out) {
+  const MemberState& rest = *state.rest;
+  write_entries(*rest.type, base + rest.offset, {rest.type->inner, &out, first, &state});
+}
+
 void write_object(const TypeInfo& type, const void* value, Output& out, std::string_view tag_name = {}) {
   const ObjectState& state = object_state_of(type);
   const bool omit_null = type.object->options.omit_null;
@@ -385,8 +390,8 @@ void write_object(const TypeInfo& type, const void* value, Output& out, std::str
     out.p += member.key.size();
     write(*member.type, at, out);
   }
-  if (state.rest)
-    write_entries(*state.rest->type, base + state.rest->offset, {state.rest->type->inner, &out, first, &state});
+  if (state.rest) [[unlikely]]
+    write_rest(state, base, first, out);
   out.put('}');
 }
 

@@ -196,6 +196,7 @@ const ObjectState* make(const TypeInfo& type) {
     if (m.required) state->required[i / 64] |= std::uint64_t{1} << (i % 64);
   }
   state->contains_secret = detail::contains_secret(type);
+  state->checks = object.validate != nullptr || state->rest != nullptr;
   state->tag = object.options.tag.empty() ? detail::component_name(type.name) : std::string(object.options.tag);
   return state.release();
 }

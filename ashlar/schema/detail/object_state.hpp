@@ -46,6 +46,7 @@ struct ObjectState {
   std::unique_ptr<detail::MemberState> rest;
   const void* defaults = nullptr;  // a T{}, kept for ever
   bool contains_secret = false;
+  bool checks = false;  // the whole has something to check: a validate(), the rest
   std::string tag;  // of this alternative of a tagged variant
 
   /// The member that is read under this name, or members.size().

@@ -323,16 +323,10 @@ void Choices::add(std::string_view text) {
 
 std::string Choices::text() const { return all_.empty() ? last_ : all_ + " or " + last_; }
 
-std::optional<Failure> parse_value(const TypeInfo& type, std::string_view text, void* into, bool strict) {
+// What the type's own parse() does not take: other readings, or why it is none.
+[[gnu::noinline]] static std::optional<Failure> parse_otherwise(const TypeInfo& type, std::string_view text, void* into,
+                                                                bool strict, std::string_view reason) {
   const ValueOps& ops = *type.value;
-  std::string_view reason;
-  if (ops.builtin == Builtin::decimal) text = trim(text);
-  if (ops.parse(text, into, reason)) {
-    if (type.rules && type.rules->with_offset && !says_offset(text)) {
-      return Failure{"timezone_aware", "Input should have timezone info", ""};
-    }
-    return std::nullopt;
-  }
   switch (ops.builtin) {
     case Builtin::date:
       if (const auto at = DateTime::parse_or_reason(text); !strict && at && text.size() > 10) {
@@ -353,6 +347,8 @@ std::optional<Failure> parse_value(const TypeInfo& type, std::string_view text, 
       }
       break;
     case Builtin::decimal: {
+      text = trim(text);
+      if (ops.parse(text, into, reason)) return std::nullopt;
       std::string word = to_lower_ascii(text);
       if (word.starts_with('-') || word.starts_with('+')) word.erase(0, 1);
       if (word == "nan" || word == "inf" || word == "infinity") {
@@ -365,6 +361,15 @@ std::optional<Failure> parse_value(const TypeInfo& type, std::string_view text, 
   }
   if (reason.empty()) reason = ops.reason;
   return with_error(ops.parse_error, ops.parse_message, why_none(ops.builtin, text, reason));
+}
+
+std::optional<Failure> parse_value(const TypeInfo& type, std::string_view text, void* into, bool strict) {
+  std::string_view reason;
+  if (!type.value->parse(text, into, reason)) return parse_otherwise(type, text, into, strict, reason);
+  if (type.rules && type.rules->with_offset && !says_offset(text)) {
+    return Failure{"timezone_aware", "Input should have timezone info", ""};
+  }
+  return std::nullopt;
 }
 
 std::optional<Failure> check_value(const TypeInfo& type, const void* value) {
