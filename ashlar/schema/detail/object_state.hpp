@@ -47,7 +47,7 @@ struct ObjectState {
   const void* defaults = nullptr;  // a T{}, kept for ever
   bool contains_secret = false;
   bool checks = false;  // the whole has something to check: a validate(), the rest
-  std::string tag;  // of this alternative of a tagged variant
+  std::string tag;      // of this alternative of a tagged variant
 
   /// The member that is read under this name, or members.size().
   [[nodiscard]] std::size_t find(std::string_view wire) const noexcept;
