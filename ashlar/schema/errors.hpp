@@ -10,10 +10,9 @@
 #include <vector>
 
 #include <ashlar/base/error.hpp>
+#include <ashlar/schema/options.hpp>
 
 namespace ashlar::schema {
-
-using LocItem = std::variant<std::string, std::int64_t>;
 
 /// Types and messages are those of Pydantic 2 (docs/guide/schema.md lists them).
 struct ErrorItem {

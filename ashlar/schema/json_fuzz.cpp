@@ -61,6 +61,17 @@ struct All {
   Email z;
   Duration aa;
   IpAddress bb;
+  Date cc;
+  TimeOfDay dd;
+  Bytes ee;
+  Annotated<Decimal, max_digits{6}, decimal_places{2}> ff;
+  Annotated<Url, schemes{"http", "https"}, max_length{40}> gg;
+  Annotated<Uuid, uuid_version{4}> hh;
+  Annotated<DateTime, with_offset{}, past{}, not_before{"1900-01-01"}> ii;
+  Annotated<std::string, also{"older", "oldest"}, transform{+[](std::string& s) { std::erase(s, ' '); }}> jj;
+  Annotated<int, strict{}> kk = 0;
+  std::variant<std::monostate, Date, double, std::pair<int, std::string>> ll;
+  Annotated<std::map<std::string, Json>, rest{}> mm;
   static constexpr SchemaOptions schema{.extra = Extra::ignore};
 };
 
@@ -96,8 +107,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(errors.size() <= schema::Errors::kLimit);
   }
   if (size < 4096) {
-    schema::Pair pairs[] = {{"a", text}, {"c", text},  {"f", text}, {"v", text}, {"x", text},
-                            {"y", text}, {"aa", text}, {"i", text}, {"j", text}, {"p", text}};
+    schema::Pair pairs[] = {{"a", text},  {"c", text},  {"f", text},  {"v", text},  {"x", text},
+                            {"y", text},  {"aa", text}, {"i", text},  {"j", text},  {"p", text},
+                            {"cc", text}, {"dd", text}, {"ee", text}, {"ff", text}, {"gg", text},
+                            {"hh", text}, {"ii", text}, {"ll", text}, {"new", text}};
     All form;
     schema::Errors wrong;
     schema::parse_pairs(pairs, form, wrong);

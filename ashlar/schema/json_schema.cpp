@@ -37,21 +37,38 @@ void bound(std::string& out, std::string_view name, const Bound& b) {
 }
 
 // An example is written as text; for a type that is not text in JSON it is JSON already.
-std::string example_json(const Rules& r, const TypeInfo& type) {
+std::string example_json(std::string_view example, const TypeInfo& type) {
   const bool is_text = type.kind == Kind::string || type.kind == Kind::value || type.kind == Kind::enumeration;
-  if (const auto json = is_text ? std::nullopt : Json::from(r.example)) return json->text();
+  if (const auto json = is_text ? std::nullopt : Json::from(example)) return json->text();
   std::string out;
-  append_json_string(r.example, out);
+  append_json_string(example, out);
   return out;
+}
+std::string first_example(const Rules& r, const TypeInfo& type) {
+  return r.examples.empty() ? "" : example_json(r.examples.substr(0, r.examples.find('\0')), type);
+}
+std::string all_examples(const Rules& r, const TypeInfo& type) {
+  std::string out;
+  detail::each_text(r.examples, [&](std::string_view e) { out += (out.empty() ? "" : ",") + example_json(e, type); });
+  return '[' + out + ']';
 }
 
 void describe_rules(const Rules& r, const TypeInfo& type, std::string& out) {
   if (!r.title.empty()) text(out, "title", r.title);
   if (!r.description.empty()) text(out, "description", r.description);
-  if (!r.example.empty()) raw(out, "examples", "[" + example_json(r, type) + "]");
+  if (!r.examples.empty()) raw(out, "examples", all_examples(r, type));
   if (r.deprecated) raw(out, "deprecated", "true");
   if (r.read_only) raw(out, "readOnly", "true");
   if (r.write_only) raw(out, "writeOnly", "true");
+}
+
+std::string schemes_pattern(const Rules& r) {
+  std::string all;
+  detail::each_text(r.schemes, [&](std::string_view scheme) {
+    if (!all.empty()) all += '|';
+    all += scheme;
+  });
+  return fmt::format("^({})://", all);
 }
 
 const TypeInfo& behind_nullable(const TypeInfo& type) {
@@ -79,6 +96,7 @@ void each_part(const TypeInfo& type, Mode mode, F&& f) {
     for (const MemberState& m : object_state_of(type).members) {
       if (is_present(m, mode)) f(*m.type);
     }
+    if (const auto& rest = object_state_of(type).rest) f(*rest->type->inner);
   }
 }
 
@@ -198,7 +216,14 @@ void SchemaSet::write_object(const TypeInfo& type, Mode mode, std::string& out) 
   }
   out += '}';
   if (!names.empty()) raw(out, "required", "[" + names + "]");
-  if (options.extra == Extra::forbid) raw(out, "additionalProperties", "false");
+  if (const auto& rest = object_state_of(type).rest) {
+    key(out, "additionalProperties");
+    write(*rest->type->inner, mode, out);
+  } else if (options.extra == Extra::forbid) {
+    raw(out, "additionalProperties", "false");
+  }
+  if (!options.example.empty()) raw(out, "examples", fmt::format("[{}]", options.example));
+  if (options.deprecated) raw(out, "deprecated", "true");
   out += '}';
 }
 
@@ -219,7 +244,7 @@ SchemaSet::Property SchemaSet::parameter(const TypeInfo& type) {
   if (value.rules) {
     p.description = value.rules->description;
     p.deprecated = value.rules->deprecated;
-    if (!value.rules->example.empty()) p.example = example_json(*value.rules, value);
+    p.example = first_example(*value.rules, value);
   }
   return p;
 }
@@ -239,7 +264,7 @@ std::vector<SchemaSet::Property> SchemaSet::members(const TypeInfo& type, Mode m
     if (m.rules) {
       p.description = m.rules->description;
       p.deprecated = m.rules->deprecated;
-      if (!m.rules->example.empty()) p.example = example_json(*m.rules, behind_nullable(*m.type));
+      p.example = first_example(*m.rules, behind_nullable(*m.type));
     }
     // What is always there has no use for a default; tools would take it for the example.
     const bool shows_default = mode == Mode::input && !m.required && state.defaults && m.type->kind != Kind::patch &&
@@ -318,6 +343,9 @@ void SchemaSet::write(const TypeInfo& type, Mode mode, std::string& out) {
   const Rules none;
   const Rules& r = type.rules ? *type.rules : none;
   switch (type.kind) {
+    case Kind::null:
+      out += "{\"type\":\"null\"}";
+      break;
     case Kind::boolean:
       out += "{\"type\":\"boolean\"}";
       break;
@@ -419,6 +447,17 @@ void SchemaSet::write(const TypeInfo& type, Mode mode, std::string& out) {
       number(out, "minItems", r.min_length);
       number(out, "maxItems", r.max_length);
       if (r.unique_items && !type.list->is_set) raw(out, "uniqueItems", "true");
+      break;
+    case Kind::value:
+      // Lengths of bytes are not those of their text; four characters hold three bytes.
+      if (type.value->builtin == Builtin::bytes) {
+        if (r.min_length >= 0) number(out, "minLength", (r.min_length * 4 + 2) / 3);
+        if (r.max_length >= 0) number(out, "maxLength", (r.max_length + 2) / 3 * 4);
+      } else if (type.value->builtin == Builtin::url) {
+        number(out, "minLength", r.min_length);
+        number(out, "maxLength", r.max_length);
+        if (!r.schemes.empty()) text(out, "pattern", schemes_pattern(r));
+      }
       break;
     case Kind::map:
       number(out, "minProperties", r.min_length);

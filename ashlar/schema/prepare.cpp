@@ -2,6 +2,7 @@
 
 #include <ashlar/schema/detail/object_state.hpp>
 #include <ashlar/schema/detail/scalar.hpp>
+#include <ashlar/schema/detail/values.hpp>
 #include <ashlar/schema/type_of.hpp>
 
 namespace ashlar::schema {
@@ -10,6 +11,7 @@ namespace {
 void prepare_all(const TypeInfo& type, std::set<const TypeInfo*>& seen) {
   if (!seen.insert(&type).second) return;
   if (type.rules) detail::compile_pattern(*type.rules);
+  if (type.kind == Kind::value) detail::prepare_value(type);
   if (type.inner) prepare_all(*type.inner, seen);
   if (type.kind == Kind::map) prepare_all(*type.map->key, seen);
   if (type.kind == Kind::tuple || type.kind == Kind::variant) {
@@ -17,7 +19,8 @@ void prepare_all(const TypeInfo& type, std::set<const TypeInfo*>& seen) {
     for (; *types; ++types) prepare_all(**types, seen);
   }
   if (type.kind == Kind::object) {
-    for (const detail::MemberState& m : detail::object_state_of(type).members) prepare_all(*m.type, seen);
+    (void)detail::object_state_of(type);
+    for (std::size_t i = 0; i < type.object->count; ++i) prepare_all(*type.object->members[i].type, seen);
   }
 }
 

@@ -2,8 +2,9 @@
 //
 // A struct takes part by itself when it is an aggregate of 1…128 members (at most one base, and either the base or the
 // struct has the members). Any other class says so with `static constexpr auto members = ashlar::members<&T::a,
-// &T::b>;`. Members must be neither references, bit-fields nor C arrays. Everything else in `schema`, `pg` and the
-// command line is built on the functions of this header, so that C++26 reflection can replace what is behind them.
+// &T::b>;`, or `inherited_members<Base, &T::a>` when a base has members too. Members must be neither references,
+// bit-fields nor C arrays. Everything else in `schema`, `pg` and the command line is built on the functions of this
+// header, so that C++26 reflection can replace what is behind them.
 #pragma once
 
 #include <array>
@@ -21,6 +22,12 @@ template <auto... Pointers>
 struct Members {};
 template <auto... Pointers>
 inline constexpr Members<Pointers...> members{};
+
+/// Those of a base struct and then these: `static constexpr auto members = ashlar::inherited_members<Base, &T::a>;`.
+template <class Base, auto... Pointers>
+struct InheritedMembers {};
+template <class Base, auto... Pointers>
+inline constexpr InheritedMembers<Base, Pointers...> inherited_members{};
 
 namespace schema {
 
@@ -121,6 +128,13 @@ consteval std::size_t count_listed(Members<Pointers...>) {
 }
 
 template <class T>
+consteval std::size_t member_count();
+template <class Base, auto... Pointers>
+consteval std::size_t count_listed(InheritedMembers<Base, Pointers...>) {
+  return member_count<Base>() + sizeof...(Pointers);
+}
+
+template <class T>
 consteval std::size_t member_count() {
   if constexpr (ListsMembers<T>) {
     return count_listed(T::members);
@@ -133,6 +147,9 @@ template <class T, class F, auto... Pointers>
 constexpr decltype(auto) visit_listed(T& value, F&& f, Members<Pointers...>) {
   return f((value.*Pointers)...);
 }
+
+template <class T, class F, class Base, auto... Pointers>
+constexpr decltype(auto) visit_listed(T& value, F&& f, InheritedMembers<Base, Pointers...>);
 
 // Never defined: only the addresses of its members are named, at compile time.
 template <class T>
@@ -194,14 +211,21 @@ constexpr decltype(auto) visit_members(T& value, F&& f) {
     return detail::visit_listed(value, f, Struct::members);
   } else {
     static_assert(!detail::base_and_own_members<Struct>(),
-                  "a struct with members of its own and of its base must list them: "
-                  "static constexpr auto members = ashlar::members<&T::a, &T::b>;");
+                  "a struct with members of its own and of its base must list its own: "
+                  "static constexpr auto members = ashlar::inherited_members<Base, &T::a, &T::b>;");
     static_assert(kMemberCount<Struct> > 0, "this struct cannot be reflected: are its members references or C arrays?");
     return detail::Bind<kMemberCount<Struct>>::visit(value, f);
   }
 }
 
 namespace detail {
+
+template <class T, class F, class Base, auto... Pointers>
+constexpr decltype(auto) visit_listed(T& value, F&& f, InheritedMembers<Base, Pointers...>) {
+  using Part = std::conditional_t<std::is_const_v<T>, const Base, Base>;
+  return visit_members(static_cast<Part&>(value),
+                       [&](auto&... inherited) -> decltype(auto) { return f(inherited..., (value.*Pointers)...); });
+}
 
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Wundefined-var-template"
@@ -223,6 +247,17 @@ consteval auto offsets() {
   });
 }
 #pragma clang diagnostic pop
+
+template <class T>
+consteval auto member_names();
+template <class Base, auto... Pointers>
+consteval auto listed_names(InheritedMembers<Base, Pointers...>) {
+  constexpr auto base = member_names<Base>();
+  constexpr auto own = listed_names(Members<Pointers...>{});
+  std::array<std::string_view, base.size() + own.size()> names{};
+  for (std::size_t i = 0; i < names.size(); ++i) names[i] = i < base.size() ? base[i] : own[i - base.size()];
+  return names;
+}
 
 template <class T>
 consteval auto member_names() {

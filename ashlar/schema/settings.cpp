@@ -111,21 +111,25 @@ class SettingsReader {
     for (const MemberState& m : state.members) {
       const std::string name = joined(path, ".", m.wire);
       const std::string var = joined(variable, separator, variable_part(m.name));
-      const toml::node* node = table ? table->get(m.wire) : nullptr;
+      const toml::node* node = table ? find_node(*table, m) : nullptr;
       read_member(m, static_cast<std::byte*>(into) + m.offset, name, var, node);
     }
     if (table) {
       for (const auto& [key, value] : *table) {
-        if (state.find(key.str()) == state.members.size()) {
+        if (state.find(key.str()) != state.members.size()) continue;
+        if (state.rest) {
+          bool valid = false;
+          void* place =
+              state.rest->type->map->insert(static_cast<std::byte*>(into) + state.rest->offset, key.str(), valid);
+          if (place) from_toml(*state.rest->type->inner, place, value, joined(path, ".", key.str()));
+        } else {
           add({"extra_forbidden", "There is no such setting", ""}, sources_.file, joined(path, ".", key.str()), &value);
         }
       }
     }
-    if (errors_.size() != before || !type.object->validate) return;
-    Violations violations;
-    type.object->validate(into, violations);
-    for (const auto& [member, message] : violations.items()) {
-      add({"value_error", "Value error, " + message, ""}, "settings", joined(path, ".", member), nullptr);
+    if (errors_.size() != before) return;
+    for (Violation& v : detail::violations_of(type, into)) {
+      add({std::move(v.type), std::move(v.message), ""}, "settings", joined(path, ".", loc_text(v.loc)), nullptr);
     }
   }
 
@@ -152,7 +156,7 @@ class SettingsReader {
       while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
       return from_text(m, into, text, "environment", variable + "_FILE");
     }
-    if (node) return from_toml(m, into, *node, name);
+    if (node) return from_toml(*m.type, into, *node, name);
     if (m.required) {
       std::string hint = fmt::format("Field required: set {}", variable);
       if (!sources_.file.empty()) hint += fmt::format(", or {} in {}", name, sources_.file);
@@ -165,24 +169,24 @@ class SettingsReader {
     const Where where{source, name};
     const TypeInfo& inner = behind_optional(*m.type);
     if (inner.kind == Kind::list || inner.kind == Kind::array || inner.kind == Kind::tuple) {
-      keep(m, [&](Errors& errors) { read_json(*m.type, list_as_json(text), into, errors, where); }, nullptr);
+      keep(*m.type, [&](Errors& errors) { read_json(*m.type, list_as_json(text), into, errors, where); }, nullptr);
     } else {
-      keep(m, [&](Errors& errors) { read_text(*m.type, text, into, errors, where); }, nullptr);
+      keep(*m.type, [&](Errors& errors) { read_text(*m.type, text, into, errors, where); }, nullptr);
     }
   }
 
-  void from_toml(const MemberState& m, void* into, const toml::node& node, const std::string& name) {
+  void from_toml(const TypeInfo& type, void* into, const toml::node& node, const std::string& name) {
     std::string json;
     append_toml(node, json);
-    keep(m, [&](Errors& errors) { read_json(*m.type, json, into, errors, {sources_.file, name}); }, &node);
+    keep(type, [&](Errors& errors) { read_json(type, json, into, errors, {sources_.file, name}); }, &node);
   }
 
   // The lines that the reader counted are those of a text made up here; the file's own take their place.
   template <class F>
-  void keep(const MemberState& m, F&& read, const toml::node* node) {
+  void keep(const TypeInfo& type, F&& read, const toml::node* node) {
     Errors errors;
     read(errors);
-    const bool secret = detail::contains_secret(*m.type);
+    const bool secret = detail::contains_secret(type);
     for (ErrorItem item : errors.take()) {
       if (secret) item.input.clear();
       item.line = node ? static_cast<std::uint32_t>(node->source().begin.line) : 0;
@@ -204,6 +208,13 @@ class SettingsReader {
     errors_.add(std::move(item));
   }
 
+  static const toml::node* find_node(const toml::table& table, const MemberState& m) {
+    const toml::node* node = table.get(m.wire);
+    if (m.rules && !node) {
+      detail::each_text(m.rules->also, [&](std::string_view name) { node = node ? node : table.get(name); });
+    }
+    return node;
+  }
   static const Pair* find_last(std::span<const Pair> pairs, std::string_view name) {
     const Pair* found = nullptr;
     for (const Pair& pair : pairs) {

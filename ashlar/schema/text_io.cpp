@@ -17,7 +17,8 @@ using detail::MemberState;
 constexpr std::size_t kLongestInput = 200;
 
 void report(Errors& errors, Failure failure, Where where, std::string_view name, std::int64_t index,
-            std::string_view input, bool secret) {
+            std::string_view input, bool secret, std::span<const LocItem> below = {}) {
+  if (secret) detail::hide_input(failure);
   ErrorItem item{.type = std::move(failure.type),
                  .msg = std::move(failure.msg),
                  .loc = {},
@@ -27,6 +28,7 @@ void report(Errors& errors, Failure failure, Where where, std::string_view name,
   if (!where.name.empty()) item.loc.emplace_back(std::string(where.name));
   if (!name.empty()) item.loc.emplace_back(std::string(name));
   if (index >= 0) item.loc.emplace_back(index);
+  item.loc.insert(item.loc.end(), below.begin(), below.end());
   if (!secret && input.data() && input.size() <= kLongestInput) append_json_string(input, item.input);
   errors.add(std::move(item));
 }
@@ -46,6 +48,52 @@ std::optional<Failure> parse_one(const TypeInfo& type, std::string_view text, vo
   return failure ? failure : detail::check_rules(type, into);
 }
 
+// JSON inside of text. Its errors lie below where the text is; the lines are those of no document.
+void read_as_json(const TypeInfo& type, std::string_view text, void* into, Errors& errors, Where where,
+                  std::string_view name, std::int64_t index) {
+  Errors found;
+  if (read_json(type, text, into, found)) return;
+  for (ErrorItem& item : found.take()) {
+    const std::vector<LocItem> below = std::move(item.loc);
+    report(errors, {std::move(item.type), std::move(item.msg), std::move(item.ctx)}, where, name, index, {}, true,
+           below);
+  }
+}
+
+// A choice of scalars takes the first that reads the text: std::variant<int, std::string>. What is no scalar is JSON.
+void read_variant(const TypeInfo& type, std::string_view text, void* into, Errors& errors, Where where,
+                  std::string_view name, std::int64_t index, bool secret) {
+  const std::string_view start = trim(text);
+  const bool is_json =
+      start.starts_with('{') || start.starts_with('[') || (type.rules && !type.rules->discriminator.empty());
+  Errors all;
+  for (std::size_t i = 0; i < type.variant->count && !is_json; ++i) {
+    const TypeInfo& alternative = *type.variant->types[i];
+    if (!detail::is_scalar(alternative)) continue;
+    auto failure = parse_one(alternative, text, type.variant->emplace(into, i));
+    if (!failure) return;
+    const LocItem label = detail::type_label(alternative);
+    report(all, std::move(*failure), where, name, index, text, secret, std::span(&label, 1));
+  }
+  if (all.empty()) return read_as_json(type, text, into, errors, where, name, index);
+  errors.append(all);
+}
+
+void read_one(const TypeInfo& type, std::string_view text, void* into, Errors& errors, Where where,
+              std::string_view name, std::int64_t index, bool secret) {
+  if (detail::is_scalar(type)) {
+    if (auto failure = parse_one(type, text, into)) {
+      report(errors, std::move(*failure), where, name, index, text, secret);
+    }
+  } else if (type.kind == Kind::optional || type.kind == Kind::patch) {
+    read_one(*type.inner, text, type.optional->emplace(into), errors, where, name, index, secret);
+  } else if (type.kind == Kind::variant) {
+    read_variant(type, text, into, errors, where, name, index, secret);
+  } else {
+    read_as_json(type, text, into, errors, where, name, index);
+  }
+}
+
 // Lists take every text; everything else the last.
 void read_member(const TypeInfo& type, std::span<const std::string_view> texts, void* into, Errors& errors, Where where,
                  std::string_view name, bool secret) {
@@ -54,13 +102,7 @@ void read_member(const TypeInfo& type, std::span<const std::string_view> texts, 
     type.list->clear(into);
     for (std::size_t i = 0; i < texts.size(); ++i) {
       void* element = type.list->append(into);
-      if (detail::is_scalar(*type.inner)) {
-        if (auto failure = parse_one(*type.inner, texts[i], element)) {
-          report(errors, std::move(*failure), where, name, static_cast<std::int64_t>(i), texts[i], secret);
-        }
-      } else {
-        read_json(*type.inner, texts[i], element, errors, {where.in, name});
-      }
+      read_one(*type.inner, texts[i], element, errors, where, name, static_cast<std::int64_t>(i), secret);
       if (type.list->commit) type.list->commit(into, element);
     }
     if (errors.size() != before) return;
@@ -73,19 +115,54 @@ void read_member(const TypeInfo& type, std::span<const std::string_view> texts, 
   if ((type.kind == Kind::optional || type.kind == Kind::patch) && !detail::is_scalar(type)) {
     return read_member(*type.inner, texts, type.optional->emplace(into), errors, where, name, secret);
   }
-  if (!detail::is_scalar(type)) {
-    read_json(type, text, into, errors, {where.in, name.empty() ? where.name : name});
-    return;
-  }
-  if (auto failure = parse_one(type, text, into)) {
-    report(errors, std::move(*failure), where, name, -1, text, secret);
-  }
+  read_one(type, text, into, errors, where, name, -1, secret);
 }
 
 bool same_name(std::string_view given, std::string_view wire, Names names) {
   if (names == Names::exact) return given == wire;
   const auto plain = [](char c) { return c == '-' ? '_' : to_lower_ascii(c); };
   return std::ranges::equal(given, wire, [&](char a, char b) { return plain(a) == plain(b); });
+}
+
+bool is_name_of(std::string_view given, const MemberState& member, Names names) {
+  bool found = same_name(given, member.wire, names);
+  if (member.rules && !found) {
+    detail::each_text(member.rules->also,
+                      [&](std::string_view also) { found = found || same_name(given, also, names); });
+  }
+  return found;
+}
+
+// Names that the struct does not know, into its map for them.
+void read_rest(const MemberState& rest, const ObjectState& state, std::span<const Pair> pairs, void* into,
+               Errors& errors, Where where, Names names) {
+  void* map = static_cast<std::byte*>(into) + rest.offset;
+  const bool secret = detail::contains_secret(*rest.type);
+  const std::size_t before = errors.size();
+  for (const Pair& pair : pairs) {
+    const bool known =
+        std::ranges::any_of(state.members, [&](const MemberState& m) { return is_name_of(pair.name, m, names); });
+    if (known) continue;
+    std::vector<std::string_view> texts;
+    for (const Pair& p : pairs) {
+      if (p.name == pair.name) texts.push_back(p.value);
+    }
+    bool valid = false;
+    void* place = rest.type->map->insert(map, pair.name, valid);
+    if (!place) continue;  // a name that comes again: its texts have been read
+    // Any JSON is here the text itself.
+    if (rest.type->inner->kind == Kind::json) {
+      std::string json;
+      append_json_string(texts.back(), json);
+      rest.type->inner->json->assign(place, json);
+    } else {
+      read_member(*rest.type->inner, texts, place, errors, where, pair.name, secret);
+    }
+  }
+  if (errors.size() != before) return;
+  if (auto failure = detail::check_rules(*rest.type, map)) {
+    report(errors, std::move(*failure), where, rest.name, -1, {}, true);
+  }
 }
 
 }  // namespace
@@ -111,7 +188,7 @@ bool read_pairs(const TypeInfo& type, std::span<const Pair> pairs, void* into, E
   for (const MemberState& member : state.members) {
     texts.clear();
     for (const Pair& pair : pairs) {
-      if (same_name(pair.name, member.wire, names)) texts.push_back(pair.value);
+      if (is_name_of(pair.name, member, names)) texts.push_back(pair.value);
     }
     if (texts.empty() || !member.readable) {
       if (member.required) report(errors, {"missing", "Field required", ""}, where, member.wire, -1, {}, true);
@@ -120,7 +197,9 @@ bool read_pairs(const TypeInfo& type, std::span<const Pair> pairs, void* into, E
     read_member(*member.type, texts, static_cast<std::byte*>(into) + member.offset, errors, where, member.wire,
                 member.type->kind == Kind::secret || (state.contains_secret && detail::contains_secret(*member.type)));
   }
-  if (type.object->options.extra == Extra::forbid && names == Names::exact) {
+  if (state.rest) {
+    read_rest(*state.rest, state, pairs, into, errors, where, names);
+  } else if (type.object->options.extra == Extra::forbid && names == Names::exact) {
     for (const Pair& pair : pairs) {
       if (state.find(pair.name) == state.members.size()) {
         report(errors, {"extra_forbidden", "Extra inputs are not permitted", ""}, where, pair.name, -1, pair.value,
@@ -128,17 +207,55 @@ bool read_pairs(const TypeInfo& type, std::span<const Pair> pairs, void* into, E
       }
     }
   }
-  if (errors.size() != before || !type.object->validate) return errors.size() == before;
-  Violations violations;
-  type.object->validate(into, violations);
-  for (const auto& [name, message] : violations.items()) {
-    std::string_view wire = name;
-    for (const MemberState& m : state.members) {
-      if (m.name == name) wire = m.wire;
-    }
-    report(errors, {"value_error", "Value error, " + message, ""}, where, wire, -1, {}, true);
+  if (errors.size() != before) return false;
+  for (Violation& v : detail::violations_of(type, into)) {
+    report(errors, {std::move(v.type), std::move(v.message), ""}, where, {}, -1, {}, true, v.loc);
   }
   return errors.size() == before;
+}
+
+std::vector<std::pair<std::string, std::string>> write_pairs(const TypeInfo& type, const void* value) {
+  if (type.kind != Kind::object) throw Internal("pairs are written of a struct, not of " + std::string(type.name));
+  struct Writer {
+    std::vector<std::pair<std::string, std::string>> pairs;
+
+    void add(std::string_view name, const TypeInfo& member, const void* at) {
+      if (member.kind == Kind::optional || member.kind == Kind::patch) {
+        if (const void* inner = member.optional->get(at)) add(name, *member.inner, inner);
+      } else if (member.kind == Kind::list) {
+        Element element{this, name, member.inner};
+        member.list->each(at, &element, [](void* context, const void* each) {
+          const Element& e = *static_cast<Element*>(context);
+          std::string text;
+          write_text(*e.type, each, text);
+          e.writer->pairs.emplace_back(e.name, std::move(text));
+        });
+      } else {
+        std::string text;
+        write_text(member, at, text);
+        pairs.emplace_back(name, std::move(text));
+      }
+    }
+    struct Element {
+      Writer* writer;
+      std::string_view name;
+      const TypeInfo* type;
+    };
+  } writer;
+  const auto* base = static_cast<const std::byte*>(value);
+  const ObjectState& state = detail::object_state_of(type);
+  for (const MemberState& member : state.members) {
+    if (member.writable) writer.add(member.wire, *member.type, base + member.offset);
+  }
+  if (state.rest) {
+    Writer::Element rest{&writer, {}, state.rest->type->inner};
+    state.rest->type->map->each(base + state.rest->offset, &rest,
+                                [](void* context, std::string_view name, const void* each) {
+                                  const auto& e = *static_cast<Writer::Element*>(context);
+                                  e.writer->add(name, *e.type, each);
+                                });
+  }
+  return std::move(writer.pairs);
 }
 
 void write_text(const TypeInfo& type, const void* value, std::string& out) {

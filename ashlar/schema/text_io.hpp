@@ -6,6 +6,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include <ashlar/schema/errors.hpp>
 #include <ashlar/schema/type_of.hpp>
@@ -17,8 +19,8 @@ struct Pair {
   std::string_view name, value;
 };
 
-/// One value into an object that has been value-initialised. False: see `errors`. Lists take it as their only element;
-/// structs, maps and variants read it as JSON.
+/// One value into an object that has been value-initialised. False: see `errors`. Lists take it as their only element,
+/// a variant the first of its scalars that reads it; structs, maps and variants of them read it as JSON.
 bool read_text(const TypeInfo& type, std::string_view text, void* into, Errors& errors, Where where = {});
 
 /// How names of pairs are compared with those of members.
@@ -31,6 +33,10 @@ enum class Names : std::uint8_t {
 /// an optional that holds no string (forms send it for a field left blank). The `loc` of an error is {where.in, name}.
 bool read_pairs(const TypeInfo& type, std::span<const Pair> pairs, void* into, Errors& errors, Where where = {},
                 Names names = Names::exact);
+
+/// A struct as pairs that read_pairs reads, for the query of a request: lists as one pair an element, null and absent
+/// as none (so a list that is empty reads as its default). Secrets are masked, write-only members left out.
+[[nodiscard]] std::vector<std::pair<std::string, std::string>> write_pairs(const TypeInfo& type, const void* value);
 
 /// Appends the value as text that read_text reads.
 void write_text(const TypeInfo& type, const void* value, std::string& out);
@@ -62,6 +68,12 @@ template <class T>
   Errors errors;
   if (!parse_pairs(pairs, value, errors, where)) throw ValidationError(std::move(errors));
   return value;
+}
+
+template <class T>
+[[nodiscard]] std::vector<std::pair<std::string, std::string>> to_pairs(const T& value) {
+  static_assert(Reflected<unannotated_t<T>>, "pairs are written of a struct");
+  return write_pairs(type_info<T>(), &value);
 }
 
 template <class T>

@@ -1,3 +1,4 @@
+#include <ashlar/schema/json.hpp>
 #include <ashlar/schema/text_io.hpp>
 
 #include <gtest/gtest.h>
@@ -100,6 +101,26 @@ TEST(Pairs, ReportEveryError) {
   EXPECT_EQ(outline<Filter>({{"limit", "0"}, {"offset", "x"}, {"ids", "1"}, {"ids", "z"}, {"sort", "up"}}),
             "greater_than_equal@query.limit int_parsing@query.offset int_parsing@query.ids[1] enum@query.sort");
   EXPECT_EQ(outline<Login>({{"user", "u"}, {"pass", "p"}}), "missing@query.password extra_forbidden@query.pass");
+}
+
+TEST(Pairs, AreWrittenAsTheyAreRead) {
+  Filter filter;
+  filter.limit = 5;
+  filter.tag = {"a b", "c&d"};
+  filter.ids = {3, 1};
+  filter.sort = Sort::oldest;
+  const auto written = to_pairs(filter);
+  EXPECT_EQ(written, (std::vector<std::pair<std::string, std::string>>{{"limit", "5"},
+                                                                       {"offset", "0"},
+                                                                       {"tag", "a b"},
+                                                                       {"tag", "c&d"},
+                                                                       {"ids", "1"},
+                                                                       {"ids", "3"},
+                                                                       {"sort", "oldest"},
+                                                                       {"drafts", "false"}}));
+  std::vector<Pair> pairs;
+  for (const auto& [name, value] : written) pairs.push_back({name, value});
+  EXPECT_EQ(to_json(parse_pairs<Filter>(pairs)), to_json(filter));
 }
 
 TEST(Pairs, NeverEchoSecrets) {

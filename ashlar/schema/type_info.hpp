@@ -11,10 +11,12 @@
 #include <ashlar/schema/enums.hpp>
 #include <ashlar/schema/options.hpp>
 #include <ashlar/schema/rules.hpp>
+#include <ashlar/schema/value_words.hpp>
 
 namespace ashlar::schema {
 
 enum class Kind : std::uint8_t {
+  null,         // std::monostate, std::nullptr_t
   boolean,      // bool
   integer,      // size and is_signed tell which
   number,       // float, double
@@ -64,15 +66,13 @@ struct EnumOps {
 struct ValueOps {
   bool (*parse)(std::string_view text, void* into, std::string_view& reason);
   void (*append)(const void* value, std::string& out);
-  bool (*is_empty)(const void* value);                         // equal to T{}
-  int (*compare)(const void* value, const Bound& bound);       // for ge, lt, …: <0, 0, >0; or null
-  bool (*is_multiple)(const void* value, const Bound& bound);  // or null
-  std::size_t (*length)(const void* value);                    // for min_length on bytes; or null
-  std::string_view type_error, type_message;                   // "uuid_type", "UUID input should be …"
+  bool (*is_empty)(const void* value);       // equal to T{}
+  std::size_t (*length)(const void* value);  // in bytes, for min_length and max_length; or null
+  Builtin builtin;
+  std::string_view type_error, type_message;    // "uuid_type", "UUID input should be …"
   std::string_view parse_error, parse_message;  // "uuid_parsing", "Input should be a valid UUID, {error}"
   std::string_view reason;                      // when parse gives none
   std::string_view format;                      // of JSON Schema
-  bool reads_numbers;                           // a JSON number is text to it (Decimal)
 };
 
 struct ListOps {

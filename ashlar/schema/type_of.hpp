@@ -3,6 +3,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,8 +17,8 @@
 #include <ashlar/schema/json_value.hpp>
 #include <ashlar/schema/patch.hpp>
 #include <ashlar/schema/reflect.hpp>
+#include <ashlar/schema/rules_fit.hpp>
 #include <ashlar/schema/type_info.hpp>
-#include <ashlar/schema/value_words.hpp>
 
 namespace ashlar {
 
@@ -141,33 +142,26 @@ struct ValueFunctions {
     }
   }
   static std::size_t length(const void* value) {
-    if constexpr (requires {
-                    { as<T>(value).size() } -> std::convertible_to<std::size_t>;
-                  }) {
+    if constexpr (has_byte_size<T>) {
       return as<T>(value).size();
     } else {
       return 0;
     }
   }
-  static constexpr bool kHasLength = requires(const T& v) {
-    { v.size() } -> std::convertible_to<std::size_t>;
-  };
 };
 
 template <class T>
 inline constexpr ValueOps kValueOps{&ValueFunctions<T>::parse,
                                     &ValueFunctions<T>::append,
                                     &ValueFunctions<T>::is_empty,
-                                    kIsDecimal<T> ? &compare_decimal : nullptr,
-                                    kIsDecimal<T> ? &is_decimal_multiple : nullptr,
-                                    ValueFunctions<T>::kHasLength ? &ValueFunctions<T>::length : nullptr,
+                                    has_byte_size<T> ? &ValueFunctions<T>::length : nullptr,
+                                    kBuiltin<T>,
                                     kWords<T>.type_error,
                                     kWords<T>.type_message,
                                     kWords<T>.parse_error,
                                     kWords<T>.parse_message,
                                     kWords<T>.reason,
-                                    kWords<T>.format,
-                                    kIsDecimal<T>};
+                                    kWords<T>.format};
 
 template <class T>
 struct OptionalFunctions {  // std::optional, Patch
@@ -434,6 +428,19 @@ T inner_of(const Patch<T>&);
 template <class T>
 T inner_of(const Secret<T>&);
 
+// What a rule on a nullable value is about.
+template <class T>
+struct Unwrapped {
+  using type = T;
+};
+template <class T>
+  requires(kIs<T, std::optional> || kIs<T, Patch> || kIs<T, Secret>)
+struct Unwrapped<T> : Unwrapped<decltype(inner_of(std::declval<const T&>()))> {};
+template <class T, auto... Rules>
+struct Unwrapped<Annotated<T, Rules...>> : Unwrapped<T> {};
+template <class T>
+using unwrapped_t = typename Unwrapped<T>::type;
+
 template <class T>
 constexpr TypeInfo describe();
 
@@ -448,9 +455,11 @@ struct Describe<Annotated<T, Rules...>> {
     // The rules of a nullable value are those of the value; the description is of both.
     if constexpr (kIs<T, std::optional> || kIs<T, Patch> || kIs<T, Secret>) {
       using Inner = decltype(inner_of(std::declval<const T&>()));
+      static_assert(rules_fit<unwrapped_t<Inner>, Rules...>());
       info.rules = &RuleSet<Inner, Rules...>::table;
       info.inner = &TypeOf<Annotated<Inner, Rules...>>::info;
     } else {
+      static_assert(rules_fit<T, Rules...>());
       info.rules = &RuleSet<T, Rules...>::table;
     }
     return info;
@@ -464,7 +473,9 @@ constexpr TypeInfo describe() {
   TypeInfo t{};
   t.size = sizeof(T);
   t.align = alignof(T);
-  if constexpr (std::is_same_v<T, bool>) {
+  if constexpr (std::is_same_v<T, std::monostate> || std::is_same_v<T, std::nullptr_t>) {
+    t.kind = Kind::null;
+  } else if constexpr (std::is_same_v<T, bool>) {
     t.kind = Kind::boolean;
   } else if constexpr (std::is_enum_v<T>) {
     t.kind = Kind::enumeration;

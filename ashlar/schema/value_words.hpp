@@ -1,10 +1,8 @@
 // What readers say when a text is no value of a type, and the type's `format` in JSON Schema.
 #pragma once
 
-#include <cstddef>
+#include <cstdint>
 #include <string_view>
-
-#include <ashlar/schema/rules.hpp>
 
 namespace ashlar {
 
@@ -95,13 +93,44 @@ inline constexpr Words kWords<Bytes>{"bytes_type",    "Input should be a valid b
                                      "base64_decode", "Base64 decoding error: '{error}'",
                                      "not base64",    "byte"};
 
+/// The values of `base`, which rules and lax reading know more about than their text.
+enum class Builtin : std::uint8_t {
+  none,
+  bytes,
+  date,
+  date_time,
+  decimal,
+  duration,
+  email,
+  ip_address,
+  time_of_day,
+  url,
+  uuid,
+};
+
 namespace detail {
-int compare_decimal(const void* decimal, const Bound& bound);
-bool is_decimal_multiple(const void* decimal, const Bound& step);
 template <class T>
-inline constexpr bool kIsDecimal = false;
+inline constexpr Builtin kBuiltin = Builtin::none;
 template <>
-inline constexpr bool kIsDecimal<Decimal> = true;
+inline constexpr Builtin kBuiltin<Bytes> = Builtin::bytes;
+template <>
+inline constexpr Builtin kBuiltin<Date> = Builtin::date;
+template <>
+inline constexpr Builtin kBuiltin<DateTime> = Builtin::date_time;
+template <>
+inline constexpr Builtin kBuiltin<Decimal> = Builtin::decimal;
+template <>
+inline constexpr Builtin kBuiltin<Duration> = Builtin::duration;
+template <>
+inline constexpr Builtin kBuiltin<Email> = Builtin::email;
+template <>
+inline constexpr Builtin kBuiltin<IpAddress> = Builtin::ip_address;
+template <>
+inline constexpr Builtin kBuiltin<TimeOfDay> = Builtin::time_of_day;
+template <>
+inline constexpr Builtin kBuiltin<Url> = Builtin::url;
+template <>
+inline constexpr Builtin kBuiltin<Uuid> = Builtin::uuid;
 }  // namespace detail
 
 }  // namespace schema

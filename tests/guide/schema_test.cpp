@@ -42,6 +42,43 @@ struct Booking {
 };
 // end of sample
 
+// sample: rest
+struct Event {
+  std::string name;
+  Annotated<std::map<std::string, Json>, rest{}> attributes;  // {"name":"x","user":7}: "user" is in here
+};
+// end of sample
+
+// sample: violation
+struct Cart {
+  struct Line {
+    std::string product;
+    int quantity = 1;
+  };
+  std::vector<Line> lines;
+
+  void validate(Violations& violations) const {
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      if (lines[i].quantity <= 3) continue;
+      violations.add(Violation{.message = "Only 3 are left",
+                               .loc = {"lines", static_cast<std::int64_t>(i), "quantity"},
+                               .type = "out_of_stock"});
+    }
+  }
+};
+// end of sample
+
+// sample: inherited
+struct Entity {
+  std::int64_t id = 0;
+  DateTime created_at;
+};
+struct Product : Entity {
+  std::string name;
+  static constexpr auto members = ashlar::inherited_members<Entity, &Product::name>;
+};
+// end of sample
+
 // sample: variant
 struct Card {
   Literal<"card"> kind;
@@ -97,7 +134,8 @@ TEST(SchemaGuide, ReportsErrors) {
               R"([{"type":"string_too_short","loc":["body","title"],"msg":"String should have at least 1 character",)"
               R"("input":"","ctx":{"min_length":1},"line":1,"column":10},)"
               R"({"type":"string_pattern_mismatch","loc":["body","tags",0],)"
-              R"("msg":"String should match pattern '^[a-z0-9-]+$'","input":"A B","line":1,"column":21},)"
+              R"("msg":"String should match pattern '^[a-z0-9-]+$'","input":"A B",)"
+              R"("ctx":{"pattern":"^[a-z0-9-]+$"},"line":1,"column":21},)"
               R"({"type":"extra_forbidden","loc":["body","stat"],"msg":"Extra inputs are not permitted",)"
               R"("input":"draft","line":1,"column":35},)"
               R"({"type":"missing","loc":["body","body"],"msg":"Field required","line":1,"column":1}])");
@@ -107,6 +145,28 @@ TEST(SchemaGuide, ReportsErrors) {
 TEST(SchemaGuide, ChecksAcrossMembers) {
   EXPECT_THROW((void)schema::parse_json<Booking>(R"({"from":"2026-02-02","to":"2026-02-01"})"),
                schema::ValidationError);
+}
+
+TEST(SchemaGuide, KeepsTheRest) {
+  const auto event = schema::parse_json<Event>(R"({"name":"x","user":7})");
+  EXPECT_EQ(event.attributes.at("user").as_integer(), 7);
+  EXPECT_EQ(schema::to_json(event), R"({"name":"x","user":7})");
+}
+
+TEST(SchemaGuide, ReportsPartsOfMembers) {
+  try {
+    (void)schema::parse_json<Cart>(R"({"lines":[{"product":"a"},{"product":"b","quantity":9}]})");
+    FAIL();
+  } catch (const schema::ValidationError& e) {
+    EXPECT_EQ(schema::loc_text(e.errors().at(0).loc), "lines[1].quantity");
+    EXPECT_EQ(e.errors().at(0).type, "out_of_stock");
+  }
+}
+
+TEST(SchemaGuide, Inherits) {
+  const auto product = schema::parse_json<Product>(R"({"id":7,"created_at":"2026-01-02T00:00:00Z","name":"x"})");
+  EXPECT_EQ(product.id, 7);
+  EXPECT_EQ(product.name, "x");
 }
 
 TEST(SchemaGuide, PicksAlternatives) {

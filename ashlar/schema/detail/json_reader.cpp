@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include <ashlar/schema/detail/values.hpp>
 #include <ashlar/schema/json.hpp>
 
 namespace ashlar::schema {
@@ -73,7 +74,9 @@ bool JsonReader::read(const TypeInfo& type, void* into, const Path& path) {
     case Kind::secret:
       return read_secret(type, into, path);
     case Kind::json:
-      return read_any(type, into);
+      return read_any(type, into, path);
+    case Kind::null:
+      return *scan_.p == 'n' ? scan_.read_word("null") : refuse_kind(type, path);
     case Kind::string_view:
       break;
   }
@@ -96,10 +99,11 @@ bool JsonReader::read_secret(const TypeInfo& type, void* into, const Path& path)
   return valid;
 }
 
-bool JsonReader::read_any(const TypeInfo& type, void* into) {
+bool JsonReader::read_any(const TypeInfo& type, void* into, const Path& path) {
   const char* start = scan_.p;
   if (!scan_.skip_value(depth_)) return false;
   type.json->assign(into, {start, static_cast<std::size_t>(scan_.p - start)});
+  check(type, into, path, start);
   return true;
 }
 
@@ -159,7 +163,7 @@ bool JsonReader::read_number(const TypeInfo& type, void* into, const Path& path)
              type.kind == Kind::number && type.size == sizeof real && std::isfinite(real)) {
     std::memcpy(into, &real, sizeof real);
     check(type, into, path, start);
-  } else if (auto failure = store_number(type, number, into, strict_)) {
+  } else if (auto failure = store_number(type, number, into, is_strict(type))) {
     report(std::move(*failure), path, start, number.text);
   } else {
     check(type, into, path, start);
@@ -181,13 +185,18 @@ bool JsonReader::read_boolean(const TypeInfo& type, void* into, const Path& path
 bool JsonReader::read_lax(const TypeInfo& type, void* into, const Path& path) {
   const char* start = scan_.p;
   const bool number_for_boolean = type.kind == Kind::boolean && (*start == '-' || (*start >= '0' && *start <= '9'));
-  if (strict_ || (*start != '"' && !number_for_boolean)) return refuse_kind(type, path);
+  if (is_strict(type) || (*start != '"' && !number_for_boolean)) return refuse_kind(type, path);
   std::string buffer;
   std::string_view text;
   if (number_for_boolean) {
     Number number;
     if (!scan_.read_number(number)) return false;
-    text = number.text;
+    const double value = number.to_double();
+    if (value != std::trunc(value)) {
+      report(type_failure(type), path, start, number.text);
+      return true;
+    }
+    text = value == 0 ? "0" : value == 1 ? "1" : number.text;
   } else if (!take_text(text, buffer)) {
     return false;
   }
@@ -205,7 +214,7 @@ bool JsonReader::read_text(const TypeInfo& type, void* into, const Path& path) {
   std::string_view text;
   if (*start == '"') {
     if (!take_text(text, buffer)) return false;
-  } else if (type.kind == Kind::value && type.value->reads_numbers &&
+  } else if (type.kind == Kind::value && reads_numbers(type, is_strict(type)) &&
              (*start == '-' || (*start >= '0' && *start <= '9'))) {
     Number number;
     if (!scan_.read_number(number)) return false;
@@ -213,7 +222,7 @@ bool JsonReader::read_text(const TypeInfo& type, void* into, const Path& path) {
   } else {
     return refuse_kind(type, path);
   }
-  if (auto failure = parse_scalar(type, text, into)) {
+  if (auto failure = parse_scalar(type, text, into, is_strict(type))) {
     report(std::move(*failure), path, start, {start, static_cast<std::size_t>(scan_.p - start)});
   } else {
     check(type, into, path, start);
@@ -281,7 +290,7 @@ bool JsonReader::read_object(const TypeInfo& type, void* into, const Path& path,
       scan_.skip_space();
     } else {
       std::size_t index = count;
-      if (!read_other_key(type, state, index, path, tag)) return false;
+      if (!read_other_key(type, state, index, into, path, tag)) return false;
       member = first + index;
     }
     if (member != last) [[likely]] {
@@ -299,26 +308,33 @@ bool JsonReader::read_object(const TypeInfo& type, void* into, const Path& path,
   if ((state.required[0] & ~seen[0]) != 0 || (state.required[1] & ~seen[1]) != 0) {
     report_missing(state, seen, path, start);
   }
-  if ((type.rules != nullptr || type.object->validate != nullptr) && errors_->size() == errors_before) {
+  if ((type.rules != nullptr || state.checks) && errors_->size() == errors_before) {
     check_object(type, state, into, path, start);
   }
   return true;
 }
 
-// A key that is not the one expected. Gives the member's number, or, for an unknown one, passes over its value and
-// leaves `index` at the number of members.
-bool JsonReader::read_other_key(const TypeInfo& type, const ObjectState& state, std::size_t& index, const Path& path,
-                                std::string_view tag) {
+// A key that is not the one expected. Gives the member's number, or, for an unknown one, keeps its value or passes over
+// it and leaves `index` at the number of members.
+bool JsonReader::read_other_key(const TypeInfo& type, const ObjectState& state, std::size_t& index, void* into,
+                                const Path& path, std::string_view tag) {
   if (scan_.peek() != '"') {
     return scan_.fail(scan_.p == scan_.end ? "EOF while parsing an object" : "key must be a string");
   }
   std::string_view name;
   std::string buffer;
+  const char* const key_at = scan_.p;
   if (!take_text(name, buffer) || !scan_.read_colon()) return false;
   index = state.find(name);
   if (index < state.members.size()) return true;
   const bool is_tag = !tag.empty() && name == tag;
   if (!is_tag) --matched_;
+  if (state.rest && !is_tag) {
+    bool valid = false;
+    void* place = state.rest->type->map->insert(at_offset(into, state.rest->offset), name, valid);
+    if (!place) return scan_.fail("duplicate key", key_at);
+    return read(*state.rest->type->inner, place, {&path, name, -1});
+  }
   const char* const value_at = scan_.p;
   if (!scan_.skip_value(depth_)) return false;
   if (type.object->options.extra == Extra::forbid && !is_tag) {
@@ -338,23 +354,12 @@ void JsonReader::report_missing(const ObjectState& state, const std::uint64_t* s
   }
 }
 
-void JsonReader::check_object(const TypeInfo& type, const ObjectState& state, const void* value, const Path& path,
+void JsonReader::check_object(const TypeInfo& type, const ObjectState& state, void* value, const Path& path,
                               const char* at) {
-  if (type.rules) check_slow(type, const_cast<void*>(value), path, at);
-  if (!type.object->validate) return;
-  Violations violations;
-  type.object->validate(value, violations);
-  for (const auto& [member, message] : violations.items()) {
-    Failure failure{"value_error", "Value error, " + message, ""};
-    if (member.empty()) {
-      report(std::move(failure), path, at, {});
-      continue;
-    }
-    std::string_view wire = member;
-    for (const MemberState& m : state.members) {
-      if (m.name == member) wire = m.wire;
-    }
-    report(std::move(failure), {&path, wire, -1}, at, {});
+  if (state.rest) check(*state.rest->type, at_offset(value, state.rest->offset), path, at);
+  if (type.rules) check_slow(type, value, path, at);
+  for (Violation& v : violations_of(type, value)) {
+    report({std::move(v.type), std::move(v.message), ""}, path, at, {}, v.loc);
   }
 }
 
@@ -375,22 +380,7 @@ bool JsonReader::read_list(const TypeInfo& type, void* into, const Path& path) {
     if (!valid || !scan_.next_item(']', more)) return false;
   }
   --depth_;
-  if (!type.rules || errors_->size() != errors_before) return true;
-  if (type.rules->unique_items && !list.is_set) {
-    struct Texts {
-      const TypeInfo* type;
-      std::vector<std::string> all;
-    } texts{type.inner, {}};
-    list.each(into, &texts, [](void* context, const void* element) {
-      auto& t = *static_cast<Texts*>(context);
-      write_json(*t.type, element, t.all.emplace_back());
-    });
-    std::sort(texts.all.begin(), texts.all.end());
-    if (std::adjacent_find(texts.all.begin(), texts.all.end()) != texts.all.end()) {
-      report({"unique_items", "List items should be unique", ""}, path, start, {});
-      return true;
-    }
-  }
+  if (errors_->size() != errors_before) return true;
   check(type, into, path, start);
   return true;
 }
@@ -399,6 +389,7 @@ bool JsonReader::read_fixed(const TypeInfo& type, void* into, const Path& path) 
   if (*scan_.p != '[') return refuse_kind(type, path);
   if (depth_ >= kMaxDepth) return scan_.fail("recursion limit exceeded");
   const char* start = scan_.p++;
+  const std::size_t errors_before = errors_->size();
   ++depth_;
   scan_.skip_space();
   Path child{&path, {}, 0};
@@ -415,16 +406,22 @@ bool JsonReader::read_fixed(const TypeInfo& type, void* into, const Path& path) 
     if (!valid || !scan_.next_item(']', more)) return false;
   }
   --depth_;
-  const auto size = static_cast<std::uint32_t>(child.index);
-  if (size != type.count) {
+  const auto size = static_cast<std::size_t>(child.index);
+  if (size < type.count && type.kind == Kind::tuple) {  // its places are like members: each of its own type
+    for (; static_cast<std::size_t>(child.index) < type.count; ++child.index) {
+      report({"missing", "Field required", ""}, child, start, {});
+    }
+  } else if (size != type.count) {
     const bool few = size < type.count;
+    const std::string_view what = type.kind == Kind::tuple ? "Tuple" : "List";
     report({few ? "too_short" : "too_long",
-            fmt::format("Tuple should have at {} {} item{} after validation, not {}", few ? "least" : "most",
+            fmt::format("{} should have at {} {} item{} after validation, not {}", what, few ? "least" : "most",
                         type.count, type.count == 1 ? "" : "s", size),
-            fmt::format("{{\"field_type\":\"Tuple\",\"{}_length\":{},\"actual_length\":{}}}", few ? "min" : "max",
+            fmt::format("{{\"field_type\":\"{}\",\"{}_length\":{},\"actual_length\":{}}}", what, few ? "min" : "max",
                         type.count, size)},
            path, start, {});
   }
+  if (errors_->size() == errors_before) check(type, into, path, start);
   return true;
 }
 
@@ -480,8 +477,10 @@ void JsonReader::check_slow(const TypeInfo& type, void* value, const Path& path,
   report(std::move(*failure), path, at, {at, static_cast<std::size_t>(scan_.p - at)});
 }
 
-void JsonReader::report(Failure failure, const Path& path, const char* at, std::string_view input) {
+void JsonReader::report(Failure failure, const Path& path, const char* at, std::string_view input,
+                        std::span<const LocItem> below) {
   if (errors_->full()) return;
+  if (secret_ > 0) hide_input(failure);
   ErrorItem item;
   item.type = std::move(failure.type);
   item.msg = std::move(failure.msg);
@@ -496,6 +495,7 @@ void JsonReader::report(Failure failure, const Path& path, const char* at, std::
   if (!where_.name.empty()) item.loc.emplace_back(std::string(where_.name));
   if (!where_.in.empty()) item.loc.emplace_back(std::string(where_.in));
   std::reverse(item.loc.begin(), item.loc.end());
+  item.loc.insert(item.loc.end(), below.begin(), below.end());
   if (secret_ == 0 && !input.empty() && input.size() <= kLongestInput && input[0] != '{' && input[0] != '[') {
     item.input = input;
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -42,7 +43,7 @@ class JsonReader {
   bool read_member(const MemberState& member, std::size_t index, void* into, const Path& path, std::uint64_t* seen,
                    const char* key_at);
   [[nodiscard]] bool is_key(const MemberState& member, const char* at) const noexcept;
-  [[gnu::noinline]] bool read_other_key(const TypeInfo& type, const ObjectState& state, std::size_t& index,
+  [[gnu::noinline]] bool read_other_key(const TypeInfo& type, const ObjectState& state, std::size_t& index, void* into,
                                         const Path& path, std::string_view tag);
   bool read_list(const TypeInfo& type, void* into, const Path& path);
   bool read_fixed(const TypeInfo& type, void* into, const Path& path);  // array, tuple
@@ -54,16 +55,20 @@ class JsonReader {
   [[gnu::cold, gnu::noinline]] bool refuse_kind(const TypeInfo& type, const Path& path);  // of another kind
   [[gnu::noinline]] bool read_optional(const TypeInfo& type, void* into, const Path& path);
   [[gnu::noinline]] bool read_secret(const TypeInfo& type, void* into, const Path& path);
-  [[gnu::noinline]] bool read_any(const TypeInfo& type, void* into);
+  [[gnu::noinline]] bool read_any(const TypeInfo& type, void* into, const Path& path);
   bool take_text(std::string_view& text, std::string& buffer);  // a string, unescaped
   bool refuse(Failure failure, const Path& path);               // passes over the value
-  [[gnu::cold, gnu::noinline]] void report(Failure failure, const Path& path, const char* at, std::string_view input);
+  /// `below`: more of the way, from `path` on.
+  [[gnu::cold, gnu::noinline]] void report(Failure failure, const Path& path, const char* at, std::string_view input,
+                                           std::span<const LocItem> below = {});
   void check(const TypeInfo& type, void* value, const Path& path, const char* at) {
     if (type.rules && !passes_plainly(type, value)) check_slow(type, value, path, at);
   }
   [[gnu::noinline]] void check_slow(const TypeInfo& type, void* value, const Path& path, const char* at);
-  void check_object(const TypeInfo& type, const ObjectState& state, const void* value, const Path& path,
-                    const char* at);
+  void check_object(const TypeInfo& type, const ObjectState& state, void* value, const Path& path, const char* at);
+  [[nodiscard]] bool is_strict(const TypeInfo& type) const noexcept {
+    return strict_ || (type.rules != nullptr && type.rules->strict);
+  }
   void report_missing(const ObjectState& state, const std::uint64_t* seen, const Path& path, const char* at);
 
   std::string_view document_;

@@ -4,6 +4,8 @@
 #include <memory>
 
 #include <ashlar/schema/detail/json_reader.hpp>
+#include <ashlar/schema/detail/values.hpp>
+#include <ashlar/schema/json.hpp>
 
 namespace ashlar::schema::detail {
 namespace {
@@ -26,37 +28,12 @@ std::string_view tag_of(const TypeInfo& alternative, std::string_view discrimina
   return state.tag;
 }
 
-std::string label(const TypeInfo& alternative) {
-  const TypeInfo& type = behind_pointers(alternative);
-  switch (type.kind) {
-    case Kind::boolean:
-      return "bool";
-    case Kind::integer:
-      return "int";
-    case Kind::number:
-      return "float";
-    case Kind::string:
-      return "str";
-    case Kind::list:
-      return "list";
-    case Kind::array:
-    case Kind::tuple:
-      return "tuple";
-    case Kind::map:
-      return "dict";
-    case Kind::value:
-      return std::string(type.value->format);
-    case Kind::literal:
-      return fmt::format("literal['{}']", type.text);
-    default:
-      return component_name(type.name);
-  }
-}
-
 // Whether a value that begins with this character could be of the type at all.
 bool may_begin(const TypeInfo& type, char c, bool strict) {
   const bool digit = c == '-' || (c >= '0' && c <= '9');
   switch (type.kind) {
+    case Kind::null:
+      return c == 'n';
     case Kind::boolean:
       return c == 't' || c == 'f' || (!strict && (c == '"' || digit));
     case Kind::integer:
@@ -67,7 +44,7 @@ bool may_begin(const TypeInfo& type, char c, bool strict) {
     case Kind::literal:
       return c == '"';
     case Kind::value:
-      return c == '"' || (digit && type.value->reads_numbers);
+      return c == '"' || (digit && reads_numbers(type, strict));
     case Kind::list:
     case Kind::array:
     case Kind::tuple:
@@ -111,11 +88,17 @@ bool JsonReader::read_tagged(const TypeInfo& type, std::string_view discriminato
     if (ahead.peek() != '"' || !ahead.read_string(key) || !ahead.read_colon()) break;
     if (key.escaped) unescape(key.text, buffer);
     const std::string_view name = key.escaped ? std::string_view(buffer) : key.text;
-    if (name == discriminator && ahead.peek() == '"') {
+    if (name == discriminator) {
       RawString value;
-      if (!ahead.read_string(value)) break;
-      unescape(value.text, tag);
+      const char* const start = ahead.p;
       found = true;
+      if (ahead.peek() == '"') {
+        if (!ahead.read_string(value)) break;
+        unescape(value.text, tag);
+      } else if (ahead.skip_value(depth_ + 1)) {  // a number, null: no tag, but worth showing
+        tag = std::string(start, ahead.p);
+        if (tag == "null") tag = "None";
+      }
       break;
     }
     if (!ahead.skip_value(depth_ + 1) || !ahead.next_item('}', more)) break;
@@ -142,10 +125,13 @@ bool JsonReader::read_tagged(const TypeInfo& type, std::string_view discriminato
     return read_object(*alternative, place, {&path, known, -1}, discriminator);
   }
   if (secret_ > 0 || tag.size() > 100) tag = "…";
+  std::string shown;
+  append_json_string(tag, shown);
   return refuse({"union_tag_invalid",
                  fmt::format("Input tag '{}' found using '{}' does not match any of the expected tags: {}", tag,
                              discriminator, expected),
-                 ""},
+                 fmt::format("{{\"discriminator\":\"'{}'\",\"tag\":{},\"expected_tags\":\"{}\"}}", discriminator, shown,
+                             expected)},
                 path);
 }
 
@@ -174,7 +160,7 @@ bool JsonReader::read_untagged(const TypeInfo& type, void* into, const Path& pat
       scan_ = start;
       strict_ = exact || strict;
       matched_ = 0;
-      const std::string name = exact ? std::string() : label(alternative);
+      const std::string name = exact ? std::string() : type_label(alternative);
       const Path child{&path, name, -1};
       const bool valid = read(alternative, variant.emplace(attempt.get(), i), exact ? path : child);
       const int fit = matched_;
@@ -204,7 +190,7 @@ bool JsonReader::read_untagged(const TypeInfo& type, void* into, const Path& pat
   }
   if (all_errors.empty()) {
     for (std::size_t i = 0; i < variant.count; ++i) {
-      const std::string name = label(*variant.types[i]);
+      const std::string name = type_label(*variant.types[i]);
       report(type_failure(*variant.types[i]), {&path, name, -1}, start.p,
              {start.p, static_cast<std::size_t>(after.p - start.p)});
     }

@@ -336,6 +336,30 @@ void write_number(const TypeInfo& type, const void* value, Output& out) {
   *out.p++ = '0';
 }
 
+struct EachContext {
+  const TypeInfo* type;
+  Output* out;
+  bool first = true;
+  const ObjectState* object = nullptr;  // whose members are not written again
+};
+
+void write_entries(const TypeInfo& map, const void* value, EachContext context) {
+  map.map->each(value, &context, [](void* c, std::string_view key, const void* element) {
+    auto& each = *static_cast<EachContext*>(c);
+    if (each.object && each.object->find(key) != each.object->members.size()) return;
+    if (!each.first) each.out->put(',');
+    each.first = false;
+    each.out->string(key);
+    each.out->put(':');
+    write(*each.type, element, *each.out);
+  });
+}
+
+[[gnu::noinline]] void write_rest(const ObjectState& state, const std::byte* base, bool first, Output& out) {
+  const MemberState& rest = *state.rest;
+  write_entries(*rest.type, base + rest.offset, {rest.type->inner, &out, first, &state});
+}
+
 void write_object(const TypeInfo& type, const void* value, Output& out, std::string_view tag_name = {}) {
   const ObjectState& state = object_state_of(type);
   const bool omit_null = type.object->options.omit_null;
@@ -366,14 +390,10 @@ void write_object(const TypeInfo& type, const void* value, Output& out, std::str
     out.p += member.key.size();
     write(*member.type, at, out);
   }
+  if (state.rest) [[unlikely]]
+    write_rest(state, base, first, out);
   out.put('}');
 }
-
-struct EachContext {
-  const TypeInfo* type;
-  Output* out;
-  bool first = true;
-};
 
 void write_list(const TypeInfo& type, const void* value, Output& out) {
   out.put('[');
@@ -417,6 +437,8 @@ void write(const TypeInfo& type, const void* value, Output& out) {
       return out.string(*static_cast<const std::string*>(value));
     case Kind::string_view:
       return out.string(*static_cast<const std::string_view*>(value));
+    case Kind::null:
+      return out.raw("null");
     case Kind::boolean:
       return out.raw(*static_cast<const bool*>(value) ? "true" : "false");
     case Kind::integer: {
@@ -493,15 +515,7 @@ void write(const TypeInfo& type, const void* value, Output& out) {
       return out.put(']');
     case Kind::map: {
       out.put('{');
-      EachContext context{type.inner, &out};
-      type.map->each(value, &context, [](void* c, std::string_view key, const void* element) {
-        auto& each = *static_cast<EachContext*>(c);
-        if (!each.first) each.out->put(',');
-        each.first = false;
-        each.out->string(key);
-        each.out->put(':');
-        write(*each.type, element, *each.out);
-      });
+      write_entries(type, value, {type.inner, &out});
       return out.put('}');
     }
     case Kind::variant:

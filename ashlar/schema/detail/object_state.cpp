@@ -45,6 +45,8 @@ bool object_has_default(const TypeInfo& type, Probe probe) {
 // True when the struct's own default gives this part a value that a reader may keep.
 bool has_default(const TypeInfo& type, Probe probe) {
   switch (type.kind) {
+    case Kind::null:
+      return true;
     case Kind::boolean:
     case Kind::integer:
     case Kind::number:
@@ -130,41 +132,60 @@ void probe_defaults(const TypeInfo& type, ObjectState& state) {
   state.defaults = defaults;
 }
 
+MemberState describe_member(const Member& member, Naming naming) {
+  MemberState m;
+  m.type = member.type;
+  m.offset = member.offset;
+  m.name = member.name;
+  m.rules = rules_of(*member.type);
+  m.nullable = member.type->kind == Kind::optional || member.type->kind == Kind::patch;
+  const std::string wire =
+      m.rules && !m.rules->alias.empty() ? std::string(m.rules->alias) : detail::respell(member.name, naming);
+  m.key = '"' + wire + "\":";
+  std::memcpy(&m.key_head, m.key.data(), std::min<std::size_t>(m.key.size(), sizeof m.key_head));
+  if (m.key.size() > 8) std::memcpy(&m.key_tail, m.key.data() + m.key.size() - 8, sizeof m.key_tail);
+  m.key_mask = m.key.size() >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * m.key.size())) - 1;  // little-endian
+  m.readable = member.type->kind != Kind::string_view;
+  if (m.rules) {
+    m.readable = m.readable && !m.rules->read_only;
+    m.writable = !m.rules->write_only;
+  }
+  return m;
+}
+
+void add_name(const TypeInfo& type, ObjectState& state, std::string_view name, std::size_t member) {
+  if (state.find(name) != state.members.size()) {
+    throw Internal(std::string(type.name) + ": two members are both called \"" + std::string(name) +
+                   "\" on the wire; give one an alias");
+  }
+  if (state.names.size() == 255) throw Internal(std::string(type.name) + ": its members have more than 255 names");
+  std::uint8_t& bucket = state.buckets[hash(name)];
+  state.names.push_back({name, static_cast<std::uint8_t>(member), bucket});
+  bucket = static_cast<std::uint8_t>(state.names.size());
+}
+
 const ObjectState* make(const TypeInfo& type) {
   const ObjectOps& object = *type.object;
   auto state = std::make_unique<ObjectState>();
   for (std::size_t i = 0; i < object.count; ++i) {
-    const Member& member = object.members[i];
-    MemberState& m = state->members.emplace_back();
-    m.type = member.type;
-    m.offset = member.offset;
-    m.name = member.name;
-    m.rules = rules_of(*member.type);
-    m.nullable = member.type->kind == Kind::optional || member.type->kind == Kind::patch;
-    const std::string wire = m.rules && !m.rules->alias.empty() ? std::string(m.rules->alias)
-                                                                : detail::respell(member.name, object.options.naming);
-    m.key = '"' + wire + "\":";
-    std::memcpy(&m.key_head, m.key.data(), std::min<std::size_t>(m.key.size(), sizeof m.key_head));
-    if (m.key.size() > 8) std::memcpy(&m.key_tail, m.key.data() + m.key.size() - 8, sizeof m.key_tail);
-    m.key_mask = m.key.size() >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * m.key.size())) - 1;  // little-endian
-    m.readable = member.type->kind != Kind::string_view;
-    if (m.rules) {
-      m.readable = m.readable && !m.rules->read_only;
-      m.writable = !m.rules->write_only;
+    MemberState m = describe_member(object.members[i], object.options.naming);
+    if (!m.type->rules || !m.type->rules->rest) {
+      state->members.push_back(std::move(m));
+    } else if (!state->rest) {
+      state->rest = std::make_unique<MemberState>(std::move(m));
+    } else {
+      throw Internal(std::string(type.name) + ": two members are annotated rest{}; unknown members go to one");
     }
   }
   std::fill(std::begin(state->buckets), std::end(state->buckets), std::uint8_t{0});
-  state->next.assign(state->members.size(), 0);
   for (std::size_t i = 0; i < state->members.size(); ++i) {
     MemberState& m = state->members[i];
     m.wire = std::string_view(m.key).substr(1, m.key.size() - 3);
-    if (state->find(m.wire) != state->members.size()) {
-      throw Internal(std::string(type.name) + ": two members are both called \"" + std::string(m.wire) +
-                     "\" on the wire; give one an alias");
-    }
-    std::uint8_t& bucket = state->buckets[hash(m.wire)];
-    state->next[i] = bucket;
-    bucket = static_cast<std::uint8_t>(i + 1);
+    add_name(type, *state, m.wire, i);
+  }
+  for (std::size_t i = 0; i < state->members.size(); ++i) {
+    const Rules* rules = state->members[i].rules;
+    if (rules) detail::each_text(rules->also, [&](std::string_view name) { add_name(type, *state, name, i); });
   }
   probe_defaults(type, *state);
   for (std::size_t i = 0; i < state->members.size(); ++i) {
@@ -175,6 +196,7 @@ const ObjectState* make(const TypeInfo& type) {
     if (m.required) state->required[i / 64] |= std::uint64_t{1} << (i % 64);
   }
   state->contains_secret = detail::contains_secret(type);
+  state->checks = object.validate != nullptr || state->rest != nullptr;
   state->tag = object.options.tag.empty() ? detail::component_name(type.name) : std::string(object.options.tag);
   return state.release();
 }
@@ -182,8 +204,8 @@ const ObjectState* make(const TypeInfo& type) {
 }  // namespace
 
 std::size_t ObjectState::find(std::string_view wire) const noexcept {
-  for (std::uint8_t i = buckets[hash(wire)]; i != 0; i = next[i - 1]) {
-    if (members[i - 1].wire == wire) return static_cast<std::size_t>(i) - 1;
+  for (std::uint8_t i = buckets[hash(wire)]; i != 0; i = names[i - 1].next) {
+    if (names[i - 1].text == wire) return names[i - 1].member;
   }
   return members.size();
 }

@@ -34,13 +34,22 @@ struct MemberState {
 struct ObjectState {
   std::vector<detail::MemberState> members;
   std::uint64_t required[2] = {0, 0};
-  std::uint8_t buckets[256];  // first member of a hash, as index + 1
-  std::vector<std::uint8_t> next;
+  // Members by name. Those that are read under several names are there several times.
+  struct Name {
+    std::string_view text;
+    std::uint8_t member;
+    std::uint8_t next;  // of the same hash, as index + 1
+  };
+  std::vector<Name> names;
+  std::uint8_t buckets[256];  // first name of a hash, as index + 1
+  /// Where unknown members go: a map from text that is annotated rest{}, and no member of the others. Or null.
+  std::unique_ptr<detail::MemberState> rest;
   const void* defaults = nullptr;  // a T{}, kept for ever
   bool contains_secret = false;
-  std::string tag;  // of this alternative of a tagged variant
+  bool checks = false;  // the whole has something to check: a validate(), the rest
+  std::string tag;      // of this alternative of a tagged variant
 
-  /// The member of this name, or members.size().
+  /// The member that is read under this name, or members.size().
   [[nodiscard]] std::size_t find(std::string_view wire) const noexcept;
 };
 

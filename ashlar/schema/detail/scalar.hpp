@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include <ashlar/schema/detail/json_scanner.hpp>
 #include <ashlar/schema/type_info.hpp>
@@ -37,13 +39,15 @@ struct Failure {
 /// optional, patch and secret.
 bool is_scalar(const TypeInfo& type) noexcept;
 
-/// Reads text as people and forms write it ("true", "on", " 5 "). Checks no rules.
-std::optional<Failure> parse_scalar(const TypeInfo& type, std::string_view text, void* into);
+/// Reads text as people and forms write it ("true", "on", " 5 "). Checks no rules. `strict`: a point in time is no
+/// number.
+std::optional<Failure> parse_scalar(const TypeInfo& type, std::string_view text, void* into, bool strict = false);
 
 /// A number of JSON into an integer or number kind. `strict`: 5.0 is no integer.
 std::optional<Failure> store_number(const TypeInfo& type, const Number& number, void* into, bool strict);
 
-/// Applies strip and to_lower, then checks every rule of the type on the value; the first that fails is given.
+/// Applies transform, strip and to_lower, then checks every rule of the type on the value; the first that fails is
+/// given.
 std::optional<Failure> check_rules(const TypeInfo& type, void* value);
 
 /// True when the rules hold and nothing needs a closer look; false: ask check_rules. Nearly all values of nearly all
@@ -76,8 +80,15 @@ inline bool store_if_it_fits(const TypeInfo& type, bool negative, std::uint64_t 
 /// Compiles the pattern, if there is one. Throws Internal when it is wrong.
 void compile_pattern(const Rules& rules);
 
+/// For what is secret: takes the parts of the input out of the message.
+inline void hide_input(Failure& failure) {
+  if (failure.type == "uuid_parsing") failure = {std::move(failure.type), "Input should be a valid UUID", ""};
+}
+
 Failure enum_failure(const TypeInfo& type);
 Failure type_failure(const TypeInfo& type);
+/// What an alternative of an untagged variant is called in the `loc` of its errors: "int", "list[str]", "Article".
+std::string type_label(const TypeInfo& type);
 
 /// The scalar as text: what parse_scalar reads.
 void append_scalar(const TypeInfo& type, const void* value, std::string& out);
@@ -85,5 +96,10 @@ void append_scalar(const TypeInfo& type, const void* value, std::string& out);
 /// Integer kinds of every width.
 std::int64_t load_signed(const TypeInfo& type, const void* value) noexcept;
 std::uint64_t load_unsigned(const TypeInfo& type, const void* value) noexcept;
+/// Number kinds.
+double load_double(const TypeInfo& type, const void* value) noexcept;
+
+/// What the struct's validate() finds, ready to be reported: types and messages complete, names those on the wire.
+std::vector<Violation> violations_of(const TypeInfo& type, const void* value);
 
 }  // namespace ashlar::schema::detail
