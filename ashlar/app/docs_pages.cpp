@@ -8,6 +8,7 @@
 
 #include <ashlar/base/error.hpp>
 #include <ashlar/base/text.hpp>
+#include <ashlar/http/conditional.hpp>
 
 namespace ashlar::detail {
 namespace {
@@ -62,17 +63,6 @@ std::string_view opaque(std::string_view tag) {
   if (tag.starts_with("W/")) tag.remove_prefix(2);
   if (tag.size() >= 2 && tag.front() == '"' && tag.back() == '"') tag = tag.substr(1, tag.size() - 2);
   return tag;
-}
-
-// RFC 9110 §13.1.2: a list of tags, compared weakly, or "*".
-bool matches(std::string_view list, std::string_view etag) {
-  while (!list.empty()) {
-    const auto end = std::min(list.find(','), list.size());
-    const std::string_view one = trim(list.substr(0, end));
-    if (one == "*" || opaque(one) == opaque(etag)) return true;
-    list.remove_prefix(std::min(end + 1, list.size()));
-  }
-  return false;
 }
 
 // "https://api.example.com/v1" → "https://api.example.com"; nothing for a relative URL, or one with anything in its
@@ -186,8 +176,13 @@ Content asset(const http::Request& request, http::Response& response, const Asse
   response.header("Cache-Control", versioned ? "public, max-age=31536000, immutable" : "no-cache");
   response.header("ETag", found.etag);
   response.header("Vary", "Accept-Encoding");
-  if (const auto tags = request.header(http::KnownHeader::if_none_match); tags && matches(*tags, found.etag)) {
-    return {{}, {}, 304};
+  switch (http::check_conditions(request, {.etag = found.etag})) {
+    case http::Condition::proceed:
+      break;
+    case http::Condition::not_modified:
+      return {{}, {}, 304};
+    case http::Condition::failed:
+      return {{}, {}, 412};
   }
   if (accepts_gzip(request.header(http::KnownHeader::accept_encoding).value_or(std::string_view()))) {
     response.header("Content-Encoding", "gzip");

@@ -124,6 +124,11 @@ TEST_F(DocsPages, AssetsThatTheClientHasAreNotSentAgain) {
   EXPECT_EQ(get("/docs/assets/scalar/standalone.js").status, 200);
 }
 
+TEST_F(DocsPages, AssetsAreNotGivenWhereAnotherStateIsWanted) {
+  request.add_header("If-Match", "\"another\"");
+  EXPECT_EQ(get("/docs/assets/page/page.css").status, 412);
+}
+
 TEST_F(DocsPages, UnknownOnesAreNotFound) {
   EXPECT_THROW(get("/docs/assets/nothing.js"), NotFound);
   EXPECT_THROW(get("/docs/assets/../secret"), NotFound);

@@ -18,9 +18,8 @@ constexpr Nanoseconds kLasts = milliseconds{500};        // until a bad time is 
 constexpr Nanoseconds kQuiet = std::chrono::seconds{2};  // without a refusal until it is over
 constexpr Nanoseconds kInVain = std::chrono::seconds{5};
 constexpr std::int64_t kWaitsByNature = 1'000'000'000;
-constexpr std::uint64_t kFullTick = 256;  // events that a loop takes in one tick; then more may be ready
-constexpr int kIdlePart = 50;             // a loop that idles less than this part of a time never found nothing to do
-constexpr double kSheddablePart = 0.75;   // of a limit; the rest is for those before them
+constexpr int kIdlePart = 50;            // a loop that idles less than this part of a time never found nothing to do
+constexpr double kSheddablePart = 0.75;  // of a limit; the rest is for those before them
 constexpr double kNone = std::numeric_limits<double>::infinity();
 
 }  // namespace
@@ -72,7 +71,7 @@ void LoopLoad::begin_tick(TimePoint now, std::uint64_t ticks, std::uint64_t even
   const std::uint64_t length = passed > 1 ? (busy - busy_) / passed : busy - round_busy_;
   const Nanoseconds last{static_cast<std::int64_t>(length)};
   // Where more is always ready than a tick takes, rounds would have no end, and nobody would know how late they are.
-  const bool same_round = passed == 1 && events - events_ >= kFullTick && last < 4 * wait_;
+  const bool same_round = passed == 1 && events - events_ >= async::Loop::kMostEvents && last < 4 * wait_;
   tick_ = now;
   ticks_ = ticks;
   events_ = events;

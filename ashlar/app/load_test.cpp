@@ -123,7 +123,7 @@ TEST(LoopLoad, HoldsRoundsAtTheWaitWhenMoreComesThanTheLoopCanDo) {
 TEST(LoopLoad, SeesThatItIsLateThoughMoreIsAlwaysReadyThanATickTakes) {
   Simulated simulated;
   constexpr std::uint64_t kTick = 50'000'000;  // ns
-  constexpr int kFull = 256;                   // events of a tick
+  constexpr int kFull = async::Loop::kMostEvents;
   std::uint64_t ticks = 0;
   const auto tick = [&] {
     simulated.load.begin_tick(simulated.now, ticks, ticks * kFull, ticks * kTick);

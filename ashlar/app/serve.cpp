@@ -6,10 +6,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <thread>
 #include <vector>
 
 #include <ashlar/app/detail/core.hpp>
+#include <ashlar/app/detail/redirect_http.hpp>
 #include <ashlar/app/detail/serve_tls.hpp>
 #include <ashlar/app/detail/worker.hpp>
 #include <ashlar/app/trusted_proxies.hpp>
@@ -56,9 +58,8 @@ http::ServerOptions server_options(const ServeSettings& settings) {
 
 namespace {
 
-std::string url_of(const ServeSettings& settings, const net::Address& address) {
+std::string url_of(const net::Address& address, std::string_view scheme) {
   if (address.is_unix()) return "http+unix://" + address.host();
-  const std::string_view scheme = ServeTls::asked_for(settings) ? "https" : "http";
   std::string host = address.host();
   if (host == "0.0.0.0") host = "127.0.0.1";
   if (host == "::") host = "::1";
@@ -69,11 +70,13 @@ std::string url_of(const ServeSettings& settings, const net::Address& address) {
 }  // namespace
 
 void announce(const Core& core, const ServeSettings& settings, const net::Address& address,
-              std::chrono::milliseconds took) {
-  const std::string url = url_of(settings, address);
+              const net::Address* redirect, std::chrono::milliseconds took) {
+  const std::string url = url_of(address, ServeTls::asked_for(settings) ? "https" : "http");
+  const std::string from = redirect != nullptr ? url_of(*redirect, "http") : std::string();
   const unsigned loops = loop_count(settings);
   const bool people = settings.log_format == "human" || (settings.log_format != "json" && ::isatty(STDOUT_FILENO) != 0);
   if (!people) {
+    if (!from.empty()) log::info("redirecting to https", {{"url", std::string_view(from)}});
     log::info("serving", {{"url", std::string_view(url)},
                           {"service.name", std::string_view(core.options.title)},
                           {"service.version", std::string_view(core.options.version)},
@@ -84,6 +87,7 @@ void announce(const Core& core, const ServeSettings& settings, const net::Addres
   }
   fmt::print("\n  {} {} is ready after {} ms\n\n", core.options.title, core.options.version, took.count());
   fmt::print("    API      {}\n", url);
+  if (!from.empty()) fmt::print("    from     {}\n", from);
   if (!core.options.docs_path.empty()) fmt::print("    docs     {}{}\n", url, core.options.docs_path);
   if (!core.options.health_path.empty()) fmt::print("    health   {}{}/ready\n", url, core.options.health_path);
   if (!core.options.metrics_path.empty()) fmt::print("    metrics  {}{}\n", url, core.options.metrics_path);
@@ -123,8 +127,7 @@ void collect_loops(async::Runtime& runtime, metrics::Collector& out) {
               static_cast<double>(offload.refused));
 }
 
-void collect_server(const http::Server& server, metrics::Collector& out) {
-  const auto stats = server.stats();
+void collect_server(const http::ServerStats& stats, metrics::Collector& out) {
   const auto gauge = [&](std::string_view name, std::string_view help, const auto& value) {
     out.gauge({.name = name, .help = help}, static_cast<double>(value.get()));
   };
@@ -186,6 +189,15 @@ void raise_descriptor_limit() noexcept {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// Everybody who comes by plain http, where that is redirected.
+struct Redirecting {
+  Redirecting(std::unique_ptr<RedirectToHttps> its_handler, const ServeSettings& settings)
+      : handler(std::move(its_handler)), server(redirect_options(settings), *handler) {}
+  std::unique_ptr<RedirectToHttps> handler;
+  http::Server server;
+  unsigned serving = 0;  // loops
+};
+
 http::ServerOptions with_tls(http::ServerOptions options, const ServeTls* tls) {
   if (tls != nullptr) options.tls = tls->context();
   return options;
@@ -228,9 +240,13 @@ class Serving {
         settings_(settings),
         signals_(signals),
         runtime_(hand_over ? hand_over->threads : loop_count(settings)),
-        tls_(ServeTls::make(settings)),
+        tls_(ServeTls::make(settings, hand_over ? std::string_view(hand_over->ticket_seed) : std::string_view())),
         server_(with_tls(server_options(settings), tls_.get()), core) {
-    if (hand_over) worker_.emplace(std::move(*hand_over), runtime_, server_);
+    if (auto handler = RedirectToHttps::make(settings)) redirect_.emplace(std::move(handler), settings);
+    if (hand_over) {
+      ::explicit_bzero(hand_over->ticket_seed.data(), hand_over->ticket_seed.size());
+      worker_.emplace(std::move(*hand_over), runtime_, server_, redirect_ ? &redirect_->server : nullptr);
+    }
     if (settings.trusted_proxies) {
       core.front = std::make_unique<TrustedProxies>(
           parse_networks(*settings.trusted_proxies),
@@ -256,9 +272,20 @@ class Serving {
 
  private:
   void bind() {
-    if (worker_) return server_.bind(worker_->take_listening());
-    if (auto activated = take_activation(); !activated.empty()) return server_.bind(std::move(activated));
-    server_.bind();
+    auto given = worker_ ? worker_->take_listening() : take_activation();
+    if (redirect_) {
+      std::vector<http::Listening> its_own;
+      if (worker_) {  // the last one is its
+        if (given.size() < 2) throw Invalid("--redirect-http is new to the supervisor: restart it");
+        its_own.push_back(std::move(given.back()));
+        given.pop_back();
+      } else {
+        take_redirect(settings_, given, its_own);
+      }
+      its_own.empty() ? redirect_->server.bind() : redirect_->server.bind(std::move(its_own));
+    }
+    given.empty() ? server_.bind() : server_.bind(std::move(given));
+    if (redirect_) redirect_->handler->to(settings_.redirect_to_port.value_or(server_.addresses().front().port()));
   }
 
   Task<void> on_every_loop(Task<void> (Core::*action)(async::Loop&)) {
@@ -306,7 +333,12 @@ class Serving {
     co_await start();
     loop_metrics_ = metrics::default_registry().collect([this](metrics::Collector& out) {
       collect_loops(runtime_, out);
-      collect_server(server_, out);
+      http::ServerStats stats = server_.stats();
+      if (redirect_) {
+        stats += redirect_->server.stats();
+        redirect_->handler->collect(out);
+      }
+      collect_server(stats, out);
       if (tls_) tls_->collect(out);
       if (overload_) overload_->collect(out);
       collect_websockets(server_.stats().websockets, out);
@@ -318,6 +350,13 @@ class Serving {
         co_return;
       }(server_, loop));
       ++serving_;
+    }
+    for (; redirect_ && redirect_->serving < runtime_.size(); ++redirect_->serving) {
+      async::Loop& loop = runtime_.loop(redirect_->serving);
+      co_await async::run_on(loop, [](http::Server& server, async::Loop& on) -> Task<void> {
+        server.start(on);
+        co_return;
+      }(redirect_->server, loop));
     }
     watchdog_.emplace(runtime_, std::chrono::milliseconds{settings_.stall_limit_ms}, [](const async::Stall& stall) {
       log::warn("a handler held its loop", {{"http.route", std::string_view(stall.route)},
@@ -333,7 +372,8 @@ class Serving {
       log::info("worker serves", {{"pid", ::getpid()}, {"took_ms", took.count()}});
       co_await async::race(worker_->serve(duration_of(settings_.worker_stall_seconds) / 4), keep_tls_fresh());
     }
-    announce(core_, settings_, server_.addresses().front(), took);
+    announce(core_, settings_, server_.addresses().front(),
+             redirect_ ? &redirect_->server.addresses().front() : nullptr, took);
     co_await keep_tls_fresh();
   }
 
@@ -359,6 +399,9 @@ class Serving {
     for (unsigned i = 0; i < serving_; ++i) {
       drains.push_back(async::run_on(runtime_.loop(i), server_.drain(runtime_.loop(i), waiting_)));
     }
+    for (unsigned i = 0; redirect_ && i < redirect_->serving; ++i) {
+      drains.push_back(async::run_on(runtime_.loop(i), redirect_->server.drain(runtime_.loop(i), waiting_)));
+    }
     if (!drains.empty()) co_await async::all(std::move(drains));
     co_await core_.drain_background();
     watchdog_.reset();
@@ -382,6 +425,7 @@ class Serving {
   async::Runtime runtime_;
   std::unique_ptr<ServeTls> tls_;
   http::Server server_;  // after the runtime: its timers are on the loops
+  std::optional<Redirecting> redirect_;
   std::optional<Worker> worker_;
   http::Waiting waiting_ = http::Waiting::serve;
   std::optional<async::Watchdog> watchdog_;

@@ -59,6 +59,13 @@ struct ServeSettings {
   std::string tls_min_version = "1.2";  ///< 1.2, 1.3
   bool tls_dev = false;                 ///< a certificate for localhost, made and kept in ASHLAR_DATA_DIR/tls
   Seconds tls_reload_seconds = 5;       ///< between two looks at whether the TLS files have changed
+
+  std::optional<std::uint16_t> redirect_http =
+      {};  ///< a port for plain http that sends clients to https; 0: a free one
+  /// The port of https as clients see it, where something in between maps it to another; none: the one that is served.
+  std::optional<std::uint16_t> redirect_to_port = {};
+  /// Hosts, with commas, that are redirected, "*.example.com" for all below one; others get 421. None: every host.
+  std::optional<std::string> redirect_hosts = {};
 };
 
 }  // namespace ashlar

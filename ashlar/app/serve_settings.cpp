@@ -62,6 +62,12 @@ void add_serve_flags(CLI::App& cli, ServeSettings& settings) {
       ->check(CLI::IsMember({"1.2", "1.3"}));
   group->add_flag("--tls-dev", settings.tls_dev, "Serve https with a certificate for localhost that it makes itself");
   seconds("--tls-reload", settings.tls_reload_seconds, "Seconds between two looks for changed TLS files");
+  group->add_option("--redirect-http", settings.redirect_http,
+                    "A port for plain http that sends clients to https (308); 0 takes a free one");
+  group->add_option("--redirect-to-port", settings.redirect_to_port,
+                    "The port that it sends them to, where it is not the one that is served");
+  group->add_option("--redirect-hosts", settings.redirect_hosts,
+                    "The hosts that it redirects, with commas, *.example.com for all below one; others get 421");
   group->add_option("--shed-load", settings.shed_load, "Refuse what cannot be answered in time, with 503")
       ->capture_default_str();
   group

@@ -9,6 +9,7 @@
 #include <ashlar/async/offload.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/net/development_certificate.hpp>
+#include <ashlar/net/ticket_keys.hpp>
 #include <ashlar/telemetry/log.hpp>
 #include <ashlar/telemetry/metric.hpp>
 
@@ -62,7 +63,7 @@ void check(const ServeSettings& settings) {
 ServeTls::ServeTls(std::shared_ptr<net::TlsContext> context, double look_every_seconds) noexcept
     : context_(std::move(context)), look_every_seconds_(look_every_seconds) {}
 
-std::unique_ptr<ServeTls> ServeTls::make(const ServeSettings& settings) {
+std::unique_ptr<ServeTls> ServeTls::make(const ServeSettings& settings, std::string_view ticket_seed) {
   check(settings);
   if (!asked_for(settings)) return nullptr;
   net::TlsServerOptions options;
@@ -70,6 +71,7 @@ std::unique_ptr<ServeTls> ServeTls::make(const ServeSettings& settings) {
   options.client_ca_file = settings.tls_client_ca.value_or("");
   options.client_certificate = settings.tls_client == "optional" ? net::TlsServerOptions::ClientCertificate::optional
                                                                  : net::TlsServerOptions::ClientCertificate::required;
+  if (!ticket_seed.empty()) options.ticket_keys = std::make_shared<net::TicketKeys>(ticket_seed);
   std::string folder;
   if (settings.tls_dev) {
     folder = development_folder();

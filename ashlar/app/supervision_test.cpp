@@ -54,9 +54,19 @@ TEST(HandOverText, IsReadAsItWasWritten) {
   EXPECT_EQ(read->write(), written);
 }
 
+TEST(HandOverText, NamesTheKeysOfTicketsWhereThereAreSome) {
+  HandOverText text{.slot = 0, .workers = 1, .threads = 1, .control = 5, .tickets = 9};
+  text.addresses.push_back({.sockets = {6}});
+  EXPECT_EQ(text.write(), "slot=0 workers=1 threads=1 control=5 tickets=9 listen=6");
+  const auto read = HandOverText::read(text.write());
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->tickets, 9);
+}
+
 TEST(HandOverText, RefusesWhatNoSupervisorWrites) {
   for (const char* text :
        {"", "slot=0", "slot=0 workers=1 threads=1 control=3 listen=", "slot=1 workers=1 threads=1 control=3 listen=4",
+        "slot=0 workers=1 threads=1 control=3 tickets=x listen=4", "slot=0 workers=1 threads=1 control=3 tickets=4",
         "slot=0 workers=1 threads=0 control=3 listen=4", "slot=0 workers=2 threads=1 control=3 listen=4",
         "slot=0 workers=1 threads=1 control=-3 listen=4", "slot=0 workers=1 threads=1 control=3 listen=4 more",
         "slot=0 workers=1 threads=1 control=3 listen=shared:4,5", "slot=0 workers=1 threads=1 control=3 listen=x"}) {

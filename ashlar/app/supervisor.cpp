@@ -10,7 +10,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
+#include <ashlar/app/detail/redirect_http.hpp>
+#include <ashlar/app/detail/serve_tls.hpp>
 #include <ashlar/app/detail/worker.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/telemetry/log.hpp>
@@ -65,13 +68,14 @@ Supervisor::Supervisor(Core& core, const ServeSettings& settings, std::vector<st
     slots_.emplace_back(
         Backoff{duration_of(settings.worker_backoff_seconds), duration_of(settings.worker_backoff_most_seconds)});
   }
+  if (ServeTls::asked_for(settings)) tickets_.emplace(net::TlsServerOptions{}.session_lifetime);
   collecting_ = {metrics::collect_process(registry_),
                  registry_.collect([this](metrics::Collector& out) { collect(out); })};
 }
 
 void Supervisor::open() {
-  listening_ = take_activation();
-  if (listening_.empty()) listening_ = http::open_listening(server_options(settings_), settings_.workers * threads_);
+  RedirectToHttps::check(settings_);
+  listening_ = open_all(settings_, settings_.workers * threads_);
 }
 
 // ------------------------------------------------------------------------------------------------------- one process
@@ -80,6 +84,13 @@ std::shared_ptr<Supervisor::Process> Supervisor::start(unsigned slot) {
   auto [ours, theirs] = make_link_ends();
   HandOverText text{.slot = slot, .workers = settings_.workers, .threads = threads_, .control = theirs.get()};
   program_.inherit = {theirs.get()};
+  net::Fd seed;
+  if (tickets_) {
+    std::string secret = tickets_->seed(net::TicketKeys::Clock::now());
+    seed = memory_file(secret);
+    ::explicit_bzero(secret.data(), secret.size());
+  }
+  if (seed) program_.inherit.push_back(text.tickets = seed.get());
   for (const auto& one : listening_) {
     auto& address = text.addresses.emplace_back();
     address.accepting = one.accepting;
@@ -336,7 +347,7 @@ Task<void> Supervisor::serve() {
   }
   if (!co_await start_all()) co_return;
   starting_ = false;
-  announce(core_, settings_, listening_.front().address,
+  announce(core_, settings_, listening_.front().address, settings_.redirect_http ? &listening_.back().address : nullptr,
            std::chrono::duration_cast<milliseconds>(async::Clock::now() - began));
   std::vector<Task<void>> parts;
   for (unsigned i = 0; i < slots_.size(); ++i) parts.push_back(keep(i));

@@ -85,7 +85,7 @@ void Loop::run() {
     const bool pending = ready_ != nullptr || hooks_ != nullptr;
     const int timeout = pending ? 0 : timers_.next_timeout_ms(tick_end);
     if (timeout != 0) busy_since_.store(0, std::memory_order_relaxed);
-    event_count_ = ::epoll_wait(epoll_, events_, kBatch, timeout);
+    event_count_ = ::epoll_wait(epoll_, events_, kMostEvents, timeout);
     now_ = Clock::now();
     busy_since_.store(as_ns(now_), std::memory_order_relaxed);
 

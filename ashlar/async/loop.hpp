@@ -54,6 +54,9 @@ struct LoopStats {
 
 class Loop {
  public:
+  /// Events of descriptors taken in one tick. One that took as many may have left some for the next.
+  static constexpr int kMostEvents = 256;
+
   explicit Loop(unsigned index = 0);
   ~Loop();
   Loop(const Loop&) = delete;
@@ -132,7 +135,6 @@ class Loop {
 
   static inline constinit thread_local Loop* current_ = nullptr;
 
-  static constexpr int kBatch = 256;
   int epoll_ = -1;
   int wakeup_ = -1;
   unsigned index_;
@@ -142,7 +144,7 @@ class Loop {
   TickHook* hooks_ = nullptr;
   TickHook** hooks_tail_ = &hooks_;
   TimerWheel timers_;
-  epoll_event events_[kBatch];
+  epoll_event events_[kMostEvents];
   int event_count_ = 0;
   int event_index_ = 0;
   LoopStats stats_;

@@ -123,7 +123,8 @@ std::shared_ptr<TlsContext> TlsContext::client(TlsClientOptions options) {
 std::shared_ptr<TlsContext> TlsContext::server(TlsServerOptions options) {
   auto impl = std::make_unique<Impl>();
   impl->is_server = true;
-  impl->shared = std::make_shared<detail::ServerShared>(options.session_lifetime);
+  impl->shared = std::make_shared<detail::ServerShared>(
+      options.ticket_keys != nullptr ? options.ticket_keys : std::make_shared<TicketKeys>(options.session_lifetime));
   impl->shared->alpn = detail::alpn_wire(options.alpn);
   impl->server = std::move(options);
   impl->load();

@@ -15,6 +15,8 @@ struct ssl_st;
 
 namespace ashlar::net {
 
+class TicketKeys;
+
 enum class TlsVersion : std::uint8_t { tls12, tls13 };
 
 /// PEM files of one certificate.
@@ -55,6 +57,8 @@ struct TlsServerOptions {
   ClientCertificate client_certificate = ClientCertificate::required;
   /// How long a client may resume its session.
   std::chrono::seconds session_lifetime = std::chrono::hours{2};
+  /// Shared with servers that are to resume each other's sessions; their lifetime counts then. Null: keys of its own.
+  std::shared_ptr<TicketKeys> ticket_keys{};
 };
 
 /// Thread-safe once made. Made for clients, it remembers their sessions and resumes them.

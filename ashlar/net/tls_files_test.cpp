@@ -8,8 +8,8 @@
 
 #include <ashlar/base/error.hpp>
 #include <ashlar/net/detail/certificate.hpp>
-#include <ashlar/net/detail/tickets.hpp>
 #include <ashlar/net/development_certificate.hpp>
+#include <ashlar/net/ticket_keys.hpp>
 #include <ashlar/net/tls_test.hpp>
 
 namespace ashlar::net::test {
@@ -150,8 +150,8 @@ TEST_F(TlsFiles, RefusesAnOcspAnswerOfNoUse) {
 // ------------------------------------------------------------------------------------------------------------ tickets
 
 TEST(TicketKeys, MakeTicketsForOneLifetimeAndReadThemForOneMore) {
-  detail::TicketKeys keys(60s);
-  const auto start = detail::TicketKeys::Clock::now();
+  const auto start = TicketKeys::Clock::now();
+  TicketKeys keys(60s, start);
   const auto first = keys.current(start);
   EXPECT_EQ(keys.current(start + 59s).name, first.name);
   const auto second = keys.current(start + 61s);
@@ -163,9 +163,47 @@ TEST(TicketKeys, MakeTicketsForOneLifetimeAndReadThemForOneMore) {
   EXPECT_FALSE(keys.find(second.name.data(), start + 10min));
 }
 
+TEST(TicketKeys, OfOneSeedAreTheSameForEver) {
+  const auto start = TicketKeys::Clock::now();
+  TicketKeys first(60s, start - 90s);
+  const auto old = first.current(start - 80s);
+  TicketKeys second(first.seed(start));
+  EXPECT_EQ(second.lifetime(), 60s);
+  EXPECT_TRUE(second.find(old.name.data(), start));
+  for (const auto later : {0s, 59s, 60s, 3600s}) {
+    const auto made = first.current(start + later);
+    const auto found = second.find(made.name.data(), start + later);
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->cipher, made.cipher);
+    EXPECT_EQ(found->mac, made.mac);
+    EXPECT_EQ(second.current(start + later).name, made.name);
+  }
+  EXPECT_FALSE(second.find(old.name.data(), start + 3600s));
+}
+
+TEST(TicketKeys, OfALaterSeedDoNotKnowWhatWasErasedBefore) {
+  const auto start = TicketKeys::Clock::now();
+  TicketKeys keys(60s, start - 200s);
+  const auto erased = keys.current(start - 200s);
+  TicketKeys later(keys.seed(start));
+  EXPECT_FALSE(later.find(erased.name.data(), start));
+  EXPECT_NE(TicketKeys(60s).current(start).name, TicketKeys(60s).current(start).name);
+}
+
+TEST(TicketKeys, RefuseWhatIsNoSeed) {
+  const auto now = TicketKeys::Clock::now();
+  const std::string good = TicketKeys(60s, now).seed(now);
+  EXPECT_NO_THROW(TicketKeys{good});
+  const std::string of_the_future = TicketKeys(60s, now + 1h).seed(now);
+  for (const std::string& bad : {std::string(), std::string("short"), good + "x", good.substr(1), std::string(48, '\0'),
+                                 std::string(48, '\xff'), of_the_future}) {
+    EXPECT_THROW(TicketKeys{bad}, Invalid) << bad.size();
+  }
+}
+
 TEST(TicketKeys, AreSharedByThreads) {
-  detail::TicketKeys keys(1s);
-  const auto start = detail::TicketKeys::Clock::now();
+  TicketKeys keys(1s);
+  const auto start = TicketKeys::Clock::now();
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {

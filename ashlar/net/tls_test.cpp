@@ -7,6 +7,7 @@
 #include <ashlar/async/runtime.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/net/net_test.hpp>
+#include <ashlar/net/ticket_keys.hpp>
 #include <ashlar/net/transport.hpp>
 
 namespace ashlar::net::test {
@@ -344,6 +345,24 @@ TEST_F(Tls, ResumesASession) {
     EXPECT_EQ(server->stats().resumed, 3U);
     EXPECT_EQ(server->stats().handshakes_tls13, 4U);
   }(client(), server()));
+}
+
+TEST_F(Tls, ResumesASessionThatAServerWithTheSameKeysBegan) {
+  const auto keys = std::make_shared<TicketKeys>(1h);
+  const auto with = [&](std::shared_ptr<TicketKeys> shared) {
+    TlsServerOptions options = files_.localhost();
+    options.ticket_keys = std::move(shared);
+    return TlsContext::server(std::move(options));
+  };
+  async::run([](Context client, Context server, Context other, Context stranger) -> Task<void> {
+    Ends first = co_await shake_hands(client, server);
+    co_await greet(first);
+    Ends again = co_await shake_hands(client, other);
+    EXPECT_TRUE(again.server.resumed());
+    co_await greet(again);
+    EXPECT_TRUE((co_await shake_hands(client, server)).server.resumed());
+    EXPECT_FALSE((co_await shake_hands(client, stranger)).server.resumed());
+  }(client(), with(keys), with(std::make_shared<TicketKeys>(keys->seed(TicketKeys::Clock::now()))), server()));
 }
 
 TEST_F(Tls, NeverOffersASessionToAnotherServer) {

@@ -2,6 +2,7 @@
 """https, as other programs see it: OpenSSL's s_client, curl and Python's ssl; certificates that change while it serves."""
 import contextlib
 import os
+import re
 import ssl
 import subprocess
 import threading
@@ -69,6 +70,84 @@ class Tls(harness.Case):
                               capture_output=True, text=True)
 
 
+class RedirectFromHttp(Tls):
+    def redirecting(self, *flags):
+        service = self.https("--redirect-http", "0", *flags)
+        port = int(service.wait_for_log("redirecting to https")["url"].rpartition(":")[2])
+        return service, ("127.0.0.1", port)
+
+    def plain(self, address, *arguments, **options):
+        with contextlib.closing(Wire(address)) as wire:
+            wire.send(request(*arguments, **options))
+            return wire.answer()
+
+    def test_curl_follows_it(self):
+        service, (_, port) = self.redirecting()
+        order = '{"customer": "a", "address": {"street": "b", "zip": "12345"}, "lines": [{"product": "t", "amount": 1, "price": 2}]}'
+        for arguments, target in (((), "/names/a%20b?x=%2F"), (("--json", order), "/orders")):
+            done = subprocess.run(["curl", "-sSL", "--noproxy", "*", "--ipv4", "--cacert", str(self.ca), "-w",
+                                   "\n%{http_code} %{num_redirects} %{url_effective}", *arguments,
+                                   f"http://localhost:{port}{target}"], capture_output=True, text=True, timeout=harness.PATIENCE)
+            body, _, said = done.stdout.rpartition("\n")
+            self.assertEqual(said, f"200 1 https://localhost:{service.address[1]}{target}", done.stderr)
+            self.assertIn(body[:5], ("a b", '{"cus'))
+        self.assertEqual(service.metric("ashlar_http_redirected_to_https_total", result="redirected"), 2)
+
+    def test_it_keeps_the_host_and_reads_no_body(self):
+        _, address = self.redirecting("--redirect-to-port", "443", "--redirect-hosts", "example.com, *.example.com")
+        for host in ("example.com", "www.example.com:8080"):
+            answer = self.plain(address, "GET", "/a?b", headers=[("Host", host)])
+            self.assertEqual((answer.status, answer.header("location")), (308, f"https://{host.split(':')[0]}/a?b"))
+            self.assertIsNone(answer.header("strict-transport-security"))
+        self.assertEqual(self.plain(address, "GET", "/", headers=[("Host", "evil.test")]).status, 421)
+        with contextlib.closing(Wire(address)) as wire:
+            wire.send(b"POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 1000000\r\n\r\n")
+            self.assertEqual(wire.answer().status, 308)  # of a body of which nothing came
+
+    def test_the_limits_are_those_of_the_server(self):
+        _, address = self.redirecting("--header-timeout", "0.3")
+        with contextlib.closing(Wire(address)) as wire:
+            wire.send(b"GET / HTTP/1.1\r\nHost: exam")
+            self.assertEqual(wire.answer().status, 408)
+        self.assertEqual(self.plain(address, "GET", "/" + "x" * 20_000).status, 414)
+        self.assertEqual(self.plain(address, "POST", "/", body="x" * 2_000_000).status, 413)
+
+    def test_workers_serve_it_and_a_rolling_restart_drops_nothing(self):
+        service, address = self.redirecting("--workers", "2")
+        enough, statuses = threading.Event(), []
+
+        def ask():
+            while not enough.is_set():
+                statuses.append(self.plain(address, "GET", "/").status)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        try:
+            service.replace_workers()
+            eventually(lambda: len(statuses) > 50, "it goes on")
+        finally:
+            enough.set()
+            asking.join(harness.PATIENCE)
+        self.assertEqual(set(statuses), {308})
+        self.assertEqual(service.stop(), 0)
+
+    def test_what_comes_for_a_worker_that_is_gone_another_one_redirects(self):
+        service, address = self.redirecting("--workers", "2", "--worker-backoff", "60", "--worker-backoff-most", "60")
+        gone = service.worker(0)
+        os.kill(gone, harness.signal.SIGKILL)
+        eventually(lambda: service.metric("ashlar_worker_up") == 1, "one is left")
+        self.assertEqual({self.plain(address, "GET", "/").status for _ in range(30)}, {308})
+        self.assertEqual(service.workers().get(0), None)
+
+    def test_without_https_there_is_nothing_to_redirect_to(self):
+        service = self.service("--redirect-http", "0", start=False)
+        self.assertNotEqual(service.wait(), 0)
+        self.assertIn("--redirect-http sends clients to https, which is not served", service.text)
+        supervised = self.service("--workers", "2", "--redirect-http", "0", start=False)
+        self.assertNotEqual(supervised.wait(), 0)
+        self.assertIn("--redirect-http sends clients to https, which is not served", supervised.text)
+
+
 class Handshakes(Tls):
     def test_curl_is_served(self):
         service = self.https()
@@ -126,6 +205,32 @@ class Handshakes(Tls):
         eventually(lambda: service.metric("ashlar_tls_reloads_total", result="done"), "the files are read again")
         self.assertIn("Reused, TLSv1.3", self.s_client(service, "-sess_in", kept))
         self.assertEqual(service.metric("ashlar_tls_resumed_total"), 6)
+
+    def test_sessions_are_resumed_by_all_workers_and_those_after_them(self):
+        service = self.https("--workers", "2")
+        kept = self.folder / "session"
+        ask = GET.replace(b"GET / ", b"GET /pid ")
+
+        def pid(expected, *arguments):
+            said = self.s_client(service, "-sess_out", kept, *arguments, send=ask)
+            self.assertIn(expected, said)
+            return int(re.search(r"\r\n\r\n(\d+)", said)[1])
+
+        def all_resume(version):
+            """Each resumption gives the ticket for the next: from worker to worker, until each has had its turn."""
+            served = set()
+            eventually(lambda: served.add(pid("Reused, TLSv1", version, "-sess_in", kept)) or served >= self.pids(service),
+                       "both serve")
+
+        pid("New, TLSv1.3")
+        all_resume("-tls1_3")
+        service.replace_workers()
+        all_resume("-tls1_3")
+        pid("New, TLSv1.2", "-tls1_2")
+        all_resume("-tls1_2")
+
+    def pids(self, service):
+        return {pid for pids in service.workers().values() for pid in pids}
 
     def test_renegotiation_is_refused(self):
         service = self.https()

@@ -8,6 +8,7 @@
 #include <charconv>
 #include <cstdlib>
 
+#include <ashlar/app/detail/worker_link.hpp>
 #include <ashlar/base/error.hpp>
 
 namespace ashlar::detail {
@@ -43,7 +44,9 @@ net::Fd own(int fd) {
 }  // namespace
 
 std::string HandOverText::write() const {
-  std::string text = fmt::format("slot={} workers={} threads={} control={} listen=", slot, workers, threads, control);
+  std::string text = fmt::format("slot={} workers={} threads={} control={} ", slot, workers, threads, control);
+  if (tickets >= 0) text += fmt::format("tickets={} ", tickets);
+  text += "listen=";
   for (std::size_t i = 0; i < addresses.size(); ++i) {
     text += fmt::format("{}{}{}", i > 0 ? "/" : "", addresses[i].accepting == http::Accepting::alone ? "" : "shared:",
                         fmt::join(addresses[i].sockets, ","));
@@ -61,6 +64,13 @@ std::optional<HandOverText> HandOverText::read(std::string_view text) {
     *member = static_cast<unsigned>(*value);
   }
   std::string_view control = take_until(text, ' ');
+  if (text.starts_with("tickets=")) {
+    std::string_view tickets = take_until(text, ' ');
+    static_cast<void>(take_until(tickets, '='));
+    const auto fd = number(tickets);
+    if (!fd) return std::nullopt;
+    out.tickets = *fd;
+  }
   std::string_view listen = take_until(text, ' ');
   if (take_until(control, '=') != "control" || take_until(listen, '=') != "listen") return std::nullopt;
   const auto control_fd = number(control);
@@ -101,8 +111,13 @@ std::optional<HandOver> take_hand_over() {
       if (!is_listening(fd)) throw refuse();
     }
   }
-  HandOver out{
-      .slot = text->slot, .threads = text->threads, .control = own(text->control), .listening = {}, .slots = {}};
+  HandOver out{.slot = text->slot,
+               .threads = text->threads,
+               .control = own(text->control),
+               .ticket_seed = {},
+               .listening = {},
+               .slots = {}};
+  if (text->tickets >= 0) out.ticket_seed = read_memory_file(own(text->tickets));
   out.slots.resize(text->workers);
   for (const auto& [sockets, accepting] : text->addresses) {
     auto& listening = out.listening.emplace_back();
@@ -114,7 +129,11 @@ std::optional<HandOver> take_hand_over() {
     }
     for (std::size_t i = 0; i < sockets.size(); ++i) {
       const std::size_t slot = i / text->threads;
-      (slot == out.slot ? listening.sockets : out.slots[slot]).push_back(own(sockets[i]));
+      if (slot == out.slot) {
+        listening.sockets.push_back(own(sockets[i]));
+      } else {
+        out.slots[slot].push_back({out.listening.size() - 1, own(sockets[i])});
+      }
     }
   }
   return out;

@@ -20,6 +20,7 @@ struct HandOverText {
   unsigned workers = 0;
   unsigned threads = 0;
   int control = -1;
+  int tickets = -1;  ///< -1: none
   struct Address {
     std::vector<int> sockets = {};  ///< one for each loop of each slot; beside others: one for all
     http::Accepting accepting = http::Accepting::alone;
@@ -35,10 +36,15 @@ struct HandOverText {
 struct HandOver {
   unsigned slot = 0;
   unsigned threads = 0;
-  net::Fd control;  ///< see WorkerLink
+  net::Fd control;          ///< see WorkerLink
+  std::string ticket_seed;  ///< of net::TicketKeys; empty: none
   std::vector<http::Listening> listening;
+  struct Socket {
+    std::size_t address;  ///< its place in `listening`
+    net::Fd fd;
+  };
   /// Those of all slots, to serve what comes there while a slot has no worker: [slot][address and loop].
-  std::vector<std::vector<net::Fd>> slots;
+  std::vector<std::vector<Socket>> slots;
 };
 
 /// Takes what the supervisor handed over out of the environment; nullopt: nobody supervises us. Throws Invalid when the

@@ -29,9 +29,9 @@ http::ServerOptions server_options(const ServeSettings& settings);
 /// Of a worker when `workers`, else of this process.
 unsigned loop_count(const ServeSettings& settings) noexcept;
 std::chrono::nanoseconds duration_of(ServeSettings::Seconds seconds) noexcept;
-/// Says that it serves, to people or to a log.
+/// Says that it serves, to people or to a log. `redirect`: where it sends clients to https; null: nowhere.
 void announce(const Core& core, const ServeSettings& settings, const net::Address& address,
-              std::chrono::milliseconds took);
+              const net::Address* redirect, std::chrono::milliseconds took);
 
 /// The environment over the defaults. Throws ValidationError naming the variables.
 void load_serve_settings(ServeSettings& settings);

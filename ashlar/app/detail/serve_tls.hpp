@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include <ashlar/app/serve.hpp>
 #include <ashlar/async/task.hpp>
@@ -22,8 +23,8 @@ class ServeTls {
   [[nodiscard]] static std::string development_advice();
 
   /// Null when the settings ask for no TLS. Makes the development certificate when they ask for that. Throws Invalid or
-  /// Unavailable that say what is wrong and what to do.
-  [[nodiscard]] static std::unique_ptr<ServeTls> make(const ServeSettings& settings);
+  /// Unavailable that say what is wrong and what to do. `ticket_seed`: of the keys that all workers share; empty: none.
+  [[nodiscard]] static std::unique_ptr<ServeTls> make(const ServeSettings& settings, std::string_view ticket_seed = {});
 
   [[nodiscard]] const std::shared_ptr<net::TlsContext>& context() const noexcept { return context_; }
   /// Takes up changed files, renews the development certificate, and warns of one that runs out. Ends when cancelled.

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,7 @@
 #include <ashlar/async/signals.hpp>
 #include <ashlar/async/sync.hpp>
 #include <ashlar/http/listening.hpp>
+#include <ashlar/net/ticket_keys.hpp>
 #include <ashlar/telemetry/metric.hpp>
 
 namespace ashlar::detail {
@@ -94,6 +96,7 @@ class Supervisor final {
   bool at_terminal_;
   Program program_;
   std::vector<http::Listening> listening_;
+  std::optional<net::TicketKeys> tickets_;  // with TLS: a session that one worker began, all resume
   std::deque<Slot> slots_;
   std::vector<std::shared_ptr<Process>> processes_;  // that have not ended
   std::vector<async::Component*> shared_;            // whose start_shared() ran

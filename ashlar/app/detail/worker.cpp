@@ -28,8 +28,13 @@ metrics::Exposition exposition_of(std::string_view word) noexcept {
   return word == "openmetrics" ? metrics::Exposition::openmetrics : metrics::Exposition::prometheus;
 }
 
-Worker::Worker(HandOver hand_over, async::Runtime& runtime, http::Server& server)
-    : hand_over_(std::move(hand_over)), runtime_(runtime), server_(server), label_(std::to_string(hand_over_.slot)) {}
+Worker::Worker(HandOver hand_over, async::Runtime& runtime, http::Server& server, http::Server* redirect)
+    : hand_over_(std::move(hand_over)),
+      runtime_(runtime),
+      server_(server),
+      redirect_(redirect),
+      addresses_(hand_over_.listening.size()),
+      label_(std::to_string(hand_over_.slot)) {}
 
 void Worker::connect() {
   WorkerLink::Receiver& self = *this;
@@ -98,12 +103,13 @@ void Worker::cover(unsigned slot) {
   if (slot >= hand_over_.slots.size()) return;
   const auto& sockets = hand_over_.slots[slot];
   for (unsigned i = 0; i < sockets.size(); ++i) {
-    net::Fd copy(::fcntl(sockets[i].get(), F_DUPFD_CLOEXEC, 0));
+    net::Fd copy(::fcntl(sockets[i].fd.get(), F_DUPFD_CLOEXEC, 0));
     if (!copy) continue;  // out of descriptors: others cover, too
     async::Loop& loop = runtime_.loop(i % runtime_.size());
-    loop.post([this, &loop, slot, fd = std::make_shared<net::Fd>(std::move(copy))] {
+    http::Server& server = redirect_ != nullptr && sockets[i].address + 1 == addresses_ ? *redirect_ : server_;
+    loop.post([&server, &loop, slot, fd = std::make_shared<net::Fd>(std::move(copy))] {
       try {
-        server_.cover(loop, slot, std::move(*fd));
+        server.cover(loop, slot, std::move(*fd));
       } catch (const std::exception& error) {  // others cover, too
         log::warn("the sockets of another worker are not covered", {{"slot", slot}, {"error", error}});
       }
@@ -114,7 +120,10 @@ void Worker::cover(unsigned slot) {
 void Worker::uncover(unsigned slot) {
   for (unsigned i = 0; i < runtime_.size(); ++i) {
     async::Loop& loop = runtime_.loop(i);
-    loop.post([this, &loop, slot] { server_.uncover(loop, slot); });
+    loop.post([this, &loop, slot] {
+      server_.uncover(loop, slot);
+      if (redirect_ != nullptr) redirect_->uncover(loop, slot);
+    });
   }
 }
 

@@ -22,7 +22,8 @@ namespace ashlar::detail {
 /// Lives on loop 0, from connect() on.
 class Worker final : private WorkerLink::Receiver {
  public:
-  Worker(HandOver hand_over, async::Runtime& runtime, http::Server& server);
+  /// `redirect`: what serves the last of the addresses; null: `server` serves them all.
+  Worker(HandOver hand_over, async::Runtime& runtime, http::Server& server, http::Server* redirect);
 
   [[nodiscard]] unsigned slot() const noexcept { return hand_over_.slot; }
   [[nodiscard]] std::vector<http::Listening> take_listening() { return std::move(hand_over_.listening); }
@@ -59,6 +60,8 @@ class Worker final : private WorkerLink::Receiver {
   HandOver hand_over_;
   async::Runtime& runtime_;
   http::Server& server_;
+  http::Server* redirect_;
+  std::size_t addresses_;
   std::string label_;
   std::unique_ptr<WorkerLink> link_;
   http::Waiting waiting_ = http::Waiting::serve;

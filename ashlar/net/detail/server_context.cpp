@@ -82,7 +82,7 @@ ContextPtr ServerContext::make(const TlsServerOptions& options, std::shared_ptr<
     ::SSL_CTX_set_tlsext_status_arg(context.get(), self);
   }
   ::SSL_CTX_set_alpn_select_cb(context.get(), &on_alpn, self);
-  use_tickets(context.get(), self->shared_->tickets);
+  use_tickets(context.get(), *self->shared_->tickets);
   self->ask_for_clients(context.get(), options);
   return context;
 }

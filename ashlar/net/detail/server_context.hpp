@@ -9,15 +9,15 @@
 #include <vector>
 
 #include <ashlar/net/detail/certificate.hpp>
-#include <ashlar/net/detail/tickets.hpp>
+#include <ashlar/net/ticket_keys.hpp>
 #include <ashlar/net/tls_context.hpp>
 
 namespace ashlar::net::detail {
 
 /// Survives reloads; every context made refers to it.
 struct ServerShared {
-  explicit ServerShared(std::chrono::seconds lifetime) : tickets(lifetime) {}
-  TicketKeys tickets;
+  explicit ServerShared(std::shared_ptr<TicketKeys> keys) : tickets(std::move(keys)) {}
+  std::shared_ptr<TicketKeys> tickets;
   std::mutex mutex;
   std::string alpn;  // in wire form
 };
