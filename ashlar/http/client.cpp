@@ -10,6 +10,7 @@
 #include <ashlar/async/combinators.hpp>
 #include <ashlar/base/bytes.hpp>
 #include <ashlar/base/error.hpp>
+#include <ashlar/http/chunked.hpp>
 #include <ashlar/http/content_coding.hpp>
 #include <ashlar/http/detail/client_exchange.hpp>
 #include <ashlar/http/detail/client_head.hpp>
@@ -136,6 +137,10 @@ std::optional<std::string_view> ClientResponse::header(std::string_view name) co
   return found;
 }
 
+std::optional<std::string_view> ClientResponse::trailer(std::string_view name) const noexcept {
+  return trailers_ != nullptr ? find_trailer(*trailers_, name) : std::nullopt;
+}
+
 const ClientResponse& ClientResponse::error_for_status() const {
   if (status >= 400) throw StatusError(status, fmt::format("the service that was asked answered with {}", status));
   return *this;
@@ -247,6 +252,9 @@ Task<Client::Reply> Client::try_once(const ClientRequest& request, bool from_glo
       throw Hopeless(fmt::format("{}: the answer's body is larger than the client allows", reply.where));
     }
   }
+  if (const std::string& trailers = reply.exchange->trailers(); !trailers.empty()) {
+    reply.response.trailers_ = std::make_shared<std::string>(trailers);
+  }
   co_return reply;
 }
 
@@ -320,13 +328,14 @@ Task<ClientResponse> Client::post(std::string url, std::string body, std::string
                .body = std::move(body)});
 }
 
-Generator<std::string> Client::pieces(std::unique_ptr<Reply> reply) {
+Generator<std::string> Client::pieces(std::unique_ptr<Reply> reply, std::shared_ptr<std::string> trailers) {
   for (;;) {
     std::string piece;
     // Undecoded, a piece is what one read gave.
     if (!co_await reply->read(piece, reply->decoder ? kPiece : kNoLimit)) break;
     if (!piece.empty()) co_yield std::move(piece);
   }
+  *trailers = reply->exchange->trailers();
 }
 
 Task<StreamedResponse> Client::stream(ClientRequest request) {
@@ -339,7 +348,9 @@ Task<StreamedResponse> Client::stream(ClientRequest request) {
     throw;
   }
   ClientResponse response = std::move(reply->response);
-  co_return StreamedResponse{std::move(response), pieces(std::move(reply))};
+  response.trailers_ = std::make_shared<std::string>();
+  auto body = pieces(std::move(reply), response.trailers_);
+  co_return StreamedResponse{std::move(response), std::move(body)};
 }
 
 ClientStats Client::stats() const {

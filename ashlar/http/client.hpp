@@ -54,6 +54,9 @@ class ClientResponse {
 
   /// The first header with this name, in any case.
   [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const noexcept;
+  /// The first trailer with this name, in any case (RFC 9110 §6.5): there when the body was read to its end, and lives
+  /// as long as this.
+  [[nodiscard]] std::optional<std::string_view> trailer(std::string_view name) const noexcept;
   /// Calls f(name, value) for each, in the order sent.
   template <class F>
   void for_each_header(F&& f) const {
@@ -72,6 +75,7 @@ class ClientResponse {
   };
   std::string head_;
   std::vector<Place> places_;
+  std::shared_ptr<std::string> trailers_;  // also whose body is streamed; null: there are none
 };
 
 /// A response whose body comes piece by piece. Dropping it before the end closes the connection, or, of HTTP/2, resets
@@ -131,7 +135,7 @@ class Client {
   Task<Reply> try_often(const ClientRequest& request, bool from_global, bool collect);
   Task<Reply> try_once(const ClientRequest& request, bool from_global, bool collect, bool& sent);
   static void read_head(Reply& reply);
-  static Generator<std::string> pieces(std::unique_ptr<Reply> reply);
+  static Generator<std::string> pieces(std::unique_ptr<Reply> reply, std::shared_ptr<std::string> trailers);
   std::unique_ptr<detail::ClientState> state_;
 };
 

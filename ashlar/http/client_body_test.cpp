@@ -41,6 +41,25 @@ TEST(ClientBody, StreamsWithALengthAndInChunks) {
   EXPECT_EQ(client.stats().retries, 0u);
 }
 
+TEST(ClientBody, TrailersAreThereWhenTheBodyIsRead) {
+  const std::string answer =
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nX-Sum: 7\r\nHost: h\r\n\r\n";
+  ScriptedServer server({{answer, answer}});
+  Client client;
+  async::run([](Client& client, const net::Address& address) -> Task<void> {
+    const ClientResponse response = co_await client.get(url(address, "/"));
+    EXPECT_EQ(response.trailer("x-sum"), "7");
+    EXPECT_EQ(response.trailer("host"), std::nullopt);
+    EXPECT_EQ(response.header("x-sum"), std::nullopt);
+    StreamedResponse streamed = co_await client.stream({.url = url(address, "/")});
+    EXPECT_EQ(streamed.response.trailer("x-sum"), std::nullopt);
+    while (co_await streamed.body.next()) {
+    }
+    EXPECT_EQ(streamed.response.trailer("x-sum"), "7");
+    client.close_idle();
+  }(client, server.address()));
+}
+
 TEST(ClientBody, AStreamOfAnotherLengthThanItSaidIsRefusedAndTheConnectionClosed) {
   RunningServer server;
   Client client;

@@ -299,14 +299,14 @@ TEST(ClientHttp2Limits, AnAnswerThatIsNotReadIsNotTakenBeyondItsWindow) {
   EXPECT_TRUE(more);
 }
 
-TEST(ClientHttp2Limits, InterimAnswersAndTrailersAreSkipped) {
+TEST(ClientHttp2Limits, InterimAnswersAreSkippedAndTrailersKept) {
   RawServer server([](RawPeer& raw, int) {
     Http2Peer peer(raw);
     const auto asked = peer.asked();
     peer.headers(asked.stream, {{":status", "103"}, {"link", "x"}});
     peer.headers(asked.stream, {{":status", "200"}, {"a", "1"}});
     peer.data(asked.stream, "body");
-    peer.headers(asked.stream, {{"x-trailer", "1"}}, true);
+    peer.headers(asked.stream, {{"x-trailer", "1"}, {"content-type", "text/html"}}, true);
     static_cast<void>(peer.receive(NGHTTP2_GOAWAY));
   });
   Client client(by_prior_knowledge());
@@ -316,6 +316,8 @@ TEST(ClientHttp2Limits, InterimAnswersAndTrailersAreSkipped) {
     EXPECT_EQ(response.header("a"), "1");
     EXPECT_EQ(response.header("link"), std::nullopt);
     EXPECT_EQ(response.header("x-trailer"), std::nullopt);
+    EXPECT_EQ(response.trailer("X-Trailer"), "1");
+    EXPECT_EQ(response.trailer("content-type"), std::nullopt);
     client.close_idle();
   }(client, server.address()));
 }

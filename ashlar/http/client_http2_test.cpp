@@ -188,6 +188,19 @@ TEST_P(ClientHttp2Test, AnAnswerThatIsDroppedEndsItsStreamAndNothingElse) {
   EXPECT_EQ(client.stats().connects, 1U);
 }
 
+TEST_P(ClientHttp2Test, WhatCameForDroppedAnswersIsNotHeldAgainstTheConnection) {
+  RunningServer server(serving());
+  Client client(asking({.http2 = {.connection_window = 65'535}}));
+  async::run([](Client& client, RunningServer& server) -> Task<void> {
+    for (int i = 0; i < 10; ++i) {
+      StreamedResponse endless = co_await client.stream({.url = url(server, "/stream-endless")});
+      EXPECT_TRUE(co_await endless.body.next());
+    }
+    EXPECT_EQ((co_await client.get(url(server, "/large"))).body.size(), 8U * 1024 * 1024);
+  }(client, server));
+  EXPECT_EQ(client.stats().connects, 1U);
+}
+
 TEST_P(ClientHttp2Test, AnAnswerMayOutliveItsLoop) {
   RunningServer server(serving());
   Client client(asking());

@@ -74,6 +74,8 @@ class ClientExchange {
   /// Its views are into head_text().
   [[nodiscard]] const ResponseHead& head() const noexcept { return head_; }
   [[nodiscard]] const std::string& head_text() const noexcept { return head_text_; }
+  /// Complete: what came behind the body and may (RFC 9110 §6.5.1), as find_trailer() reads it.
+  [[nodiscard]] const std::string& trailers() const noexcept { return trailers_; }
   /// The peer's address is one of the open Internet.
   [[nodiscard]] virtual bool global_peer() const noexcept = 0;
   /// "1.1", "2"
@@ -88,6 +90,7 @@ class ClientExchange {
   std::string where_;
   ResponseHead head_;
   std::string head_text_;
+  std::string trailers_;
   bool complete_ = false;
 };
 

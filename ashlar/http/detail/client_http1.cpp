@@ -194,6 +194,7 @@ Task<void> Http1Exchange::read_body(std::string& out, std::uint64_t most) {
       fail_for_good(decoder_.refusal().status == 413 ? kTooLarge : decoder_.refusal().detail);
     }
     complete_ = state == ChunkedDecoder::State::done;
+    if (complete_) trailers_ = decoder_.trailers();
   } else {
     const std::string_view taken =
         head_.framing == ResponseFraming::length ? in.substr(0, std::min<std::uint64_t>(left_, in.size())) : in;

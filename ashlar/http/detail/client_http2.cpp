@@ -272,7 +272,9 @@ bool Http2Exchange::on_field(std::string_view name, std::string_view value) {
   const std::size_t size = name.size() + value.size() + kLineEnds;
   if (answered_) {
     trailers_size_ += size;
-    return trailers_size_ <= ChunkedDecoder::kMaxTrailers || refuse("its trailers are too long");
+    if (trailers_size_ > ChunkedDecoder::kMaxTrailers) return refuse("its trailers are too long");
+    if (allowed_trailer(name)) trailers_.append(name).append(": ").append(value).append("\r\n");
+    return true;
   }
   head_size_ += size;
   if (head_size_ > place_->options().max_head) return refuse("its head is larger than the client allows");
