@@ -81,8 +81,9 @@ Task<std::unique_ptr<ClientExchange>> ClientPool::begin(const ClientRoute& route
       }
       if (!any_in_use(of)) {
         if (!of.connecting) connecting.emplace(*this, of);
-      } else if (may_connect(of, async::Loop::current().now()) && (lease = try_occupy(of))) {
-        connecting.emplace(*this, of);
+      } else if (may_connect(of, async::Loop::current().now())) {
+        lease = try_occupy(of);
+        if (lease) connecting.emplace(*this, of);
       }
     }
     if (!connecting) {
@@ -213,7 +214,8 @@ void ClientPool::on_room(ClientHost& of) noexcept {
   }
   for (auto at = of.queue.begin(); at != of.queue.end();) {
     ClientPlaceWait& one = **at++;
-    if ((one.place = find_place(of, one.route()))) {
+    one.place = find_place(of, one.route());
+    if (one.place) {
       one.go_on();
     } else if (!one.route().from_global) {
       break;  // nor is there one for those behind
