@@ -156,7 +156,8 @@ int print_settings(Core& core, const ServeSettings& settings) {
 int run(App& app, int argc, char** argv) {
   Core& core = app.core();
   ::signal(SIGPIPE, SIG_IGN);
-  log::configure({.fd = 2});  // until it is known what is to be done
+  ::signal(SIGXFSZ, SIG_IGN);  // a file that may grow no further (ulimit -f) is an error, not the end
+  log::configure({.fd = 2});   // until it is known what is to be done
   CLI::App cli{core.options.description.empty() ? core.options.title : core.options.description};
   cli.set_version_flag("--version", fmt::format("{} {}", core.options.title, core.options.version));
   cli.require_subcommand(0, 1);

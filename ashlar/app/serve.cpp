@@ -164,6 +164,7 @@ void collect_server(const http::Server& server, metrics::Collector& out) {
   limit("http2_resets", stats.http2_rapid_resets);
   limit("http2_frames", stats.http2_floods);
   limit("http2_head_bomb", stats.http2_header_bombs);
+  limit("http2_body_held", stats.http2_bodies_held);
 
   count("ashlar.http.http2.accepted", "Connections that began to speak HTTP/2.", "", stats.http2_accepted);
   count("ashlar.http.http2.resets", "Streams of HTTP/2 that ended before they were answered.", "", stats.http2_resets);

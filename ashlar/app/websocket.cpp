@@ -57,9 +57,10 @@ void check_websocket(const Call& call) {
 void accept_websocket(Call& call) {
   http::Exchange& exchange = call.exchange;
   auto handshake = http::accept_websocket_request(exchange.request, *call.route->websocket);
+  exchange.require_websocket();
   exchange.response.status = 101;
   call.conclude();  // what it adds is part of the 101
-  call.passed = 0;  // once a request: it may still fail, when the server drains
+  call.passed = 0;  // once a request, should it fail after all
   call.socket = &exchange.accept_websocket(std::move(handshake), *call.route->websocket);
   call.core.record(call);
 }

@@ -200,9 +200,7 @@ class TooLate final : public http::Exchange {
     ASSERT_TRUE(request.add_header(http::to_string(known), value, known));
   }
   void on_finish() noexcept override { finished = true; }
-  http::WebSocket& on_accept_websocket(http::WebSocketHandshake, const http::WebSocketOptions&) override {
-    throw Unavailable("the service is shutting down");
-  }
+  void on_require_websocket() override { throw Unavailable("the service is shutting down"); }
 };
 
 TEST_F(WebSocketRoute, RunsMiddlewareOnceForARequestThatCannotBecomeAWebSocketAnyMore) {
@@ -219,6 +217,7 @@ TEST_F(WebSocketRoute, RunsMiddlewareOnceForARequestThatCannotBecomeAWebSocketAn
   EXPECT_TRUE(exchange.finished);
   EXPECT_EQ(exchange.response.status, 503);
   EXPECT_EQ(answers, 1);
+  EXPECT_TRUE(exchange.response.find_header("X-Request-Id"));
 }
 
 TEST_F(WebSocketRoute, IsInOpenApiAsAGetWithItsMessages) {

@@ -52,9 +52,11 @@ class Exchange {
   /// finish(), which closes it (1000) if nobody has. Request, scratch and scope live on until then; there is no
   /// deadline any more. The scope is cancelled some time after the peer is gone (WebSocketLimits::close_timeout). At
   /// most once, and before finish(). `options` must outlive the exchange. Throws Unavailable while the server drains,
-  /// Cancelled when the client has left, Unsupported where there is no connection to take over (HTTP/2): answer then as
-  /// ever.
+  /// Cancelled when the client has left, Unsupported where there is no connection to take over: answer then as ever.
+  /// Over HTTP/2 (RFC 8441) it is the stream that becomes one, with a 200.
   WebSocket& accept_websocket(WebSocketHandshake handshake, const WebSocketOptions& options);
+  /// Throws now what accept_websocket() would: for who adds to the answer what belongs to a 101 alone.
+  void require_websocket() { on_require_websocket(); }
 
  protected:
   ~Exchange() = default;
@@ -62,6 +64,7 @@ class Exchange {
  private:
   virtual void on_finish() noexcept = 0;
   virtual WebSocket& on_accept_websocket(WebSocketHandshake handshake, const WebSocketOptions& options);
+  virtual void on_require_websocket();
 };
 
 /// What a handler wants done with the body of a request.

@@ -282,6 +282,28 @@ TEST(Http2Abuse, AClientThatDoesNotReadIsNotReadFrom) {
   for (const std::int32_t stream : streams) EXPECT_EQ(client.answer(stream).body.size(), 8U * 1024 * 1024);
 }
 
+TEST(Http2Abuse, BodiesOfOneConnectionShareABudgetAndAllArriveInTurn) {
+  constexpr std::size_t kBody = 900'000;
+  RunningServer server({.http2 = {.stream_window = 64 * 1024, .body_budget = 256 * 1024}});
+  Http2Client client(server.address());
+  std::vector<std::int32_t> streams;
+  for (int i = 0; i < 8; ++i) streams.push_back(client.open("/echo"));
+  // All but the last byte of each: none can be handed over, and only one may have come whole.
+  for (const std::int32_t stream : streams) client.data(stream, std::string(kBody - 1, 'b'), false);
+  // A PING and its answer let what the windows allow pass.
+  for (int i = 0, quiet = 0; quiet < 3; ++i) {
+    const std::uint64_t before = server.stats().bytes_received.get();
+    client.ping();
+    ASSERT_TRUE(client.until([&] { return client.pongs > i; }));
+    quiet = server.stats().bytes_received.get() < before + 100 ? quiet + 1 : 0;
+  }
+  EXPECT_EQ(server.stats().http2_bodies_held.get(), 7U);
+  EXPECT_LT(server.stats().bytes_received.get(), kBody + 256 * 1024 + 8 * 64 * 1024 + 64 * 1024);
+  for (const std::int32_t stream : streams) client.data(stream, "b", true);
+  for (const std::int32_t stream : streams) EXPECT_EQ(client.answer(stream).body.size(), kBody);
+  EXPECT_EQ(server.handler.handled.load(), 8);
+}
+
 // -------------------------------------------------------------------------------------------------------------- time
 
 TEST(Http2Time, AConnectionThatSaysNothingIsClosed) {

@@ -126,6 +126,7 @@ void ask_all(To to, std::size_t step) {
 
 TEST(ServerRefusals, AreAnsweredAndCounted) { ask_all(To::usual, 1 << 20); }
 TEST(ServerRefusals, AreTheSameByteByByte) { ask_all(To::usual, 1); }
+TEST(ServerRefusals, OfWhatMustBeSecureAreAnsweredAndCounted) { ask_all(To::clear, 1 << 20); }
 TEST(ServerRefusals, OfTheSlowAreAnsweredAndCounted) { ask_all(To::impatient, 1 << 20); }
 TEST(ServerRefusals, OfConnectionsAreAnsweredAndCounted) { ask_all(To::full, 1 << 20); }
 

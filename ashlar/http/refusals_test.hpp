@@ -16,6 +16,7 @@ enum class To : std::uint8_t {
   usual,      // small limits: 1024 bytes of head, 128 of target, 8 headers, 64 of body
   impatient,  // a head, and each 1 MB of a body, within 50 ms
   full,       // takes one connection, and has it
+  clear,      // the usual: what is refused because its connection is not secure
 };
 
 struct WireCase {
@@ -76,6 +77,8 @@ inline constexpr WireCase kWireCases[] = {
      "GET http://b/c HTTP/1.1\r\nHost: a\r\n\r\n"},
     {"AbsoluteFormWithoutPath", 200, kKept, "RFC 9110 §4.2.3", "an absolute form, whose host counts",
      "GET HTTP://[::1]:80?q HTTP/1.1\r\nHost: a\r\n\r\n"},
+    {"AbsoluteFormOfHttpsInTheClear", 421, kClosed, "RFC 9110 §7.4",
+     "an https URL over a connection that is not secure", "GET HTTPS://a/x HTTP/1.1\r\nHost: a\r\n\r\n", To::clear},
     {"AbsoluteWithoutHost", 400, kClosed, "RFC 9110 §4.2.1", "a malformed host in the target, or a user in it",
      "GET http:///b HTTP/1.1\r\nHost: a\r\n\r\n"},
     {"AbsoluteWithUser", 400, kClosed, "RFC 9110 §4.2.1", "a malformed host in the target, or a user in it",

@@ -40,7 +40,7 @@ class Request {
   Version version = Version::http11;
   bool keep_alive = true;         ///< the client lets the connection live after the answer (RFC 9112 §9.3)
   bool expects_continue = false;  ///< Expect: 100-continue; the server has dealt with it
-  bool upgrade = false;           ///< Connection: upgrade, with an Upgrade header
+  bool upgrade = false;           ///< Connection: upgrade, with an Upgrade header; HTTP/2: asks for a WebSocket
   std::string_view method_text;   ///< "GET"
   std::string_view target;        ///< the request-target as sent
   std::string_view path;          ///< starts with '/', still percent-encoded; "*" for OPTIONS *

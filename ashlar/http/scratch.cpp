@@ -8,7 +8,7 @@
 namespace ashlar::http {
 
 void* Scratch::allocate_slowly(std::size_t size, std::size_t align) {
-  const std::size_t room = std::max(kBlock, size + align);
+  const std::size_t room = std::max(least_, size + align);
   auto* block = static_cast<Block*>(std::malloc(sizeof(Block) + room));
   if (block == nullptr) throw std::bad_alloc();
   *block = {blocks_, room};

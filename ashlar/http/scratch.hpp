@@ -35,8 +35,19 @@ class Scratch {
     return {to, text.size()};
   }
 
+  /// For a request that lives long: what it keeps is given back, and what it takes until clear() comes in small
+  /// blocks. Nothing may have been taken yet.
+  void take_little() noexcept {
+    release();
+    least_ = kSmallBlock;
+  }
+
   /// Gives everything back at once; keeps one block.
   void clear() noexcept {
+    if (least_ != kBlock) [[unlikely]] {
+      release();
+      least_ = kBlock;
+    }
     if (blocks_ != nullptr && blocks_->before != nullptr) {
       release();
     } else if (blocks_ != nullptr) {
@@ -53,6 +64,9 @@ class Scratch {
   void* allocate_slowly(std::size_t size, std::size_t align);
   void release() noexcept;
 
+  static constexpr std::size_t kSmallBlock = 128;
+
+  std::size_t least_ = kBlock;  // bytes of a block
   char* next_ = nullptr;
   char* end_ = nullptr;
   Block* blocks_ = nullptr;

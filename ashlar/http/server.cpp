@@ -162,7 +162,8 @@ ServerStats& operator+=(ServerStats& sum, const ServerStats& more) noexcept {
                             &ServerStats::http2_refused,
                             &ServerStats::http2_rapid_resets,
                             &ServerStats::http2_floods,
-                            &ServerStats::http2_header_bombs}) {
+                            &ServerStats::http2_header_bombs,
+                            &ServerStats::http2_bodies_held}) {
     (sum.*number).add((more.*number).get());
   }
   sum.websockets += more.websockets;

@@ -65,6 +65,38 @@ TEST(FileBody, IsNotSentForHead) {
   EXPECT_EQ(client.ask(get("/here")).body, "content");
 }
 
+TEST(FileBody, IsNotSentWithAStatusThatHasNone) {
+  RunningServer server;
+  const TestFile file("content");
+  std::atomic<int> status = 0;
+  server.handler.here = [&](Exchange& exchange) {
+    exchange.response.status = status;
+    exchange.response.file(file.body(0, 7));
+  };
+  for (const bool streamed : {false, true}) {
+    if (streamed) {
+      server.handler.here = [&](Exchange& exchange) {
+        exchange.response.status = status;
+        exchange.response.stream([]() -> Generator<std::string> { co_yield "content"; }(), 7);
+      };
+    }
+    TestClient plain(server.address());
+    Http2Client streams(server.address());
+    for (const int given : {204, 205}) {
+      status = given;
+      const Answer answer = plain.ask(get("/here"));
+      EXPECT_EQ(answer.has("Content-Length: 0\r\n"), given == 205) << answer.head;
+      EXPECT_FALSE(answer.has("Content-Length: 7")) << answer.head;
+      EXPECT_EQ(plain.ask(get("/")).body, "hello");
+      const Http2Answer other = streams.ask("/here");
+      EXPECT_EQ(other.status, given);
+      EXPECT_EQ(other.field("content-length"), given == 205 ? std::optional<std::string>("0") : std::nullopt);
+      EXPECT_EQ(other.body, "");
+      EXPECT_EQ(other.error, 0U);
+    }
+  }
+}
+
 TEST(FileBody, KeepsTheOrderOfAPipeline) {
   RunningServer server;
   const std::string content = bytes(3'000'000);

@@ -24,6 +24,9 @@ struct Http2Options {
   std::uint32_t max_concurrent_streams = 128;  ///< requests of one connection at the same time; more are refused
   std::uint32_t stream_window = 256 * 1024;    ///< bytes of a body that may come before its handler has read any
   std::uint32_t connection_window = 1024 * 1024;
+  /// Bytes of complete and half-arrived bodies that one connection may have the server keep, beyond what windows have
+  /// let in already; above them clients wait, but for the oldest request, as long as those that are handled leave room.
+  std::uint64_t body_budget = 8 * 1024 * 1024;
   /// Streams that the client resets, or makes the server reset, before they are answered: so many at once, then so many
   /// a second. More end the connection (ENHANCE_YOUR_CALM).
   std::uint32_t reset_burst = 400;

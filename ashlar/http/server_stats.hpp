@@ -42,7 +42,7 @@ struct ServerStats {
   StatNumber refused_peer_connections;  ///< 503: max_connections_per_peer
   StatNumber accept_failures;           ///< out of descriptors or memory
   StatNumber failed_handshakes;         ///< TLS
-  StatNumber malformed;                 ///< 400, 417, 501, 505
+  StatNumber malformed;                 ///< 400, 417, 421, 501, 505
   StatNumber heads_too_large;           ///< 431
   StatNumber targets_too_long;          ///< 414
   StatNumber bodies_too_large;          ///< 413
@@ -65,6 +65,7 @@ struct ServerStats {
   StatNumber http2_rapid_resets;  ///< connections ended: reset_burst, resets_per_second
   StatNumber http2_floods;        ///< connections ended: control_burst, controls_per_second, CONTINUATION, settings
   StatNumber http2_header_bombs;  ///< connections ended: a head many times as large as allowed
+  StatNumber http2_bodies_held;   ///< times the body of a request was held up by body_budget
 
   WebSocketStats websockets;
 };

@@ -137,6 +137,7 @@ struct WebSocketClient::Impl final : detail::WebSocketStream::Owner {
   WebSocketClientOptions options;
   net::Transport transport;
   ServerStats stats;
+  std::optional<detail::TransportCarrier> carrier;
   std::optional<detail::WebSocketStream> stream;
   bool compressed = false;
   async::Event ended;
@@ -168,7 +169,8 @@ struct WebSocketClient::Impl final : detail::WebSocketStream::Owner {
         detail::WebSocketTerms terms = check_answer(head, options, key);
         compressed = terms.deflate.has_value();
         loop_ = &async::Loop::current();
-        stream.emplace(*loop_, transport, WebSocketSide::client, options.limits, std::move(terms), stats, *this);
+        carrier.emplace(*loop_, transport);
+        stream.emplace(*loop_, *carrier, WebSocketSide::client, options.limits, std::move(terms), stats, *this);
         stream->open({}, std::string_view(buffer).substr(head.head_size));
         co_return;
       }

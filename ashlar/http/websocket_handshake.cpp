@@ -32,6 +32,7 @@ std::size_t count(const Request& request, KnownHeader known) {
 }
 
 bool wants_websocket(const Request& request) {
+  if (request.version == Version::http2) return request.upgrade;  // :protocol = websocket (RFC 8441 §4)
   bool wants = false;
   for_each_value(request, KnownHeader::upgrade, [&](std::string_view value) {
     detail::for_each_element(value,
@@ -93,7 +94,7 @@ WebSocketRefusal check_websocket_request(const Request& request, const WebSocket
     refusal.headers.emplace_back("Upgrade", "websocket");
     return refusal;
   }
-  if (request.version != Version::http11 || request.method != Method::get) {
+  if (request.version == Version::http10 || request.method != Method::get) {
     return refuse(400, "a WebSocket begins with a GET of HTTP/1.1");
   }
   const auto version = request.header(KnownHeader::sec_websocket_version);
@@ -103,12 +104,14 @@ WebSocketRefusal check_websocket_request(const Request& request, const WebSocket
     refusal.headers.emplace_back("Sec-WebSocket-Version", "13");
     return refusal;
   }
+  // The key shows that a server of HTTP/1.1 understands the Upgrade; HTTP/2 has its settings for that (RFC 8441 §5).
   const auto key = request.header(KnownHeader::sec_websocket_key);
-  if (!key || count(request, KnownHeader::sec_websocket_key) != 1) {
+  const bool needs_key = request.version != Version::http2;
+  if (needs_key && (!key || count(request, KnownHeader::sec_websocket_key) != 1)) {
     return refuse(400, "a WebSocket's handshake has exactly one Sec-WebSocket-Key");
   }
-  const auto nonce = key->size() == 24 ? base64_decode(*key) : std::nullopt;
-  if (!nonce || nonce->size() != 16) return refuse(400, "Sec-WebSocket-Key must be 16 bytes in base64");
+  const auto nonce = needs_key && key->size() == 24 ? base64_decode(*key) : std::nullopt;
+  if (needs_key && (!nonce || nonce->size() != 16)) return refuse(400, "Sec-WebSocket-Key must be 16 bytes in base64");
   if (!request.body.empty()) return refuse(400, "a WebSocket's handshake has no body");
   if (!may_connect(request, options)) {
     return refuse(403, "pages of this origin may not connect here");
@@ -118,7 +121,9 @@ WebSocketRefusal check_websocket_request(const Request& request, const WebSocket
 
 WebSocketHandshake accept_websocket_request(const Request& request, const WebSocketOptions& options) {
   WebSocketHandshake handshake;
-  handshake.accept = websocket_accept(request.header(KnownHeader::sec_websocket_key).value_or(""));
+  if (request.version != Version::http2) {
+    handshake.accept = websocket_accept(request.header(KnownHeader::sec_websocket_key).value_or(""));
+  }
   const std::string_view token = options.bearer_subprotocol ? bearer_of_subprotocols(request) : std::string_view();
   for_each_value(request, KnownHeader::sec_websocket_protocol, [&](std::string_view value) {
     detail::for_each_element(value, [&](std::string_view one) {

@@ -1,5 +1,7 @@
 """Files out and in, compression, and event streams, as curl sees them."""
+import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -79,6 +81,18 @@ class Files(Case):
         self.assertEqual(self.status("/upload", "-F", f"file=@{self.files}/report.txt"), 422)
         names = sorted(entry.name for entry in self.files.iterdir())
         self.assertEqual(names, ["large.bin", "report.txt", "saved"], "nothing is left behind")
+
+    def test_an_upload_for_which_there_is_no_room_is_told_so_and_leaves_nothing(self):
+        resource.prlimit(self.serving.pid, resource.RLIMIT_FSIZE, (5_000_000, resource.RLIM_INFINITY))
+        said = self.curl("/upload", "-F", "title=A title", "-F", f"file=@{self.files}/large.bin").decode()
+        problem = json.loads(said)
+        self.assertEqual(problem["status"], 507)
+        self.assertIn("no room", problem["detail"])
+        small = ("-F", "title=A title", "-F", f"file=@{self.files}/report.txt;type=x/y")
+        self.assertEqual(self.status("/upload", *small), 200, "it serves on")
+        self.assertEqual(sorted(entry.name for entry in self.files.iterdir()), ["large.bin", "report.txt", "saved"])
+        resource.prlimit(self.serving.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        self.assertEqual(self.status("/upload", "-F", "title=A title", "-F", f"file=@{self.files}/large.bin"), 200)
 
     def test_a_body_is_read_as_it_comes(self):
         told = self.curl("/count", "-X", "PUT", "--data-binary", f"@{self.files}/large.bin").decode()

@@ -20,7 +20,7 @@ import time
 import harness
 from harness import Case, Ended, Load, Wire, eventually, main, request
 from http2_wire import Http2Wire
-from websocket_wire import CLOSE, TEXT, Refused, Socket
+from websocket_wire import CLOSE, TEXT, Refused, Socket, StreamSocket
 
 TARGETS = ["/", "/items/7", "/slow?ms=1", "/slow?ms=30", "/big?bytes=100000", "/stream?pieces=5&bytes=2000",
            ("POST", "/orders", {"customer": "a", "address": {"street": "b", "zip": "12345"},
@@ -159,9 +159,16 @@ class Sockets(Clients):
         eventually(lambda: self.messages >= before + count or self.dropped, "messages go on")
 
     def connect(self):
-        return Socket(self.service.address, "/ws/echo", tls=self.tls)
+        return Http2Wire(self.service.address) if random.random() < 0.5 else Socket(self.service.address, "/ws/echo")
 
     def talk(self, wire, chance):
+        if isinstance(wire, Http2Wire):
+            try:
+                wire = StreamSocket(wire, "/ws/echo")
+            except Refused as error:
+                if error.status is None:  # never begun
+                    return
+                raise
         self.count()
         for number in range(chance.choice([5, 50, 1_000_000])):
             if self.stopping.is_set():
@@ -184,6 +191,8 @@ class Sockets(Clients):
         wire.send(CLOSE, struct.pack(">H", 1000))
         while wire.receive()[0] != CLOSE:
             pass
+        if isinstance(wire, StreamSocket):
+            wire.finish()
 
 
 class Pipelines(Load):

@@ -87,12 +87,14 @@ class Http2Wire:
 
     # ---- requests
 
-    def open(self, method="GET", target="/", body=None, headers=(), more=False):
-        """`more`: its body follows, by data()."""
+    def open(self, method="GET", target="/", body=None, headers=(), more=False, protocol=None):
+        """`more`: its body follows, by data(). `protocol`: of an extended CONNECT (RFC 8441)."""
         stream = Stream(self.next, self.initial, f"{method} {target}")
         self.next += 2
         self.streams[stream.number] = stream
         pseudo = [(":method", method), (":scheme", "http"), (":path", target), (":authority", "test")]
+        if protocol:
+            pseudo.append((":protocol", protocol))
         end = 0 if more or body else END_STREAM
         self.send(frame(HEADERS, END_HEADERS | end, stream.number, fields(*pseudo, *headers)))
         if body:

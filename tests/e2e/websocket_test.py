@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 from harness import Case, eventually, main
-from websocket_wire import CLOSE, TEXT, Socket
+from http2_wire import ENABLE_CONNECT_PROTOCOL, Http2Wire
+from websocket_wire import BINARY, CLOSE, TEXT, Refused, Socket, StreamSocket
 
 # Runs in a Python that has the package `websockets` (Debian: python3-websockets).
 OTHER_CLIENT = """
@@ -64,6 +65,43 @@ class WebSocket(Case):
                 pass
             one.close()
         eventually(lambda: service.metric("ashlar_websocket_open") == 0, "all sockets are closed")
+
+    def test_over_http2_beside_requests_and_a_stop(self):
+        service = self.service("--drain-grace", "0.1")
+        wire = Http2Wire(service.address)
+        self.addCleanup(wire.close)
+        self.assertEqual(wire.ask("GET", "/").status, 200)
+        self.assertEqual(wire.settings[ENABLE_CONNECT_PROTOCOL], 1)
+        for target, status in (("/nowhere", 404), ("/items/7", 400)):  # no handler's 200 where there is no WebSocket
+            with self.assertRaises(Refused) as refused:
+                StreamSocket(wire, target)
+            self.assertEqual(refused.exception.status, status)
+        echo, room = StreamSocket(wire, "/ws/echo"), StreamSocket(wire, "/ws/rooms/blue")
+        plain = Socket(service.address, "/ws/rooms/blue")
+        self.addCleanup(plain.close)
+        for size in (0, 125, 126, 70_000, 1_000_000):
+            echo.send(BINARY, b"e" * size)
+            self.assertEqual(echo.receive(), (BINARY, b"e" * size))
+        plain.send(TEXT, b"I am here")
+        while plain.receive() != (TEXT, b"I am here"):
+            pass
+        room.send(TEXT, b"to all")
+        for one in (room, plain):
+            while one.receive() != (TEXT, b"to all"):
+                pass
+        self.assertEqual(wire.ask("GET", "/items/7").body, b"7")
+        service.send_signal(signal.SIGTERM)
+        for one in (echo, room, plain):
+            self.assertEqual(one.receive()[1][:2], struct.pack(">H", 1001))
+            one.send(CLOSE, struct.pack(">H", 1001))
+        self.assertEqual((echo.finish().error, room.finish().error), (None, None))
+        self.assertTrue(plain.ended())
+        with self.assertRaises(ConnectionError):
+            while True:
+                wire.read()
+        self.assertEqual(wire.code, 0)
+        wire.close()
+        self.assertEqual(service.wait(), 0, service.text)
 
     def test_a_stop_says_that_it_goes_away_and_waits(self):
         service = self.service()

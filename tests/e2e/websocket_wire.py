@@ -46,6 +46,36 @@ class Frames:
         return first & 0x0F, self._take(length)
 
 
+class StreamSocket(Frames):
+    """Over a stream of an Http2Wire (RFC 8441)."""
+
+    def __init__(self, wire, target):
+        self.wire = wire
+        self.stream = wire.open("CONNECT", target, more=True, protocol="websocket", headers=[("sec-websocket-version", "13")])
+        while self.stream.status is None and not self.stream.ended:
+            if wire.last is not None and wire.last < self.stream.number:
+                raise Refused(None)  # never begun
+            wire.read()
+        if self.stream.status != 200:
+            raise Refused(self.stream.status)
+
+    def write(self, data):
+        self.wire.data(self.stream, data)
+
+    def more(self):
+        while not self.stream.body:
+            if self.stream.ended:
+                raise ConnectionError(f"ended, reset {self.stream.error}")
+            self.wire.read()
+        data, self.stream.body = self.stream.body, b""
+        return data
+
+    def finish(self):
+        """Ends its side, and waits for the other."""
+        self.wire.data(self.stream, last=True)
+        return self.wire.finish(self.stream)
+
+
 class Socket(Frames):
     def __init__(self, address, target, tls=None, headers=()):
         self.socket = socket.create_connection(address, timeout=PATIENCE)

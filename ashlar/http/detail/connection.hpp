@@ -66,6 +66,8 @@ class ExchangeOwner {
   virtual void on_finished() noexcept = 0;
   /// The handler has called Exchange::accept_websocket().
   virtual WebSocket& on_accept_websocket(WebSocketHandshake handshake, const WebSocketOptions& options);
+  /// Throws when that would.
+  virtual void on_require_websocket();
 
  protected:
   ~ExchangeOwner() = default;
@@ -81,6 +83,7 @@ class ServerExchange final : public Exchange {
  private:
   void on_finish() noexcept override { owner->on_finished(); }
   WebSocket& on_accept_websocket(WebSocketHandshake handshake, const WebSocketOptions& options) override;
+  void on_require_websocket() override { owner->on_require_websocket(); }
 };
 
 /// Counts a refusal by its status.

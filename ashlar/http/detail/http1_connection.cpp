@@ -21,6 +21,9 @@ constexpr std::uint32_t kLeastRoom = 1024;  // to read into
 constexpr std::uint32_t kReadable = EPOLLIN | EPOLLRDHUP;
 constexpr int kRequestsATurn = 32;  // of a pipeline; then it is the others' turn
 
+// Who asks for a resource of https in the clear was led here by somebody who should not have (RFC 9110 §7.4).
+bool names_https(std::string_view target) noexcept { return target.size() > 4 && (target[4] | 0x20) == 's'; }
+
 }  // namespace
 
 Http1Connection::Http1Connection(LoopServer& server, net::Transport transport, const net::Address& peer) noexcept
@@ -222,6 +225,11 @@ bool Http1Connection::try_head() {
   }
   exchange_->owner = this;
   if (head.state == HeadResult::State::refused) return refuse(head.refusal), true;
+  if (exchange_->request.target[0] != '/' && !transport_.secure() && names_https(exchange_->request.target))
+      [[unlikely]] {
+    return refuse({421, "This connection is not secure: an https URL cannot be asked for here.", "RFC 9110 §7.4"}),
+           true;
+  }
 
   head_began_ = false;
   scanner_.reset();

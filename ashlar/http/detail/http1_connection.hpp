@@ -71,6 +71,7 @@ class Http1Connection final : public Connection,
   void dispatch() noexcept;
   void on_finished() noexcept override;
   WebSocket& on_accept_websocket(WebSocketHandshake handshake, const WebSocketOptions& options) override;
+  void on_require_websocket() override;
   void keep_head_apart();
   void refuse(const Refusal& refusal);
 

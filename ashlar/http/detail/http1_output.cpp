@@ -95,13 +95,15 @@ void Http1Connection::respond() {
 void Http1Connection::begin_stream(bool close) {
   const Request& request = exchange_->request;
   Response& response = exchange_->response;
-  const bool no_content = response.status == 204 || response.status == 205 || response.status == 304;
-  const std::optional<std::uint64_t> length = response.stream_length();
+  const bool no_content = response.status == 204 || response.status == 304;
+  // A 205 has no content either, but says so with a length (RFC 9110 §15.3.6).
+  const std::optional<std::uint64_t> length =
+      response.status == 205 ? std::optional<std::uint64_t>(0) : response.stream_length();
   stream_framing_ = no_content                           ? Framing::none
                     : length                             ? Framing::length
                     : request.version == Version::http11 ? Framing::chunked
                                                          : Framing::until_close;
-  const bool no_body = no_content || request.method == Method::head;
+  const bool no_body = no_content || response.status == 205 || request.method == Method::head;
   if (stream_framing_ == Framing::until_close && !no_body) close = true;
   close_after_ = close_after_ || close;
   stream_left_ = length.value_or(0);

@@ -82,6 +82,50 @@ void Http2Stream::open_window(std::size_t bytes) noexcept {
   connection_->write_soon();
 }
 
+// ---- Bodies that are kept until they are complete: the connection has a budget for them all.
+
+void Http2Stream::keep_within_budget(std::size_t bytes) noexcept {
+  if (may_keep_more()) {
+    bytes += body_held_;
+    stop_holding();
+    return open_window(bytes);
+  }
+  if (body_held_ == 0) {
+    ++connection_->held_;
+    connection_->server_.stats().http2_bodies_held.add();
+  }
+  body_held_ += bytes;
+}
+
+// Above the budget the oldest may go on, so that one after another is complete; but not while those that are complete
+// already, and are handled, take all of it.
+bool Http2Stream::may_keep_more() const noexcept {
+  const std::uint64_t budget = connection_->server_.options().http2.body_budget;
+  if (connection_->bodies_ <= budget) [[likely]]
+    return true;
+  std::uint64_t complete = connection_->bodies_;
+  for (const Http2Stream* one = connection_->streams_; one != nullptr; one = one->next_) {
+    if (one->phase_ != Phase::body) continue;
+    if (one->id_ < id_) return false;
+    complete -= one->body_kept_;
+  }
+  return complete <= budget;
+}
+
+void Http2Stream::stop_holding() noexcept {
+  if (std::exchange(body_held_, 0) != 0) --connection_->held_;
+}
+
+void Http2Connection::open_held_bodies() noexcept {
+  for (Http2Stream* stream = streams_; stream != nullptr && held_ != 0; stream = stream->next_) {
+    if (stream->body_held_ == 0 || !stream->may_keep_more()) continue;
+    --held_;
+    stream->body_since_ = server_.loop().now();
+    stream->body_received_ = 0;
+    stream->open_window(std::exchange(stream->body_held_, 0));
+  }
+}
+
 void Http2Stream::wake_body_reader() noexcept {
   if (body_wait_ != nullptr) body_wait_->go_on();
 }

@@ -16,6 +16,7 @@
 #include <ashlar/base/error.hpp>
 #include <ashlar/http/detail/http2_body.hpp>
 #include <ashlar/http/detail/http2_loop.hpp>
+#include <ashlar/http/detail/http2_websocket.hpp>
 #include <ashlar/http/detail/loop_server.hpp>
 
 namespace ashlar::http::detail {
@@ -329,9 +330,11 @@ void Http2Connection::release(Http2Stream& stream) noexcept {
     streams_ = stream.next_;
   }
   if (stream.next_ != nullptr) stream.next_->previous_ = stream.previous_;
-  if (streams_ == nullptr) deadline_ = server_.loop().now() + server_.options().idle_timeout;
+  if (streams_ == nullptr && phase_ == Phase::open) deadline_ = server_.loop().now() + server_.options().idle_timeout;
   server_.give_exchange(std::exchange(stream.exchange_, nullptr));
   stream.reader_.reset();
+  stream.websocket_.reset();
+  bodies_ -= std::exchange(stream.body_kept_, 0);
   for (std::string* const text :
        {&stream.cookies_, &stream.trailers_, &stream.arrived_, &stream.piece_, &stream.pieces_}) {
     text->clear();
@@ -339,6 +342,8 @@ void Http2Connection::release(Http2Stream& stream) noexcept {
       text->shrink_to_fit();
   }
   shared_->give_stream(&stream);
+  if (held_ != 0) [[unlikely]]
+    open_held_bodies();
 }
 
 void Http2Connection::abandon_streams() noexcept {

@@ -69,6 +69,8 @@ class Http2Connection final : public Connection, public async::IoHandler, privat
   void release(Http2Stream& stream) noexcept;
   void abandon_streams() noexcept;
   void exchange_back() noexcept;
+  /// Lets the bodies come for which there is room.
+  void open_held_bodies() noexcept;
   void on_early_end() noexcept;
   void doom(std::uint32_t error_code) noexcept;
 
@@ -93,7 +95,9 @@ class Http2Connection final : public Connection, public async::IoHandler, privat
   std::string arrived_;
   OutputQueue unsent_;
   std::uint64_t requests_ = 0;
-  std::uint32_t out_ = 0;  // exchanges
+  std::uint32_t out_ = 0;     // exchanges
+  std::uint32_t held_ = 0;    // streams whose body is held up
+  std::uint64_t bodies_ = 0;  // bytes of bodies that are kept whole, or are on their way to it
   std::uint32_t interest_ = 0;
   std::uint32_t doom_ = 0;  // why the connection must end now; no error code: it need not
   Phase phase_ = Phase::open;

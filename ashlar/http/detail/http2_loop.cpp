@@ -4,6 +4,7 @@
 
 #include <ashlar/http/detail/http2_body.hpp>
 #include <ashlar/http/detail/http2_connection.hpp>
+#include <ashlar/http/detail/http2_websocket.hpp>
 
 namespace ashlar::http::detail {
 namespace {
@@ -46,6 +47,7 @@ nghttp2_session* Http2Loop::make_session(Http2Connection& connection) {
       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,
        static_cast<std::uint32_t>(options_.head.max_head + options_.head.max_headers * kFieldOverhead)},
       {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+      {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},  // RFC 8441
       {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
   };
   if (::nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, std::size(settings)) != 0 ||

@@ -12,6 +12,7 @@
 #include <ashlar/http/detail/http2_connection.hpp>
 #include <ashlar/http/detail/http2_fields.hpp>
 #include <ashlar/http/detail/http2_loop.hpp>
+#include <ashlar/http/detail/http2_websocket.hpp>
 #include <ashlar/http/detail/loop_server.hpp>
 #include <ashlar/http/file_body.hpp>
 
@@ -64,7 +65,7 @@ ssize_t read_data(nghttp2_session* session, std::int32_t id, std::uint8_t*, std:
   if (size <= most && stream.complete() && !stream.broken()) {
     *flags |= NGHTTP2_DATA_FLAG_EOF;
     // A request that is answered before it is complete: no more of it is wanted (RFC 9113 §8.1).
-    if (::nghttp2_session_get_stream_remote_close(session, id) == 0) {
+    if (::nghttp2_session_get_stream_remote_close(session, id) == 0 && !stream.lingers()) {
       ::nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
     }
   }
@@ -102,6 +103,11 @@ class Http2Stream::OutputWait final : public async::Waiter {
 };
 
 void Http2Stream::respond() {
+  if (connects_ && exchange_->response.status < 300) [[unlikely]] {
+    // To this client it would say that there is a WebSocket now (RFC 8441 §5).
+    exchange_->response.clear();
+    return refuse({400, "There is no WebSocket at this path.", "RFC 8441 §5"});
+  }
   const Request& request = exchange_->request;
   // nghttp2 frames what it copies: sendfile would save nothing.
   if (exchange_->response.file_body() != nullptr) [[unlikely]]
@@ -137,7 +143,7 @@ void Http2Stream::submit(std::optional<std::uint64_t> length, bool data) {
     fields.push_back(field("content-length", {length_, end}));
   }
   add_lines(fields, response.header_lines(), exchange_->scratch);
-  if (phase_ != Phase::streaming) complete_ = true;
+  if (phase_ != Phase::streaming && phase_ != Phase::websocket) complete_ = true;
   // Before its time the end of the stream can only be said with DATA: see read_data.
   nghttp2_data_provider provider{.source = {.ptr = this}, .read_callback = &read_data};
   const bool provides = data || remote_open_;
@@ -164,6 +170,8 @@ void Http2Stream::reset(std::uint32_t error_code) noexcept {
 void Http2Stream::moved(std::size_t bytes) noexcept {
   sent_ += bytes;
   moved_ += bytes;
+  if (websocket_ != nullptr) [[unlikely]]
+    return websocket_->on_moved();
   if (output_wait_ != nullptr && !far_ahead()) output_wait_->go_on();
 }
 
@@ -173,8 +181,9 @@ bool Http2Stream::far_ahead() const noexcept { return open_ && pieces_.size() - 
 
 void Http2Stream::begin_pieces(bool no_body) {
   Response& response = exchange_->response;
-  const std::optional<std::uint64_t> length =
-      response.status == 204 || response.status == 304 ? std::nullopt : response.stream_length();
+  const std::optional<std::uint64_t> length = response.status == 204 || response.status == 304 ? std::nullopt
+                                              : response.status == 205 ? std::optional<std::uint64_t>(0)
+                                                                       : response.stream_length();
   if (no_body) {
     phase_ = Phase::sending;
     return submit(length, false);
@@ -220,6 +229,9 @@ void Http2Stream::beat(async::TimePoint now) noexcept {
 }
 
 void Http2Stream::begin_drain() noexcept {
+  if (websocket_ != nullptr) {
+    return websocket_->say_goodbye(close_code::going_away, "the service is shutting down");
+  }
   if (phase_ == Phase::streaming && exchange_->response.stream_options().open_ended) {
     exchange_->scope.cancel(async::CancelReason::shutdown);
   }

@@ -10,6 +10,7 @@
 #include <ashlar/http/detail/framing.hpp>
 #include <ashlar/http/detail/http2_body.hpp>
 #include <ashlar/http/detail/http2_connection.hpp>
+#include <ashlar/http/detail/http2_websocket.hpp>
 #include <ashlar/http/detail/line_scan.hpp>
 #include <ashlar/http/detail/loop_server.hpp>
 
@@ -33,14 +34,14 @@ void Http2Stream::begin(Http2Connection& connection, std::int32_t id, ServerExch
   phase_ = Phase::head;
   open_ = remote_open_ = true;
   in_handle_ = finished_ = own_reset_ = complete_ = broken_ = deferred_ = streamed_ = producing_ = false;
-  continue_owed_ = body_timed_out_ = pieces_counted_ = false;
+  continue_owed_ = body_timed_out_ = pieces_counted_ = connects_ = false;
   body_error_ = 0;
   refusal_ = {};
   head_size_ = trailers_size_ = 0;
   content_length_.reset();
   scheme_ = cookie_ = body_ = {};
   cookies_.clear();
-  body_size_ = 0;
+  body_size_ = body_kept_ = body_held_ = 0;
   sent_ = 0;
   moved_ = 1;  // it is not waited for yet
 }
@@ -119,6 +120,11 @@ void Http2Stream::on_pseudo_field(std::string_view name, std::string_view value)
       request.method_text = request.method != Method::other ? to_string(request.method) : scratch.copy(value);
       return;
     case 'p':
+      if (name == ":protocol") {
+        connects_ = true;
+        if (value != "websocket") refuse_head({501, "Only WebSockets are spoken over CONNECT.", "RFC 8441 §4"});
+        return;
+      }
       if (value.size() > connection_->server_.options().head.max_target) [[unlikely]] {
         return refuse_head({414, "The request target is longer than this server allows.", "RFC 9110 §15.5.15"});
       }
@@ -172,6 +178,12 @@ bool Http2Stream::check_head() {
     refuse_head({status, detail, section});
     return false;
   };
+  if (connects_ && request.method == Method::connect) {
+    // To handlers it is what it would be over HTTP/1.1.
+    request.method = Method::get;
+    request.method_text = to_string(Method::get);
+    request.upgrade = true;
+  }
   if (request.method == Method::connect) return refuse("CONNECT is not supported.", "RFC 9110 §9.3.6", 501);
   if (scheme_.empty()) return refuse("The scheme must be http or https.", "RFC 9113 §8.3.1");
   if (!split_target()) return false;
@@ -188,7 +200,12 @@ bool Http2Stream::check_head() {
                     (cookie_.data() == nullptr ||
                      request.add_header(to_string(KnownHeader::cookie),
                                         cookies_.empty() ? cookie_ : std::string_view(cookies_), KnownHeader::cookie));
-  return room || refuse("The request has more headers than this server allows.", "RFC 6585 §5", 431);
+  if (!room) return refuse("The request has more headers than this server allows.", "RFC 6585 §5", 431);
+  if (connects_) {  // it may live long, and the list has room for many
+    const std::size_t headers = request.headers().size() * sizeof(Header);
+    request.keep_headers_in(static_cast<Header*>(exchange_->scratch.allocate(headers, alignof(Header))));
+  }
+  return true;
 }
 
 void Http2Stream::on_head_end(bool end_of_stream) {
@@ -200,7 +217,10 @@ void Http2Stream::on_head_end(bool end_of_stream) {
   exchange_->request.peer = &connection_->peer_;
   exchange_->request.secure = connection_->transport_.secure();
   exchange_->request.client_certificate = connection_->client_certificate_;
-  end_of_stream ? dispatch() : begin_body();
+  if (connects_ && end_of_stream) {
+    return refuse({400, "A WebSocket needs a stream that is open both ways.", "RFC 8441 §5"});
+  }
+  end_of_stream || connects_ ? dispatch() : begin_body();
 }
 
 // ------------------------------------------------------------------------------------------------------ the exchange
@@ -232,7 +252,12 @@ void Http2Stream::on_data(std::string_view bytes) {
       return refuse({413, "The body is larger than this server allows.", "RFC 9110 §15.5.14"});
     }
     exchange_->body_storage.append(bytes);
-    open_window(bytes.size());
+    body_kept_ += bytes.size();
+    connection_->bodies_ += bytes.size();
+    keep_within_budget(bytes.size());
+  } else if (connects_ && (phase_ == Phase::handling || phase_ == Phase::websocket)) {
+    arrived_.append(bytes);  // no more than stream_window of it
+    if (websocket_ != nullptr) websocket_->on_arrived();
   } else if (reader_ != nullptr && body_error_ == 0) {
     if (body_size_ > body_limit_) {
       body_error_ = 413;
@@ -257,8 +282,14 @@ void Http2Stream::on_end() {
   if (phase_ == Phase::body) {
     exchange_->request.trailers = trailers_;
     exchange_->request.body = exchange_->body_storage;
-    return dispatch();
+    stop_holding();
+    Http2Connection& connection = *connection_;
+    dispatch();
+    if (connection.held_ != 0) [[unlikely]]
+      connection.open_held_bodies();
+    return;
   }
+  if (websocket_ != nullptr) return websocket_->on_arrived();
   wake_body_reader();
 }
 
@@ -278,7 +309,7 @@ void Http2Stream::dispatch() noexcept {
     server.handler().handle(exchange);
   }
   in_handle_ = false;
-  server.stats().requests_suspended.add();
+  if (phase_ != Phase::websocket) server.stats().requests_suspended.add();
   if (finished_) on_finished();
 }
 
@@ -290,13 +321,18 @@ void Http2Stream::on_finished() noexcept {
   const async::ContextGuard guard(nullptr);
   Http2Connection& connection = *connection_;
   LoopServer& server = connection.server_;
-  server.stats().requests_suspended.subtract();
-  server.stats().requests_running.subtract();
+  if (websocket_ != nullptr) {
+    websocket_->handler_runs = false;
+  } else {
+    server.stats().requests_suspended.subtract();
+    server.stats().requests_running.subtract();
+  }
   if (!open_) {
     connection.release(*this);
     return connection.exchange_back();
   }
   --connection.out_;
+  if (websocket_ != nullptr) return websocket_->say_goodbye(close_code::normal, {});
   server.head_start().refresh();
   try {
     respond();
@@ -311,6 +347,7 @@ void Http2Stream::refuse(const Refusal& refusal) {
   LoopServer& server = connection_->server_;
   count_refusal(server.stats(), refusal.status);
   server.head_start().refresh();
+  stop_holding();
   phase_ = Phase::sending;
   Response& response = exchange_->response;
   response.status = refusal.status;
@@ -322,6 +359,12 @@ void Http2Stream::refuse(const Refusal& refusal) {
 
 void Http2Stream::on_close() noexcept {
   open_ = false;
+  stop_holding();
+  if (websocket_ != nullptr) {
+    websocket_->on_lost();
+    if (!websocket_->handler_runs) connection_->release(*this);
+    return;
+  }
   if (phase_ != Phase::handling && phase_ != Phase::streaming) return connection_->release(*this);
   exchange_->scope.cancel();
   wake_body_reader();
@@ -332,6 +375,7 @@ void Http2Stream::on_close() noexcept {
 void Http2Stream::check_time(async::TimePoint now) noexcept {
   ServerStats& stats = connection_->server_.stats();
   if (phase_ == Phase::body) {
+    if (body_held_ != 0) body_since_ = now;  // it is we who let it wait
     if (!body_too_slow(now)) return;
     stats.body_timeouts.add();
     try {
@@ -341,6 +385,7 @@ void Http2Stream::check_time(async::TimePoint now) noexcept {
     }
     return connection_->write_soon();
   }
+  if (websocket_ != nullptr) return websocket_->check_time(now);
   if (phase_ != Phase::handling && phase_ != Phase::streaming) return;
   if (body_wait_ != nullptr) {
     if (!body_too_slow(now)) return;
@@ -355,7 +400,11 @@ void Http2Stream::check_time(async::TimePoint now) noexcept {
 }
 
 void Http2Stream::give_up() noexcept {
-  if (phase_ == Phase::handling || phase_ == Phase::streaming) {
+  if (websocket_ != nullptr) {
+    if (websocket_->handler_runs) exchange_->scope.cancel(async::CancelReason::shutdown);
+    websocket_->abort();
+    if (complete_) reset(NGHTTP2_NO_ERROR);
+  } else if (phase_ == Phase::handling || phase_ == Phase::streaming) {
     exchange_->scope.cancel(async::CancelReason::shutdown);
   } else {
     // Not begun, it may be asked for elsewhere (RFC 9113 §8.7); half sent, it may not.

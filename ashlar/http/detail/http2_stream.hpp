@@ -22,7 +22,8 @@ class Http2Connection;
 /// is reset while a handler has the exchange.
 class Http2Stream final : private ExchangeOwner, private async::Completion {
  public:
-  Http2Stream() noexcept = default;
+  Http2Stream() noexcept;
+  ~Http2Stream();
 
   void begin(Http2Connection& connection, std::int32_t id, ServerExchange* exchange) noexcept;
 
@@ -46,6 +47,8 @@ class Http2Stream final : private ExchangeOwner, private async::Completion {
   [[nodiscard]] bool broken() const noexcept { return broken_; }
   void moved(std::size_t bytes) noexcept;
   void wait_for_more() noexcept { deferred_ = true; }
+  /// Its end is said, and the client's awaited.
+  [[nodiscard]] bool lingers() const noexcept { return phase_ == Phase::websocket; }
 
   void check_time(async::TimePoint now) noexcept;
   void begin_drain() noexcept;
@@ -58,6 +61,7 @@ class Http2Stream final : private ExchangeOwner, private async::Completion {
   class Body;
   class BodyWait;
   class OutputWait;
+  class Socket;
 
   enum class Phase : std::uint8_t {
     head,       // its fields arrive
@@ -65,6 +69,7 @@ class Http2Stream final : private ExchangeOwner, private async::Completion {
     handling,   // the handler has the exchange
     streaming,  // the response's generator is being sent
     sending,    // the exchange is finished, the answer on its way
+    websocket,  // its data are a WebSocket's (RFC 8441)
   };
 
   // The head.
@@ -78,6 +83,8 @@ class Http2Stream final : private ExchangeOwner, private async::Completion {
   void begin_body();
   void dispatch() noexcept;
   void on_finished() noexcept override;
+  WebSocket& on_accept_websocket(WebSocketHandshake handshake, const WebSocketOptions& options) override;
+  void on_require_websocket() override;
   void refuse(const Refusal& refusal);
   void respond();
   void submit(std::optional<std::uint64_t> length, bool data);
@@ -95,6 +102,9 @@ class Http2Stream final : private ExchangeOwner, private async::Completion {
   // A body that the handler reads while it comes.
   [[nodiscard]] std::string_view take_body() noexcept;
   void open_window(std::size_t bytes) noexcept;
+  void keep_within_budget(std::size_t bytes) noexcept;
+  [[nodiscard]] bool may_keep_more() const noexcept;
+  void stop_holding() noexcept;
   [[nodiscard]] bool body_too_slow(async::TimePoint now) noexcept;
   void prolong_deadline() noexcept;
   void wake_body_reader() noexcept;
@@ -117,8 +127,9 @@ class Http2Stream final : private ExchangeOwner, private async::Completion {
   bool streamed_ = false;
   bool continue_owed_ = false;
   bool body_timed_out_ = false;
-  int body_error_ = 0;  // the status that its reader is to be told
-  Refusal refusal_;     // of the head; no detail: none
+  bool connects_ = false;  // asks for a WebSocket
+  int body_error_ = 0;     // the status that its reader is to be told
+  Refusal refusal_;        // of the head; no detail: none
   std::size_t head_size_ = 0;
   std::size_t trailers_size_ = 0;
   std::optional<std::uint64_t> content_length_;
@@ -127,6 +138,8 @@ class Http2Stream final : private ExchangeOwner, private async::Completion {
   std::string cookies_;      // all of them, when there are several
   std::uint64_t body_limit_ = 0;
   std::uint64_t body_size_ = 0;
+  std::uint64_t body_kept_ = 0;      // of a body that is kept until it is complete
+  std::uint64_t body_held_ = 0;      // came, and has not opened the window again: see body_budget
   std::uint64_t body_received_ = 0;  // since body_since_
   async::TimePoint body_since_;
   async::TimePoint last_piece_;     // of a streamed answer
@@ -136,6 +149,7 @@ class Http2Stream final : private ExchangeOwner, private async::Completion {
   std::string piece_;  // that its reader has
   std::unique_ptr<Body> reader_;
   BodyWait* body_wait_ = nullptr;
+  std::unique_ptr<Socket> websocket_;
 
   std::string_view body_;
   std::string pieces_;

@@ -13,6 +13,8 @@ WebSocket& Exchange::accept_websocket(WebSocketHandshake handshake, const WebSoc
   return on_accept_websocket(std::move(handshake), options);
 }
 
+void Exchange::on_require_websocket() { throw Unsupported("this connection cannot become a WebSocket"); }
+
 WebSocket& Exchange::on_accept_websocket(WebSocketHandshake, const WebSocketOptions&) {
   throw Unsupported("this connection cannot become a WebSocket");
 }
@@ -20,6 +22,10 @@ WebSocket& Exchange::on_accept_websocket(WebSocketHandshake, const WebSocketOpti
 }  // namespace ashlar::http
 
 namespace ashlar::http::detail {
+
+void ExchangeOwner::on_require_websocket() {
+  throw Unsupported("this connection cannot become a WebSocket: use HTTP/1.1");
+}
 
 WebSocket& ExchangeOwner::on_accept_websocket(WebSocketHandshake, const WebSocketOptions&) {
   throw Unsupported("this connection cannot become a WebSocket: use HTTP/1.1");
@@ -35,6 +41,7 @@ WebSocket& ServerExchange::on_accept_websocket(WebSocketHandshake handshake, con
 // connection reads into, for that is given back while the WebSocket is idle.
 void Http1Connection::keep_head_apart() {
   Request& request = exchange_->request;
+  exchange_->scratch.take_little();
   const char* const head = request.method_text.data();
   const std::string_view kept = exchange_->scratch.copy({head, static_cast<std::size_t>(block_ + begin_ - head)});
   request.rebase(kept.data() - head);
@@ -42,9 +49,13 @@ void Http1Connection::keep_head_apart() {
   request.keep_headers_in(static_cast<Header*>(exchange_->scratch.allocate(headers, alignof(Header))));
 }
 
-WebSocket& Http1Connection::on_accept_websocket(WebSocketHandshake handshake, const WebSocketOptions& options) {
+void Http1Connection::on_require_websocket() {
   if (phase_ != Phase::handling || end_of_input_) throw Cancelled("the client left before it became a WebSocket");
   if (server_.draining()) throw Unavailable("the service is shutting down");
+}
+
+WebSocket& Http1Connection::on_accept_websocket(WebSocketHandshake handshake, const WebSocketOptions& options) {
+  on_require_websocket();
   flush();  // answers to the requests before this one
   if (phase_ == Phase::closed) throw Cancelled("the client left before it became a WebSocket");
 
@@ -86,8 +97,8 @@ WebSocketConnection::WebSocketConnection(LoopServer& server, const net::Address&
                                          WebSocketTerms terms, const WebSocketOptions& options)
     : Connection(server, net::Transport(), peer),
       exchange_(&exchange),
-      stream_(server.loop(), transport_, WebSocketSide::server, options.limits, std::move(terms), server.stats(),
-              *this) {
+      carrier_(server.loop(), transport_),
+      stream_(server.loop(), carrier_, WebSocketSide::server, options.limits, std::move(terms), server.stats(), *this) {
   exchange.owner = this;
   exchange.request.peer = &Connection::peer();
 }

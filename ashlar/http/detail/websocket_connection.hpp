@@ -35,6 +35,7 @@ class WebSocketConnection final : public Connection, public ExchangeOwner, priva
   void on_peer_lost() noexcept override;
 
   ServerExchange* exchange_;
+  TransportCarrier carrier_;
   WebSocketStream stream_;
   OutputQueue first_;
   std::string read_;

@@ -1,8 +1,5 @@
 #include <ashlar/http/detail/websocket_stream.hpp>
 
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
-
 #include <algorithm>
 #include <cstring>
 #include <new>
@@ -45,11 +42,11 @@ WebSocketSide other(WebSocketSide side) noexcept {
 
 }  // namespace
 
-WebSocketStream::WebSocketStream(async::Loop& loop, net::Transport& transport, WebSocketSide side,
+WebSocketStream::WebSocketStream(async::Loop& loop, WebSocketCarrier& carrier, WebSocketSide side,
                                  const WebSocketLimits& limits, WebSocketTerms terms, ServerStats& stats, Owner& owner)
     : WebSocket(std::move(terms.subprotocol)),
       loop_(loop),
-      transport_(transport),
+      carrier_(carrier),
       limits_(limits),
       stats_(stats),
       owner_(owner),
@@ -60,7 +57,7 @@ WebSocketStream::WebSocketStream(async::Loop& loop, net::Transport& transport, W
 void WebSocketStream::open(OutputQueue first, std::string_view read) {
   stats_.websockets.opened.add();
   stats_.websockets.open.add();
-  loop_.add(transport_.fd(), kReadable, *this);
+  carrier_.open(*this);
   interest_ = kReadable;
   heard_ = rate_since_ = loop_.now();
   output_ = std::move(first);
@@ -70,7 +67,7 @@ void WebSocketStream::open(OutputQueue first, std::string_view read) {
     std::string copy(read);
     take(copy);
   }
-  if (reads() && transport_.has_pending()) this->read();
+  if (reads() && carrier_.has_pending()) this->read();
 }
 
 void WebSocketStream::abort() noexcept {
@@ -119,7 +116,7 @@ void WebSocketStream::read() noexcept {
     net::Io io{};
     try {
       const std::span<char> buffer = read_buffer();
-      io = transport_.read(buffer);
+      io = carrier_.read(buffer);
       if (io.state == net::Io::State::done) {
         stats_.bytes_received.add(io.bytes);
         heard_ = loop_.now();
@@ -132,13 +129,13 @@ void WebSocketStream::read() noexcept {
     }
     if (io.state == net::Io::State::would_block) return;
     return lose(io.state == net::Io::State::closed ? "the connection was closed" : "the connection was reset");
-  } while (reads() && transport_.has_pending());
+  } while (reads() && carrier_.has_pending());
 }
 
 void WebSocketStream::read_and_drop() noexcept {
   char dropped[4096];
   for (int turns = 0; turns < 16; ++turns) {
-    const net::Io io = transport_.read(dropped);
+    const net::Io io = carrier_.read(dropped);
     if (io.state == net::Io::State::would_block) return;
     if (io.state != net::Io::State::done) return end();
     stats_.bytes_received.add(io.bytes);
@@ -205,7 +202,7 @@ void WebSocketStream::go_on_reading() noexcept {
     return abort();
   }
   update_interest();
-  if (reads() && (end_of_input_ || transport_.has_pending())) read();
+  if (reads() && (end_of_input_ || carrier_.has_pending())) read();
 }
 
 void WebSocketStream::on_peer_close(std::string_view payload) {
@@ -320,7 +317,7 @@ void WebSocketStream::flush() noexcept {
   if (state_ == State::gone) return;
   iovec parts[OutputQueue::kMostParts];
   while (!output_.empty()) {
-    const net::Io io = transport_.write(output_.front(parts));
+    const net::Io io = carrier_.write(output_.front(parts));
     if (io.state == net::Io::State::would_block) break;
     if (io.state != net::Io::State::done) return lose("the connection was reset");
     output_.pop(io.bytes);
@@ -330,10 +327,10 @@ void WebSocketStream::flush() noexcept {
   if (output_.empty()) {
     write_waits_ = false;
     if (state_ == State::answered && side_ == WebSocketSide::server) {
-      transport_.end_writing();
+      carrier_.end_writing();
       return end();
     }
-    if (state_ == State::failing && !std::exchange(ended_writing_, true)) transport_.end_writing();
+    if (state_ == State::failing && !std::exchange(ended_writing_, true)) carrier_.end_writing();
   } else if (!write_waits_) {
     write_waits_ = true;
     written_ = 0;
@@ -345,11 +342,8 @@ void WebSocketStream::flush() noexcept {
   update_interest();
 }
 
-// A socket buffers megabytes: what we could write says nothing about the peer, what it has acknowledged does.
 std::int64_t WebSocketStream::taken_by_peer() const noexcept {
-  int waiting = 0;
-  if (::ioctl(transport_.fd(), SIOCOUTQ, &waiting) != 0) waiting = 0;
-  return static_cast<std::int64_t>(written_) - waiting;
+  return static_cast<std::int64_t>(written_) - carrier_.not_taken();
 }
 
 bool WebSocketStream::takes_too_slowly(async::TimePoint now) noexcept {
@@ -383,8 +377,7 @@ void WebSocketStream::lose(std::string_view reason) noexcept {
 }
 
 void WebSocketStream::end() noexcept {
-  loop_.remove(transport_.fd(), *this);
-  transport_.close();
+  carrier_.close();
   state_ = State::gone;
   output_.clear();
   held_.clear();
@@ -406,7 +399,7 @@ void WebSocketStream::update_interest() noexcept {
   if (write_waits_) wanted |= EPOLLOUT;
   if (wanted == interest_) return;
   try {
-    loop_.modify(transport_.fd(), wanted, *this);
+    carrier_.watch(wanted);
     interest_ = wanted;
   } catch (const Error&) {
     abort();

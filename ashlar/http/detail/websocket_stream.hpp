@@ -1,4 +1,4 @@
-// One end of a WebSocket over a transport: what a server's connection and a client share.
+// One end of a WebSocket over what carries it: what a server's connection and a client share.
 #pragma once
 
 #include <cstdint>
@@ -9,10 +9,10 @@
 
 #include <ashlar/async/loop.hpp>
 #include <ashlar/http/detail/output_queue.hpp>
+#include <ashlar/http/detail/websocket_carrier.hpp>
 #include <ashlar/http/server_stats.hpp>
 #include <ashlar/http/websocket.hpp>
 #include <ashlar/http/websocket_reader.hpp>
-#include <ashlar/net/transport.hpp>
 
 namespace ashlar::http::detail {
 
@@ -26,7 +26,7 @@ class WebSocketStream final : public WebSocket, public async::IoHandler, private
  public:
   class Owner {
    public:
-    /// The transport is closed. Called once; nothing of the stream runs on its own account afterwards.
+    /// The carrier is closed. Called once; nothing of the stream runs on its own account afterwards.
     virtual void on_stream_closed() noexcept = 0;
     /// The peer has closed or is gone since close_timeout: whoever still works for it is to stop. At most once.
     virtual void on_peer_lost() noexcept = 0;
@@ -35,19 +35,21 @@ class WebSocketStream final : public WebSocket, public async::IoHandler, private
     ~Owner() = default;
   };
 
-  /// `transport` and `stats` must outlive it; it is used on `loop` only.
-  WebSocketStream(async::Loop& loop, net::Transport& transport, WebSocketSide side, const WebSocketLimits& limits,
+  /// `carrier` and `stats` must outlive it; it is used on `loop` only.
+  WebSocketStream(async::Loop& loop, WebSocketCarrier& carrier, WebSocketSide side, const WebSocketLimits& limits,
                   WebSocketTerms terms, ServerStats& stats, Owner& owner);
   ~WebSocketStream() = default;
 
-  /// Begins; `first` goes out before everything else, `read` has come already. Throws Internal when the loop cannot
-  /// watch the descriptor.
+  /// Begins; `first` goes out before everything else, `read` has come already. Throws Internal when the carrier
+  /// cannot be watched.
   void open(OutputQueue first, std::string_view read);
-  /// Closes the descriptor at once. The peer sees a broken connection.
+  /// Closes the carrier at once. The peer sees a broken connection.
   void abort() noexcept;
   [[nodiscard]] bool gone() const noexcept { return state_ == State::gone; }
 
   void on_io(std::uint32_t events) noexcept override;
+  /// The carrier takes more: what waits is sent at the end of the tick.
+  void write_soon() noexcept { loop_.at_tick_end(*this); }
   [[nodiscard]] std::size_t unsent() const noexcept override { return output_.bytes(); }
 
  private:
@@ -56,7 +58,7 @@ class WebSocketStream final : public WebSocket, public async::IoHandler, private
     closing,   // our Close is on its way, the peer's is awaited
     answered,  // both Closes are there: ends when ours is sent (a client waits for the server's end)
     failing,   // our Close is sent after a fault: what still comes is dropped
-    gone,      // no descriptor any more
+    gone,      // no carrier any more
   };
 
   void transmit(std::string_view data, bool text) override;
@@ -88,7 +90,7 @@ class WebSocketStream final : public WebSocket, public async::IoHandler, private
   [[nodiscard]] std::int64_t taken_by_peer() const noexcept;
 
   async::Loop& loop_;
-  net::Transport& transport_;
+  WebSocketCarrier& carrier_;
   const WebSocketLimits& limits_;
   ServerStats& stats_;
   Owner& owner_;

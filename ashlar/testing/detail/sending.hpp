@@ -40,6 +40,7 @@ struct Client::Sending final : http::Exchange {
     done.set();
     accepted.set();
   }
+  void on_require_websocket() override {}
   http::WebSocket& on_accept_websocket(http::WebSocketHandshake handshake,
                                        const http::WebSocketOptions& options) override {
     pair = std::make_unique<http::WebSocketPair>(std::move(handshake.subprotocol), options.limits);
