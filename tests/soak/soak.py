@@ -66,7 +66,7 @@ class Client:
                 act = self.chance.choice(acts)
                 try:
                     act()
-                except (ConnectionError, socket.timeout) as error:
+                except (ConnectionError, socket.timeout, ssl.SSLError) as error:
                     self.leave()
                     self.soak.count(f"{act.__name__}: {type(error).__name__}")
                 else:
@@ -188,10 +188,11 @@ class Client:
     def streams(self):
         wire = self.open2()
         for _ in range(self.chance.randrange(1, 6)):
-            asked = [wire.open("GET", self.chance.choice(["/", "/items/7", "/slow?ms=3", "/big?bytes=90000",
-                                                          "/stream?pieces=3&bytes=3000"])) for _ in range(self.chance.randrange(1, 12))]
+            # First what is sent: a client that goes on sending, and does not read its answers, is held up.
             size = self.chance.randrange(1, 300_000)
             upload = wire.open("PUT", "/count", b"u" * size)
+            asked = [wire.open("GET", self.chance.choice(["/", "/items/7", "/slow?ms=3", "/big?bytes=90000",
+                                                          "/stream?pieces=3&bytes=3000"])) for _ in range(self.chance.randrange(1, 12))]
             for stream in asked:
                 if wire.finish(stream).status != 200:
                     raise Wrong(f"{stream.what}: {stream.status}")
