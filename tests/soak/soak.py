@@ -380,8 +380,8 @@ class Soak:
     def judge(self, samples, seconds):
         late = [sample for sample in samples if sample[0] > seconds / 3]
         growth = slope(late) * (late[-1][0] - late[0][0])
-        # What allocators keep differs from minute to minute; what leaks does not stop.
-        allowed = max(4096, 0.03 * late[0][1])
+        # What allocators keep differs from minute to minute, and grows in the first ones; what leaks does not stop.
+        allowed = max((16384 if seconds < 300 else 4096) * len(self.processes()), 0.03 * late[0][1])
         print(f"memory: {late[-1][1] / 1024:.1f} MiB at the end, {growth / 1024:+.2f} MiB in the last two thirds by its slope "
               f"({slope(late) * 60:+.0f} KiB a minute); allowed: {allowed / 1024:.1f} MiB")
         assert growth < allowed or "SOAK_SANITIZED" in os.environ, f"the memory grows: {growth:.0f} KiB in {late[-1][0] - late[0][0]:.0f} s"
