@@ -397,6 +397,7 @@ TEST(Json, ContainersRoundTrip) {
   EXPECT_EQ(outline<Containers>(R"({"set":{},"map":[],"by_number":{"x":"y"},"two":[1],"pair":[1,2,3],"triple":5})"),
             "set_type@set dict_type@map int_parsing@by_number.x.[key] too_short@two string_type@pair[1] too_long@pair "
             "tuple_type@triple");
+  EXPECT_EQ(errors_of<Containers>(R"({"by_number":{"1z" : "y"}})").at(0).input, R"("1z")");
 }
 
 struct Constrained {

@@ -439,7 +439,9 @@ bool JsonReader::read_map(const TypeInfo& type, void* into, const Path& path) {
       return scan_.fail(scan_.p == scan_.end ? "EOF while parsing an object" : "key must be a string");
     const char* key_at = scan_.p;
     std::string_view key;
-    if (!take_text(key, buffer) || !scan_.read_colon()) return false;
+    if (!take_text(key, buffer)) return false;
+    const std::string_view key_text(key_at, static_cast<std::size_t>(scan_.p - key_at));
+    if (!scan_.read_colon()) return false;
     bool valid = false;
     void* place = type.map->insert(into, key, valid);
     const Path child{&path, key, -1};
@@ -450,8 +452,7 @@ bool JsonReader::read_map(const TypeInfo& type, void* into, const Path& path) {
     } else {
       std::byte none[16];
       auto failure = type.map->key->kind == Kind::integer ? parse_scalar(*type.map->key, "x", none) : std::nullopt;
-      report(failure ? std::move(*failure) : type_failure(*type.map->key), {&child, "[key]", -1}, key_at,
-             {key_at, static_cast<std::size_t>(scan_.p - key_at)});
+      report(failure ? std::move(*failure) : type_failure(*type.map->key), {&child, "[key]", -1}, key_at, key_text);
       if (!scan_.skip_value(depth_)) return false;
     }
     if (!scan_.next_item('}', more)) return false;
