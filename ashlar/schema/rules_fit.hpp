@@ -30,7 +30,7 @@ inline constexpr bool is_map = has_items<T> && requires { typename T::mapped_typ
 
 // Bytes, a file, a value of the program's own that says how many bytes it has.
 template <class T>
-concept has_byte_size = kIsValue<T> && requires(const T& value, std::string_view text) {
+concept HasByteSize = kIsValue<T> && requires(const T& value, std::string_view text) {
   T::parse(text);
   { value.size() } -> std::convertible_to<std::size_t>;
 };
@@ -41,7 +41,7 @@ inline constexpr bool takes_bounds =
 template <class T>
 inline constexpr bool takes_multiple_of = is_number<T> || kBuiltin<T> == Builtin::decimal;
 template <class T>
-inline constexpr bool takes_length = is_text<T> || has_byte_size<T> || kBuiltin<T> == Builtin::url;
+inline constexpr bool takes_length = is_text<T> || HasByteSize<T> || kBuiltin<T> == Builtin::url;
 template <class T>
 inline constexpr bool takes_items = has_items<T>;
 template <class T>

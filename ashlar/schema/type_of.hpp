@@ -142,7 +142,7 @@ struct ValueFunctions {
     }
   }
   static std::size_t length(const void* value) {
-    if constexpr (has_byte_size<T>) {
+    if constexpr (HasByteSize<T>) {
       return as<T>(value).size();
     } else {
       return 0;
@@ -154,7 +154,7 @@ template <class T>
 inline constexpr ValueOps kValueOps{&ValueFunctions<T>::parse,
                                     &ValueFunctions<T>::append,
                                     &ValueFunctions<T>::is_empty,
-                                    has_byte_size<T> ? &ValueFunctions<T>::length : nullptr,
+                                    HasByteSize<T> ? &ValueFunctions<T>::length : nullptr,
                                     kBuiltin<T>,
                                     kWords<T>.type_error,
                                     kWords<T>.type_message,
