@@ -51,7 +51,7 @@ CASES = [
     case("static-br", "the same with Accept-Encoding: br, gzip", "@{tmp}/paths", requests=60_000, same_length=False,
          flags=("--header", "Accept-Encoding: br, gzip")),
     case("upload", "POST /upload of 2 MB", "/upload", "2000000", method="POST", body="{tmp}/upload", requests=2_000,
-         flags=("--connections", "16")),
+         connections=16),
     case("websocket", "text messages of 32 bytes to /ws and back", "/ws", body="{tmp}/message", flags=("--websocket",)),
     over_tls("json-tls", "GET /json/25?m=3 over TLS 1.3 by HTTP/1.1", "/json/25?m=3", '"count":25', *ONE_BY_ONE, requests=60_000),
     over_tls("baseline-h2", "GET /baseline11 over TLS 1.3 by HTTP/2", "/baseline11?a=13&b=42", "55", *STREAMS, requests=300_000),

@@ -52,6 +52,7 @@ class HttpCase:
     prepare: str = ""                 # name of a method of Postgres that makes the data
     database: str = "postgres"
     same_length: bool = True
+    connections: int = 64
     flags: tuple = ()                 # more options of load.cpp
 
 
@@ -251,9 +252,10 @@ class Postgres:
 
 # ------------------------------------------------------------------------------------------------------- measurements
 
-def load(case, port, places, requests, warm_up=0, connections=64, depth=None, pid=None, expect=None):
-    command = [f"{places['bin']}/load", f"127.0.0.1:{port}", case.path.format(**places) if case.path[0] == "@" else case.path, "--method", case.method, "--requests", str(requests),
-               "--warm-up", str(warm_up), "--connections", str(connections), "--depth", str(depth or case.depth)]
+def load(case, port, places, requests, warm_up=0, connections=None, depth=None, pid=None, expect=None):
+    path = case.path.format(**places) if case.path[0] == "@" else case.path   # others have braces of load.cpp's
+    command = [f"{places['bin']}/load", f"127.0.0.1:{port}", path, "--method", case.method, "--requests", str(requests),
+               "--warm-up", str(warm_up), "--connections", str(connections or case.connections), "--depth", str(depth or case.depth)]
     if case.body:
         command += ["--body", case.body.format(**places), "--header", "Content-Type: application/json"]
     command += case.flags
