@@ -1,9 +1,9 @@
 # ashlar_module(NAME [USES module...] [LINKS library...] [LINKS_PRIVATE library...]
-#               [TEST_USES module...] [TEST_LINKS library...] [TEST_SHARDS count])
+#               [TEST_USES module...] [TEST_LINKS library...] [TEST_SHARDS count] [TEST_SERVICES])
 #
 # Makes the library ashlar::NAME from every *.cpp of the current folder and its detail/, and NAME_test from every
 # *_test.cpp beside them, one program from each *_fuzz.cpp, and with ASHLAR_BUILD_BENCHMARKS one from each *_benchmark.cpp.
-# USES names the modules below that it may include; tests may use TEST_USES too.
+# USES names the modules below that it may include; tests may use TEST_USES too. TEST_SERVICES: most tests start an application.
 include(GoogleTest)
 
 # ashlar_add_tests(PROGRAM PREFIX [SHARDS count]): ctest entries of a GoogleTest program. One an entry, each in a process of
@@ -31,7 +31,7 @@ function(ashlar_add_fuzzer source module)
   cmake_path(GET source STEM program)
   string(REGEX REPLACE "_fuzz$" "" target ${program})
   add_executable(${program} ${source})
-  target_link_libraries(${program} PRIVATE ashlar_options ashlar::${module})
+  target_link_libraries(${program} PRIVATE ashlar_options ashlar_standard ashlar::${module})
   if(ASHLAR_FUZZ)
     set_target_properties(${program} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/fuzz")
     target_link_options(${program} PRIVATE -fsanitize=fuzzer)
@@ -48,7 +48,7 @@ function(ashlar_add_fuzzer source module)
 endfunction()
 
 function(ashlar_module name)
-  cmake_parse_arguments(arg "" "TEST_SHARDS" "USES;LINKS;LINKS_PRIVATE;TEST_USES;TEST_LINKS" ${ARGN})
+  cmake_parse_arguments(arg "TEST_SERVICES" "TEST_SHARDS" "USES;LINKS;LINKS_PRIVATE;TEST_USES;TEST_LINKS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS *.cpp detail/*.cpp)
   set(tests ${sources})
   set(fuzzers ${sources})
@@ -61,7 +61,8 @@ function(ashlar_module name)
   if(sources)
     add_library(ashlar_${name} STATIC ${sources})
     set(scope PUBLIC)
-    target_link_libraries(ashlar_${name} PRIVATE $<BUILD_INTERFACE:ashlar_options> ${arg_LINKS_PRIVATE})
+    target_link_libraries(ashlar_${name} PRIVATE $<BUILD_INTERFACE:ashlar_options> $<BUILD_INTERFACE:ashlar_standard>
+                          ${arg_LINKS_PRIVATE})
   else()
     add_library(ashlar_${name} INTERFACE)
     set(scope INTERFACE)
@@ -79,7 +80,11 @@ function(ashlar_module name)
 
   if(ASHLAR_BUILD_TESTS AND tests)
     add_executable(${name}_test ${tests})
-    target_link_libraries(${name}_test PRIVATE ashlar_options ashlar::${name} ${arg_TEST_LINKS} ashlar_tests)
+    set(kind ashlar_tests)
+    if(arg_TEST_SERVICES)
+      set(kind ashlar_service_tests)
+    endif()
+    target_link_libraries(${name}_test PRIVATE ashlar_options ashlar::${name} ${arg_TEST_LINKS} ${kind})
     foreach(use ${arg_TEST_USES})
       target_link_libraries(${name}_test PRIVATE ashlar::${use})
     endforeach()

@@ -1,5 +1,7 @@
 #include <ashlar/app/app.hpp>
 
+#include <stdexcept>
+
 #include <gmock/gmock.h>
 
 #include <ashlar/base/error.hpp>

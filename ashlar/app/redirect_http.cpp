@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include <ashlar/app/detail/hand_over.hpp>
 #include <ashlar/app/detail/serve.hpp>

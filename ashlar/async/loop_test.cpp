@@ -6,7 +6,9 @@
 
 #include <array>
 #include <map>
+#include <mutex>
 #include <random>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 

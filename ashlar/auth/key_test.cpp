@@ -1,5 +1,7 @@
 #include <ashlar/auth/key.hpp>
 
+#include <initializer_list>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,5 +1,8 @@
 #include <ashlar/base/url.hpp>
 
+#include <algorithm>
+#include <utility>
+
 #include <ashlar/base/ip_address.hpp>
 #include <ashlar/base/text.hpp>
 

@@ -1,5 +1,7 @@
 #include <ashlar/http/conditional.hpp>
 
+#include <initializer_list>
+
 #include <gtest/gtest.h>
 
 #include <ashlar/http/content_disposition.hpp>

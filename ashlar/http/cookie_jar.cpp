@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <optional>
+#include <utility>
 
 #include <ashlar/base/text.hpp>
 #include <ashlar/http/detail/characters.hpp>

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <filesystem>
 #include <optional>
+#include <system_error>
 
 #include <ashlar/base/error.hpp>
 #include <ashlar/net/detail/certificate.hpp>

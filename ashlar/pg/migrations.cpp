@@ -7,6 +7,7 @@
 #include <fstream>
 #include <map>
 #include <sstream>
+#include <system_error>
 
 #include <ashlar/async/combinators.hpp>
 #include <ashlar/pg/detail/blocking_client.hpp>

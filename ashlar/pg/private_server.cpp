@@ -20,6 +20,7 @@
 #include <functional>
 #include <mutex>
 #include <sstream>
+#include <system_error>
 #include <thread>
 
 #include <ashlar/pg/detail/blocking_client.hpp>

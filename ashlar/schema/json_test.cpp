@@ -12,6 +12,7 @@
 #include <ashlar/base/uuid.hpp>
 
 #include <cmath>
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <set>

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <ctime>
+#include <iterator>
 #include <mutex>
 
 #include <ashlar/base/secret.hpp>

@@ -1,6 +1,7 @@
 #include <ashlar/testing/client.hpp>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include <ashlar/async/combinators.hpp>

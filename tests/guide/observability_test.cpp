@@ -11,7 +11,7 @@
 namespace {
 
 using namespace ashlar;
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 struct Order {
   std::int64_t id = 42;

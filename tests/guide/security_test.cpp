@@ -16,8 +16,8 @@
 namespace {
 
 using namespace ashlar;
-using testing::HasSubstr;
-using testing::Not;
+using ::testing::HasSubstr;
+using ::testing::Not;
 using namespace std::chrono_literals;
 
 struct User {

@@ -15,7 +15,8 @@ class Compiler:
         self.commands = json.loads((self.build / "compile_commands.json").read_text())
 
     def sources(self):
-        return [Path(c["file"]) for c in self.commands if "-include-pch" not in c["command"]]
+        """Those for which no header of ours is precompiled."""
+        return [Path(c["file"]) for c in self.commands if "service_tests.pch" not in c["command"]]
 
     def flags(self, folder):
         """The compiler and its flags without precompiled headers, as used for a file in the folder (or any file)."""

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Every header compiles when it is included first. Usage: headers.py BUILD_DIR
 
-A header that is the first #include of a source compiled without precompiled headers has proven it there; the others are compiled here, alone.
+A header of ours that is the first #include of a source has proven it there, unless headers of ours are precompiled for that
+source; the others are compiled here, alone. Of the standard headers, which are precompiled for all, rules.py includes knows.
 """
 import re
 import sys

@@ -8,23 +8,11 @@ import re
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from includes import includes
+from tree import INCLUDE, ROOT, files, read
+
 MAX_LINES = 650
 SOURCES = {".cpp", ".hpp", ".py", ".sh", ".cmake", ".sql", ".js", ".mjs", ".css"}
-
-
-def files(*suffixes):
-    """Every file of the repository, build trees and fetched packages left out."""
-    for folder, folders, names in os.walk(ROOT):
-        folders[:] = [f for f in folders if f not in {"build", "node_modules"} and (not f.startswith(".") or f == ".ci")]
-        for name in names:
-            path = Path(folder) / name
-            if not suffixes or path.suffix in suffixes:
-                yield path.relative_to(ROOT)
-
-
-def read(path):
-    return (ROOT / path).read_text(encoding="utf-8")
 
 
 class Module:
@@ -50,9 +38,6 @@ def modules():
     floors = re.search(r"foreach\(module\s+(.*?)\)", text, re.S).group(1).splitlines()
     named = [(name, floor) for floor, line in enumerate(floors) for name in line.split()]
     return {name: Module(name, floor) for name, floor in named if (ROOT / "ashlar" / name / "CMakeLists.txt").exists()}
-
-
-INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 
 
 def is_test(path):
@@ -243,7 +228,7 @@ def write_samples():
             print(f"{path}: samples copied")
 
 
-RULES = {rule.__name__: rule for rule in (include_graph, shape, links, samples, refusals)}
+RULES = {rule.__name__: rule for rule in (includes, include_graph, shape, links, samples, refusals)}
 
 
 def main(names):

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <new>
 
 #include <ashlar/http/detail/client_http2_connection.hpp>
 #include <ashlar/http/detail/client_places.hpp>

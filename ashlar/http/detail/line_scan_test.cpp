@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <memory>
+#include <ostream>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <ashlar/http/detail/characters.hpp>

@@ -5,6 +5,7 @@
 #include <openssl/pem.h>
 
 #include <algorithm>
+#include <utility>
 
 #include <ashlar/base/error.hpp>
 #include <ashlar/net/detail/identity.hpp>

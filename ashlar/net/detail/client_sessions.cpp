@@ -1,6 +1,7 @@
 #include <ashlar/net/detail/client_sessions.hpp>
 
 #include <ctime>
+#include <new>
 #include <utility>
 
 namespace ashlar::net::detail {

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
+#include <utility>
 
 #include <ashlar/base/error.hpp>
 #include <ashlar/base/text.hpp>

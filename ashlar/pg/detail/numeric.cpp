@@ -1,5 +1,6 @@
 #include <ashlar/pg/detail/numeric.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <vector>

@@ -1,5 +1,8 @@
 #include <ashlar/schema/detail/regex.hpp>
 
+#include <algorithm>
+#include <utility>
+
 #include <ashlar/base/error.hpp>
 
 namespace ashlar::schema::detail {
