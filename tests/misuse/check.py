@@ -25,7 +25,7 @@ def main(build, file):
     if not wrong:
         print(f"{file}: no `// expect: REGEX`")
         return 1
-    flags = compiler.flags("ashlar/app")
+    flags = compiler.flags("ashlar/app", precompiled=False)  # it is compiled as C++23, too
     *results, (fixed_status, fixed_messages) = in_parallel(
         lambda more: compiler.run(flags, file, "-fsyntax-only", *more), [*wrong, ("-std=c++23", "-DASHLAR_FIXED")])
 

@@ -18,15 +18,16 @@ class Compiler:
         """Those for which no header of ours is precompiled."""
         return [Path(c["file"]) for c in self.commands if "service_tests.pch" not in c["command"]]
 
-    def flags(self, folder):
-        """The compiler and its flags without precompiled headers, as used for a file in the folder (or any file)."""
-        chosen = next((c for c in self.commands if Path(c["file"]).is_relative_to(ROOT / folder)), self.commands[0])
-        words = shlex.split(chosen["command"])
+    def flags(self, folder, precompiled=True):
+        """The compiler and its flags as used for a source in the folder (or any). Of precompiled headers, the standard ones at most."""
+        plain = [c for c in self.commands if "precompiled/standard.pch" in c["command"]]
+        chosen = next((c for c in plain if Path(c["file"]).is_relative_to(ROOT / folder)), plain[0])
+        left_out = {"-o", "-c", "-MF", "-MT"} | (set() if precompiled else {"-include-pch"})
         kept, skip = [], False
-        for word in words:
+        for word in shlex.split(chosen["command"]):
             if skip:
                 skip = False
-            elif word in {"-o", "-c", "-MF", "-MT", "-include-pch"}:
+            elif word in left_out:
                 skip = word != "-c"
             elif word not in {"-MD", chosen["file"]}:
                 kept.append(word)
