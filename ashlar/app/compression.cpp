@@ -1,12 +1,14 @@
 #include <ashlar/app/compression.hpp>
 
 #include <algorithm>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include <ashlar/app/detail/encoded_copies.hpp>
 #include <ashlar/async/offload.hpp>
 #include <ashlar/base/text.hpp>
 #include <ashlar/http/file_body.hpp>
@@ -18,11 +20,25 @@ namespace {
 // 64 KiB of JSON cost 0.1 ms (zstd) to 0.4 ms (gzip): what a loop may take at once.
 constexpr std::size_t kAtOnce = 64 * 1024;
 
+// So much content may be encoded once for all who come; what is larger goes out without being held in memory.
+constexpr std::uint64_t kMostShared = 4 * 1024 * 1024;
+
+/// Where the encoded form of a body is kept, when others share the body.
+struct Keeper {
+  std::shared_ptr<detail::EncodedCopies> copies;
+  detail::EncodedCopies::Key key{};
+  std::shared_ptr<const void> owner;
+
+  explicit operator bool() const noexcept { return copies != nullptr; }
+  void keep(std::string encoded) const { copies->keep(key, owner, std::move(encoded)); }
+};
+
 /// A whole body that goes through an encoder piece by piece. It holds what the bytes live in.
 Generator<std::string> encode_body(http::Encoder encoder, std::string body, std::shared_ptr<const void> owner,
-                                   std::string_view bytes) {
+                                   std::string_view bytes, Keeper keeper) {
   static_cast<void>(owner);
   std::string_view rest = bytes.data() == nullptr ? std::string_view(body) : bytes;
+  std::string all;
   while (!rest.empty()) {
     const std::string_view piece = rest.substr(0, kAtOnce);
     rest.remove_prefix(piece.size());
@@ -31,11 +47,15 @@ Generator<std::string> encode_body(http::Encoder encoder, std::string body, std:
       encoder.encode(piece, out);
       if (rest.empty()) encoder.finish(out);
     });
+    if (keeper) all += out;
     if (!out.empty()) co_yield std::move(out);
   }
+  if (keeper) keeper.keep(std::move(all));
 }
 
-Generator<std::string> encode_pieces(http::Encoder encoder, Generator<std::string> pieces, bool flush_each) {
+Generator<std::string> encode_pieces(http::Encoder encoder, Generator<std::string> pieces, bool flush_each,
+                                     Keeper keeper) {
+  std::string all;
   while (std::optional<std::string> piece = co_await pieces.next()) {
     std::string out;
     const auto encode = [&] {
@@ -47,10 +67,12 @@ Generator<std::string> encode_pieces(http::Encoder encoder, Generator<std::strin
     } else {
       encode();
     }
+    if (keeper) all += out;
     if (!out.empty()) co_yield std::move(out);
   }
   std::string last;
   encoder.finish(last);
+  if (keeper) keeper.keep(std::move(all += last));
   co_yield std::move(last);
 }
 
@@ -101,23 +123,42 @@ bool may_be_compressed(const http::Response& response, std::size_t least) {
   return http::is_compressible(type) && !equals_ignore_case(type.substr(0, type.find(';')), "text/event-stream");
 }
 
-void compress(const http::Request& request, http::Response& response, http::ContentCoding coding, int level) {
-  if (request.method == http::Method::head) {  // its length is not known, and the body not sent
-    return response.stream(nothing(), http::StreamOptions{});
+/// Empty for a body that this answer alone has: nobody would ask for its encoded form again.
+Keeper keeper_of(const http::Response& response, http::ContentCoding coding,
+                 const std::shared_ptr<detail::EncodedCopies>& copies) {
+  Keeper keeper;
+  if (copies == nullptr) return keeper;
+  if (const auto* file = response.file_body()) {
+    if (file->length() > kMostShared || file->file().use_count() < 2) return keeper;
+    keeper.key = {file->file().get(), file->offset(), file->length(), coding};
+    keeper.owner = file->file();
+  } else {
+    const std::string_view bytes = response.body_bytes();
+    const auto& owner = response.body_owner();
+    if (response.streaming() || bytes.data() == response.body.data() || bytes.size() > kMostShared) return keeper;
+    if (owner != nullptr && owner.use_count() < 2) return keeper;
+    keeper.key = {bytes.data(), 0, bytes.size(), coding};
+    keeper.owner = owner;
   }
-  http::Encoder encoder(coding, level);
+  keeper.copies = copies;
+  return keeper;
+}
+
+void compress(http::Response& response, http::Encoder encoder, Keeper keeper) {
   if (response.file_body() != nullptr) response.stream_file();
   if (response.streaming()) {
     const bool whole = response.stream_length().has_value();  // nothing waits for its next piece
     const bool open_ended = response.stream_options().open_ended;
     auto pieces = response.take_stream();
-    return response.stream(encode_pieces(std::move(encoder), std::move(pieces), !whole), {.open_ended = open_ended});
+    return response.stream(encode_pieces(std::move(encoder), std::move(pieces), !whole, std::move(keeper)),
+                           {.open_ended = open_ended});
   }
   const std::string_view bytes = response.body_bytes();
   if (bytes.size() <= kAtOnce) {
     std::string out;
     encoder.encode(bytes, out);
     encoder.finish(out);
+    if (keeper) keeper.keep(out);
     response.remove_body();
     response.body = std::move(out);
     return;
@@ -125,7 +166,8 @@ void compress(const http::Request& request, http::Response& response, http::Cont
   const bool own = bytes.data() == response.body.data();
   std::shared_ptr<const void> owner = response.body_owner();
   std::string body = own ? std::move(response.body) : std::string();
-  response.stream(encode_body(std::move(encoder), std::move(body), std::move(owner), own ? std::string_view() : bytes),
+  response.stream(encode_body(std::move(encoder), std::move(body), std::move(owner), own ? std::string_view() : bytes,
+                              std::move(keeper)),
                   http::StreamOptions{});
 }
 
@@ -133,6 +175,7 @@ void compress(const http::Request& request, http::Response& response, http::Cont
 
 Compression::Compression(CompressionOptions options) : options_(std::move(options)) {
   for (const auto coding : options_.codings) http::Encoder{coding, options_.level};  // a level that is none throws now
+  if (options_.memory != 0) copies_ = std::make_shared<detail::EncodedCopies>(options_.memory);
 }
 
 void Compression::apply(http::Exchange& exchange) const {
@@ -145,7 +188,15 @@ void Compression::apply(http::Exchange& exchange) const {
   if (!accepted) return;
   const auto coding = http::negotiate(*accepted, options_.codings);
   if (!coding || *coding == http::ContentCoding::identity) return;
-  compress(request, response, *coding, options_.level);
+  Keeper keeper = keeper_of(response, *coding, copies_);
+  if (const auto copy = keeper ? keeper.copies->find(keeper.key) : nullptr) {
+    response.remove_body();
+    response.shared_body(copy, *copy);
+  } else if (request.method == http::Method::head) {  // its length is not known, and the body not sent
+    response.stream(nothing(), http::StreamOptions{});
+  } else {
+    compress(response, http::Encoder(*coding, options_.level), std::move(keeper));
+  }
   response.header("Content-Encoding", http::to_string(*coding));
   response.remove_header("Accept-Ranges");
   if (const auto tag = response.find_header("ETag"); tag && !tag->starts_with("W/")) {

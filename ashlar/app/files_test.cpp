@@ -6,7 +6,6 @@
 
 #include <ashlar/app/app.hpp>
 #include <ashlar/base/error.hpp>
-#include <ashlar/http/content_coding.hpp>
 #include <ashlar/testing/client.hpp>
 
 using namespace ashlar;
@@ -205,119 +204,6 @@ TEST_F(FilesTest, AreWhatAHandlerReturns) {
   EXPECT_EQ(client.get("/maybe/none").send().body, "none");
   EXPECT_EQ(client.get("/maybe/site.css").send().header("Cache-Control"), "private");
   EXPECT_NE(app.openapi().find("\"206\":{"), std::string::npos);
-}
-
-// ---- compression
-
-std::string long_text() {
-  std::string text;
-  for (int i = 0; i < 500; ++i) text += "line " + std::to_string(i) + " of a text that compresses well\n";
-  return text;
-}
-std::string decoded(const Answer& answer) {
-  const auto coding = http::find_content_coding(answer.header("Content-Encoding").value_or("identity"));
-  return http::decode(coding.value(), answer.body, 100'000'000);
-}
-
-Generator<std::string> three_pieces() {
-  for (int i = 0; i < 3; ++i) co_yield std::string("piece ") + std::to_string(i) + ";";
-}
-
-class CompressionTest : public ::testing::Test {
- protected:
-  CompressionTest() {
-    app_.use(Compression{});
-    app_.get<"/text">([] { return long_text(); });
-    app_.get<"/short">([] { return std::string("short"); });
-    app_.get<"/image">([] { return Content{"image/png", long_text()}; });
-    app_.get<"/encoded">([](http::Response& response) {
-      response.header("Content-Encoding", "gzip");
-      return long_text();
-    });
-    app_.get<"/kept">([](http::Response& response) {
-      response.header("Cache-Control", "private, no-transform");
-      return long_text();
-    });
-    app_.get<"/tagged">([](http::Response& response) {
-      response.header("ETag", "\"a\"");
-      return long_text();
-    });
-    app_.get<"/large">([] { return Content{"text/plain", std::string(1'000'000, 'x') + long_text()}; });
-    app_.get<"/stream">([] { return Stream{"text/plain", three_pieces()}; });
-    app_.get<"/lines">([]() -> JsonLines<int> {
-      for (int i = 0; i < 3; ++i) co_yield i;
-    });
-  }
-  App app_;
-};
-
-TEST_F(CompressionTest, IsWhatTheClientWants) {
-  Client client{app_};
-  for (const char* coding : {"gzip", "br", "zstd"}) {
-    const Answer answer = client.get("/text").header("Accept-Encoding", coding);
-    EXPECT_EQ(answer.header("Content-Encoding"), coding);
-    EXPECT_EQ(answer.header("Vary"), "Accept-Encoding");
-    EXPECT_LT(answer.body.size(), long_text().size() / 4);
-    EXPECT_EQ(decoded(answer), long_text());
-  }
-}
-
-TEST_F(CompressionTest, LeavesAloneWhatIsBetterLeftAlone) {
-  Client client{app_};
-  const auto asked = [&](const char* path) { return client.get(path).header("Accept-Encoding", "gzip").send(); };
-  EXPECT_EQ(asked("/short").body, "short");
-  EXPECT_EQ(asked("/short").header("Vary"), std::nullopt);
-  EXPECT_EQ(asked("/image").body, long_text());
-  EXPECT_EQ(asked("/image").header("Vary"), std::nullopt);
-  EXPECT_EQ(asked("/encoded").body, long_text());
-  EXPECT_EQ(asked("/kept").body, long_text());
-  EXPECT_EQ(client.get("/text").send().body, long_text());
-  EXPECT_EQ(client.get("/text").send().header("Vary"), "Accept-Encoding");
-  EXPECT_EQ(client.get("/text").header("Accept-Encoding", "gzip;q=0").send().body, long_text());
-}
-
-TEST_F(CompressionTest, MakesTagsWeak) {
-  Client client{app_};
-  EXPECT_EQ(client.get("/tagged").header("Accept-Encoding", "br").send().header("ETag"), "W/\"a\"");
-  EXPECT_EQ(client.get("/tagged").send().header("ETag"), "\"a\"");
-}
-
-TEST_F(CompressionTest, OfLargeBodiesHappensOnTheWay) {
-  Client client{app_};
-  const Answer answer = client.get("/large").header("Accept-Encoding", "zstd");
-  EXPECT_EQ(answer.header("Content-Encoding"), "zstd");
-  EXPECT_EQ(decoded(answer), std::string(1'000'000, 'x') + long_text());
-}
-
-TEST_F(CompressionTest, OfStreamsFlushesEachPiece) {
-  Client client{app_};
-  const Answer answer = client.get("/stream").header("Accept-Encoding", "gzip");
-  EXPECT_EQ(answer.header("Content-Encoding"), "gzip");
-  EXPECT_EQ(decoded(answer), "piece 0;piece 1;piece 2;");
-  EXPECT_EQ(decoded(client.get("/lines").header("Accept-Encoding", "br")), "0\n1\n2\n");
-}
-
-TEST_F(CompressionTest, OfFilesSparesRanges) {
-  std::string name = (fs::temp_directory_path() / "ashlar-compressed-XXXXXX").string();
-  const fs::path folder = ::mkdtemp(name.data());
-  std::ofstream(folder / "a.txt") << long_text();
-  app_.files<"/static">(folder);
-  {
-    Client client{app_};
-    const Answer whole = client.get("/static/a.txt").header("Accept-Encoding", "gzip");
-    EXPECT_EQ(whole.header("Content-Encoding"), "gzip");
-    EXPECT_TRUE(whole.header("ETag")->starts_with("W/"));
-    EXPECT_EQ(whole.header("Accept-Ranges"), std::nullopt);
-    EXPECT_EQ(decoded(whole), long_text());
-    const Answer part = client.get("/static/a.txt").header("Accept-Encoding", "gzip").header("Range", "bytes=0-4");
-    EXPECT_EQ(part.status, 206);
-    EXPECT_EQ(part.body, "line ");
-    const Answer same =
-        client.get("/static/a.txt").header("Accept-Encoding", "gzip").header("If-None-Match", *whole.header("ETag"));
-    EXPECT_EQ(same.status, 304);
-    EXPECT_EQ(same.header("Vary"), "Accept-Encoding");
-  }
-  fs::remove_all(folder);
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ class FileBody {
       : file_(std::move(file)), offset_(offset), length_(length) {}
 
   [[nodiscard]] int fd() const noexcept { return file_->get(); }
+  [[nodiscard]] const std::shared_ptr<const net::Fd>& file() const noexcept { return file_; }
   /// Where the body begins in the file.
   [[nodiscard]] std::uint64_t offset() const noexcept { return offset_; }
   [[nodiscard]] std::uint64_t length() const noexcept { return length_; }
