@@ -1,3 +1,9 @@
+#include <latch>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
 #include <ashlar/base/error.hpp>
 #include <ashlar/http/chunked.hpp>
 #include <ashlar/http/client.hpp>
@@ -300,6 +306,101 @@ TEST(Server, NamesAnAddressThatItCannotHave) {
 TEST(Server, SendsADateOfTheRfc) {
   char date[32];
   EXPECT_EQ(std::string(date, detail::write_http_date(784111777, date)), "Sun, 06 Nov 1994 08:49:37 GMT");
+}
+
+/// A loop that is held up until many requests have come, so that one tick has them all.
+class HeldUp {
+ public:
+  explicit HeldUp(ServerOptions options = {}) : server(options) {
+    server.handler.here = [this](Exchange& exchange) {
+      arrived_.count_down();
+      go_on_.wait();
+      exchange.response.body = "held up";
+    };
+    first_.send(get("/here"));
+    arrived_.wait();
+  }
+  void go_on() {
+    go_on_.count_down();
+    EXPECT_EQ(first_.answer().body, "held up");
+  }
+  RunningServer server;
+
+ private:
+  std::latch arrived_{1};
+  std::latch go_on_{1};
+  TestClient first_{server.address()};
+};
+
+TEST(ServerTick, AnswersEveryConnectionThatWasReady) {
+  HeldUp held;
+  std::vector<std::unique_ptr<TestClient>> clients;
+  for (int i = 0; i < 200; ++i) {
+    auto& client = *clients.emplace_back(std::make_unique<TestClient>(held.server.address()));
+    const std::string number = std::to_string(i);
+    switch (i % 5) {
+      case 0:
+        client.send(get("/" + number));
+        break;
+      case 1:
+        client.send(get("/" + number, "Connection: close\r\n"));
+        break;
+      case 2:
+        client.send(get("/" + number));
+        client.end_sending();
+        break;
+      case 3:
+        client.send(get("/" + number) + post("/echo", std::string(5000, 'a')) +
+                    post("/echo", std::string(50'000, 'b')));
+        break;
+      case 4:
+        client.send(get("/" + number));
+        client.reset();
+        break;
+    }
+  }
+  held.go_on();
+  for (int i = 0; i < 200; ++i) {
+    TestClient& client = *clients[static_cast<std::size_t>(i)];
+    if (i % 5 == 4) continue;
+    EXPECT_TRUE(client.answer().has("X-Path: /" + std::to_string(i) + "\r\n"));
+    if (i % 5 == 0) EXPECT_EQ(client.ask(get("/again")).body, "hello");
+    if (i % 5 == 1 || i % 5 == 2) EXPECT_TRUE(client.ended());
+    if (i % 5 == 3) {
+      EXPECT_EQ(client.answer().body, std::string(5000, 'a'));
+      EXPECT_EQ(client.answer().body, std::string(50'000, 'b'));
+    }
+  }
+}
+
+TEST(ServerTick, LosesNoAnswerToADrainThatBeginsInIt) {
+  HeldUp held({.linger_timeout = 50ms, .drain_grace = 50ms});
+  std::vector<std::unique_ptr<TestClient>> clients;
+  for (int i = 0; i < 50; ++i) {
+    clients.emplace_back(std::make_unique<TestClient>(held.server.address()))->send(get("/" + std::to_string(i)));
+  }
+  auto drained = held.server.drain();
+  held.go_on();
+  for (int i = 0; i < 50; ++i) {
+    EXPECT_TRUE(clients[static_cast<std::size_t>(i)]->answer().has("X-Path: /" + std::to_string(i) + "\r\n"));
+    EXPECT_TRUE(clients[static_cast<std::size_t>(i)]->ended());
+  }
+  clients.clear();
+  EXPECT_EQ(drained.wait_for(10s), std::future_status::ready);
+}
+
+TEST(ServerTick, OfOneLoopSendsToClientsThatDoNotReadWhatTheyTake) {
+  HeldUp held;
+  TestClient slow(held.server.address(), 4096);
+  std::string batch;
+  for (int i = 0; i < 100; ++i) batch += post("/echo", std::string(15'000, 'c'));
+  std::thread sender([&] { slow.send(batch); });
+  TestClient other(held.server.address());
+  other.send(get("/"));
+  held.go_on();
+  EXPECT_EQ(other.answer().body, "hello");
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(slow.answer().body, std::string(15'000, 'c'));
+  sender.join();
 }
 
 }  // namespace

@@ -46,6 +46,7 @@ HEADERS = {
     "ios": "ios",
     "iterator": "back_inserter begin distance end forward_iterator_tag istreambuf_iterator make_move_iterator next prev size",
     "limits": "numeric_limits",
+    "latch": "latch",
     "list": "list",
     "map": "map multimap",
     "memory": "addressof construct_at destroy_at enable_shared_from_this make_shared make_unique make_unique_for_overwrite "

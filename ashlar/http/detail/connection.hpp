@@ -1,6 +1,9 @@
 // What a server's part of a loop knows of each of its connections, whatever protocol they speak.
 #pragma once
 
+#include <cstdint>
+#include <string_view>
+
 #include <ashlar/async/context.hpp>
 #include <ashlar/http/exchange.hpp>
 #include <ashlar/net/address.hpp>
@@ -30,6 +33,8 @@ class Connection {
   virtual void check_time(async::TimePoint now) noexcept = 0;
   /// Sends what it left in the loop's output buffer, which another connection needs now.
   virtual void flush() noexcept = 0;
+  /// Sends what LoopServer::send_at_tick_end kept for it.
+  virtual void send_kept(std::string_view) noexcept {}
   /// Drain begins: answer what has arrived or is under way, and say that nothing more will be answered.
   virtual void begin_drain() noexcept {}
   /// Drain, the grace is over: ends the connection if it is between two requests and nothing has come.
@@ -48,6 +53,9 @@ class Connection {
         peer_(peer),
         client_certificate_(transport_.peer_certificate()) {}
 
+  /// Whether LoopServer keeps output of it.
+  [[nodiscard]] bool output_is_kept() const noexcept { return kept_ != 0; }
+
   LoopServer& server_;
   net::Transport transport_;
   const net::Address peer_;
@@ -57,6 +65,7 @@ class Connection {
   friend class LoopServer;
   Connection* next_ = nullptr;
   Connection* previous_ = nullptr;
+  std::uint8_t kept_ = 0;  // its place among those whose output LoopServer keeps, from 1
 };
 
 /// Whom a server's exchange belongs to: a connection of HTTP/1.1, a stream of HTTP/2.

@@ -1,5 +1,5 @@
 // The one output buffer of a loop: what the connection now at work has to say is collected here and leaves in one
-// write.
+// write, at once or at the end of the tick.
 #pragma once
 
 #include <cstddef>
@@ -17,10 +17,26 @@ class Cork {
   Cork& operator=(const Cork&) = delete;
   ~Cork() { std::free(data_); }
 
-  [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
-  [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  [[nodiscard]] std::string_view view() const noexcept { return {data_, size_}; }
-  void clear() noexcept { size_ = 0; }
+  /// Of the connection now at work.
+  [[nodiscard]] bool empty() const noexcept { return size_ == begin_; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_ - begin_; }
+  [[nodiscard]] std::string_view view() const noexcept { return {data_ + begin_, size_ - begin_}; }
+  void clear() noexcept { size_ = begin_; }
+
+  /// What has been set aside is kept in front of what the next connection says.
+  struct Aside {
+    std::size_t begin;
+    std::size_t size;
+  };
+  [[nodiscard]] Aside set_aside() noexcept {
+    const Aside aside{begin_, size_ - begin_};
+    begin_ = size_;
+    return aside;
+  }
+  [[nodiscard]] std::string_view view(Aside aside) const noexcept { return {data_ + aside.begin, aside.size}; }
+  [[nodiscard]] std::size_t bytes_aside() const noexcept { return begin_; }
+  /// Precondition: nothing else is there.
+  void forget_aside() noexcept { begin_ = size_ = 0; }
 
   /// Room for `more` bytes at the returned place; say with `wrote_to` up to where it was used.
   [[nodiscard]] char* room(std::size_t more) {
@@ -48,6 +64,7 @@ class Cork {
   }
 
   char* data_ = nullptr;
+  std::size_t begin_ = 0;
   std::size_t size_ = 0;
   std::size_t capacity_ = 0;
 };

@@ -19,7 +19,8 @@ namespace {
 
 constexpr std::uint32_t kLeastRoom = 1024;  // to read into
 constexpr std::uint32_t kReadable = EPOLLIN | EPOLLRDHUP;
-constexpr int kRequestsATurn = 32;  // of a pipeline; then it is the others' turn
+constexpr int kRequestsATurn = 32;            // of a pipeline; then it is the others' turn
+constexpr std::size_t kMostKept = 16 * 1024;  // bytes of a connection that leave at the end of the tick
 
 // Who asks for a resource of https in the clear was led here by somebody who should not have (RFC 9110 §7.4).
 bool names_https(std::string_view target) noexcept { return target.size() > 4 && (target[4] | 0x20) == 's'; }
@@ -204,6 +205,13 @@ void Http1Connection::run() noexcept {
     close_now();
   }
   running_ = false;
+  if (phase_ == Phase::head && begin_ == end_ && !close_after_ && !end_of_input_ && unsent_.empty()) [[likely]] {
+    const Cork& cork = this->cork();
+    if (!cork.empty() && cork.size() <= kMostKept) [[likely]] {
+      server_.send_at_tick_end(*this);
+      return settle();
+    }
+  }
   flush();
   // The next turn comes when the socket takes more: that may be long with a client that does not read.
   if (turn_is_over_ && !write_waits_) [[unlikely]]
@@ -387,6 +395,8 @@ void Http1Connection::client_left() noexcept {
 }
 
 void Http1Connection::close_gently() noexcept {
+  if (output_is_kept()) server_.send_kept(*this);
+  if (phase_ == Phase::closed) return;
   if (!linger_ || end_of_input_) return close_now();
   transport_.end_writing();
   phase_ = Phase::lingering;
@@ -397,6 +407,7 @@ void Http1Connection::close_gently() noexcept {
 }
 
 void Http1Connection::close_now() noexcept {
+  if (output_is_kept()) server_.send_kept(*this);
   if (phase_ == Phase::closed) return;
   const bool exchange_is_out = phase_ == Phase::handling || phase_ == Phase::streaming;
   server_.loop().remove(transport_.fd(), *this);

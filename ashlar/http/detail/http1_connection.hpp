@@ -33,6 +33,7 @@ class Http1Connection final : public Connection,
   void on_io(std::uint32_t events) noexcept override;
   void check_time(async::TimePoint now) noexcept override;
   void flush() noexcept override { send({}, nullptr); }
+  void send_kept(std::string_view output) noexcept override;
   void begin_drain() noexcept override;
   void close_if_idle() noexcept override;
   void give_up() noexcept override;
@@ -94,6 +95,8 @@ class Http1Connection final : public Connection,
   /// Sends what is corked, then `body`, which `owner` holds if it is not null, or `shared` does. What the socket does
   /// not take is queued.
   void send(std::string_view body, std::string* owner, const std::shared_ptr<const void>& shared = nullptr) noexcept;
+  void send(std::string_view first, std::string_view body, std::string* owner,
+            const std::shared_ptr<const void>& shared) noexcept;
   [[nodiscard]] bool write_unsent() noexcept;
   void beat(async::TimePoint now) noexcept;
   void on_writable() noexcept;

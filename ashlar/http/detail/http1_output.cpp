@@ -216,32 +216,36 @@ void Http1Connection::begin_drain() noexcept {
 void Http1Connection::send(std::string_view body, std::string* owner,
                            const std::shared_ptr<const void>& shared) noexcept {
   Cork& cork = this->cork();
-  if (phase_ == Phase::closed) return cork.clear();
-  if (cork.empty() && body.empty()) return;
+  const std::string_view first = cork.view();
+  cork.clear();  // the bytes stay where they are: nobody writes before they are sent or queued
+  send(first, body, owner, shared);
+}
+
+void Http1Connection::send_kept(std::string_view output) noexcept { send(output, {}, nullptr, nullptr); }
+
+void Http1Connection::send(std::string_view first, std::string_view body, std::string* owner,
+                           const std::shared_ptr<const void>& shared) noexcept {
+  if (phase_ == Phase::closed || (first.empty() && body.empty())) return;
   std::size_t sent = 0;
   if (unsent_.empty()) {
-    const iovec parts[2] = {{const_cast<char*>(cork.view().data()), cork.size()},
+    const iovec parts[2] = {{const_cast<char*>(first.data()), first.size()},
                             {const_cast<char*>(body.data()), body.size()}};
-    const std::size_t first = cork.empty() ? 1 : 0;
-    const net::Io io = transport_.write(std::span(parts).subspan(first, (body.empty() ? 1U : 2U) - first));
-    if (io.state == net::Io::State::closed || io.state == net::Io::State::failed) {
-      cork.clear();
-      return client_left(), close_now();
-    }
+    const std::size_t skipped = first.empty() ? 1 : 0;
+    const net::Io io = transport_.write(std::span(parts).subspan(skipped, (body.empty() ? 1U : 2U) - skipped));
+    if (io.state == net::Io::State::closed || io.state == net::Io::State::failed) return client_left(), close_now();
     sent = io.bytes;
     server_.stats().bytes_sent.add(sent);
-    if (sent == cork.size() + body.size()) [[likely]]
-      return cork.clear();
+    if (sent == first.size() + body.size()) [[likely]]
+      return;
     wait_for_client(sent);
   }
-  const std::size_t from_cork = std::min(sent, cork.size());
-  unsent_.push_copy(cork.view().substr(from_cork));
+  const std::size_t of_first = std::min(sent, first.size());
+  unsent_.push_copy(first.substr(of_first));
   if (owner != nullptr) {
-    unsent_.push_owned(std::move(*owner), sent - from_cork);
+    unsent_.push_owned(std::move(*owner), sent - of_first);
   } else {
-    unsent_.push_shared(body.substr(sent - from_cork), shared);
+    unsent_.push_shared(body.substr(sent - of_first), shared);
   }
-  cork.clear();
   if (over_high_water()) server_.stats().paused.add();
   if (!running_) update_interest();
 }

@@ -20,10 +20,13 @@
 namespace ashlar::http::detail {
 namespace {
 
+using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
 constexpr std::size_t kFreeExchanges = 256;
 constexpr std::size_t kFreeBlocks = 256;
+constexpr std::size_t kMostBytesKept = 64 * 1024;
+constexpr microseconds kLongestKept{2000};
 // So that a storm of connections does not starve those that are there; as many as a tick has events, so that in an
 // overload nobody gives up in the queue of the kernel before it is told to come back later.
 constexpr int kAcceptBatch = 256;
@@ -161,8 +164,35 @@ Http2Loop& LoopServer::http2() {
 }
 
 void LoopServer::pass_cork(Connection& connection) noexcept {
+  if (connection.kept_ != 0) [[unlikely]]
+    send_kept(connection);
   if (!cork_.empty() && cork_owner_ != nullptr) cork_owner_->flush();
   cork_owner_ = &connection;
+}
+
+void LoopServer::send_at_tick_end(Connection& connection) noexcept {
+  kept_[kept_count_++] = {&connection, cork_.set_aside()};
+  connection.kept_ = static_cast<std::uint8_t>(kept_count_);
+  cork_owner_ = nullptr;
+  if (kept_count_ == 1) return loop_.at_tick_end(*this);
+  if (kept_count_ == kMostKept || cork_.bytes_aside() >= kMostBytesKept) return send_all_kept();
+  // Nor shall an answer wait for handlers that take long.
+  if (kept_count_ % 4 == 0 && async::Clock::now() > loop_.now() + kLongestKept) send_all_kept();
+}
+
+void LoopServer::send_kept(Connection& connection) noexcept {
+  Kept& kept = kept_[connection.kept_ - 1U];
+  connection.kept_ = 0;
+  kept.connection = nullptr;
+  connection.send_kept(cork_.view(kept.output));
+}
+
+void LoopServer::send_all_kept() noexcept {
+  for (std::size_t i = 0; i < kept_count_; ++i) {
+    if (kept_[i].connection != nullptr) send_kept(*kept_[i].connection);
+  }
+  kept_count_ = 0;
+  if (cork_.empty()) cork_.forget_aside();
 }
 
 // -------------------------------------------------------------------------------------------------------- listening
@@ -322,6 +352,7 @@ void LoopServer::retire(Connection& connection) noexcept {
 }
 
 void LoopServer::on_tick_end() noexcept {
+  if (kept_count_ != 0) send_all_kept();
   while (retired_ != nullptr) delete std::exchange(retired_, retired_->next_);
   if (draining_) advance_drain();
 }

@@ -1,6 +1,8 @@
 // A server's part on one loop: its listeners, its connections, and what they share.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -62,6 +64,12 @@ class LoopServer final : private async::Timer, private async::TickHook {
       pass_cork(connection);
     return cork_;
   }
+  /// Keeps what the connection has in the output buffer until the end of the tick, or until there is much of it.
+  /// Receiving and answering for many, then sending for many, costs less than in turns: the processor keeps the code of
+  /// each at hand (docs/performance.md). Precondition: it has the buffer, and there is something in it.
+  void send_at_tick_end(Connection& connection) noexcept;
+  /// Now, of this one.
+  void send_kept(Connection& connection) noexcept;
   [[nodiscard]] HeadStart& head_start() noexcept { return head_start_; }
   /// What its connections of HTTP/2 share; made for the first of them. Throws std::bad_alloc.
   [[nodiscard]] Http2Loop& http2();
@@ -100,6 +108,7 @@ class LoopServer final : private async::Timer, private async::TickHook {
   };
 
   void pass_cork(Connection& connection) noexcept;
+  void send_all_kept() noexcept;
   void on_timer() noexcept override;
   void on_tick_end() noexcept override;
   /// Accepts what waits, at most `most`.
@@ -119,6 +128,13 @@ class LoopServer final : private async::Timer, private async::TickHook {
   async::Nanoseconds sweep_interval_;
   Cork cork_;
   Connection* cork_owner_ = nullptr;
+  struct Kept {
+    Connection* connection;
+    Cork::Aside output;
+  };
+  static constexpr std::size_t kMostKept = 64;
+  std::array<Kept, kMostKept> kept_;
+  std::size_t kept_count_ = 0;
   HeadStart head_start_;
   ServerStats stats_;
   std::vector<std::unique_ptr<Listener>> listeners_;
