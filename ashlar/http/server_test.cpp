@@ -374,7 +374,7 @@ TEST(ServerTick, AnswersEveryConnectionThatWasReady) {
 }
 
 TEST(ServerTick, LosesNoAnswerToADrainThatBeginsInIt) {
-  HeldUp held({.linger_timeout = 50ms, .drain_grace = 50ms});
+  HeldUp held({.drain_grace = 50ms, .linger_timeout = 50ms});
   std::vector<std::unique_ptr<TestClient>> clients;
   for (int i = 0; i < 50; ++i) {
     clients.emplace_back(std::make_unique<TestClient>(held.server.address()))->send(get("/" + std::to_string(i)));
