@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 
+#include <ashlar/app/detail/core.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/testing/client.hpp>
 
@@ -480,6 +481,19 @@ TEST(App, RefusesToStartWithWrongSettings) {
   } catch (const Invalid& error) {
     EXPECT_NE(error.message().find("SHOP_TEST_WORKERS"), std::string::npos) << error.message();
   }
+}
+
+TEST(App, RefusesAFlagThatIsNoSettingAndNamesTheNearest) {
+  App app;
+  (void)app.settings<ShopSettings>("SHOP_TEST");
+  app.core().load_settings({"workers=3"});
+  try {
+    app.core().load_settings({"workesr=3"});
+    ADD_FAILURE();
+  } catch (const Invalid& error) {
+    EXPECT_EQ(error.message(), "--set workesr: there is no such setting; did you mean workers? `settings` lists them");
+  }
+  EXPECT_THROW(app.core().load_settings({"colour_of_the_sea=3"}), Invalid);
 }
 
 TEST(App, MountsOthersBelowAPathAndByHost) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <iterator>
 
 #include <ashlar/app/detail/core.hpp>
 #include <ashlar/base/error.hpp>
@@ -163,6 +164,14 @@ void Core::load_settings(const std::vector<std::string>& assignments) {
     const auto equals = one.find('=');
     if (equals == std::string::npos) throw Invalid(fmt::format("--set takes NAME=VALUE, not '{}'", one));
     flags.push_back({std::string_view(one).substr(0, equals), std::string_view(one).substr(equals + 1)});
+  }
+  std::vector<std::string> known;
+  for (const auto& one : settings) std::ranges::move(schema::setting_names(*one.type), std::back_inserter(known));
+  for (const schema::Pair& flag : flags) {
+    if (std::ranges::find(known, flag.name) != known.end()) continue;
+    const std::string nearest = schema::did_you_mean(flag.name, known);
+    throw Invalid(fmt::format("--set {}: there is no such setting{} `settings` lists them", flag.name,
+                              nearest.empty() ? ":" : nearest));
   }
   for (auto& one : settings) one.load(flags);
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <fstream>
 #include <iterator>
@@ -92,7 +93,8 @@ std::string joined(std::string_view outer, std::string_view separator, std::stri
 
 class SettingsReader {
  public:
-  SettingsReader(const SettingsSources& sources, Errors& errors) : sources_(sources), errors_(errors) {
+  SettingsReader(const TypeInfo& type, const SettingsSources& sources, Errors& errors)
+      : type_(type), sources_(sources), errors_(errors) {
     if (sources.environment) {
       environment_ = *sources.environment;
     } else {
@@ -123,7 +125,9 @@ class SettingsReader {
               state.rest->type->map->insert(static_cast<std::byte*>(into) + state.rest->offset, key.str(), valid);
           if (place) from_toml(*state.rest->type->inner, place, value, joined(path, ".", key.str()));
         } else {
-          add({"extra_forbidden", "There is no such setting", ""}, sources_.file, joined(path, ".", key.str()), &value);
+          const std::string name = joined(path, ".", key.str());
+          add({"extra_forbidden", "There is no such setting" + did_you_mean(name, setting_names(type_)), ""},
+              sources_.file, name, &value);
         }
       }
     }
@@ -232,10 +236,40 @@ class SettingsReader {
     return false;
   }
 
+  const TypeInfo& type_;
   const SettingsSources& sources_;
   Errors& errors_;
   std::vector<Pair> environment_;
 };
+
+void names(const TypeInfo& type, const std::string& path, int depth, std::vector<std::string>& out) {
+  constexpr int kDeepest = 16;  // structs may contain themselves, in an optional
+  for (const MemberState& m : detail::object_state_of(type).members) {
+    std::string name = joined(path, ".", m.wire);
+    const TypeInfo& inner = behind_optional(*m.type);
+    if (inner.kind == Kind::object) {
+      if (depth < kDeepest) names(inner, name, depth + 1, out);
+    } else {
+      out.push_back(std::move(name));
+    }
+  }
+}
+
+// How many letters to add, take away, change or exchange with their neighbour (optimal string alignment).
+std::size_t distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> before(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) last[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) row[j] = std::min(row[j], before[j - 2] + 1);
+    }
+    std::swap(before, last);
+    std::swap(last, row);
+  }
+  return last[b.size()];
+}
 
 void list(const TypeInfo& type, const void* value, const std::string& path, const std::string& variable,
           std::string_view separator, std::vector<Setting>& out) {
@@ -274,7 +308,7 @@ bool read_settings(const TypeInfo& type, void* into, const SettingsSources& sour
     table = std::move(parsed).table();
     has_file = true;
   }
-  SettingsReader(sources, errors).read_struct(type, into, {}, sources.prefix, "_", has_file ? &table : nullptr);
+  SettingsReader(type, sources, errors).read_struct(type, into, {}, sources.prefix, "_", has_file ? &table : nullptr);
   return errors.size() == before;
 }
 
@@ -282,6 +316,28 @@ std::vector<Setting> list_settings(const TypeInfo& type, const void* value, std:
   std::vector<Setting> all;
   if (type.kind == Kind::object) list(type, value, {}, std::string(prefix), "_", all);
   return all;
+}
+
+std::vector<std::string> setting_names(const TypeInfo& type) {
+  std::vector<std::string> out;
+  names(type, "", 0, out);
+  return out;
+}
+
+std::string did_you_mean(std::string_view wrong, std::span<const std::string> names) {
+  constexpr std::size_t kLongest = 128;  // longer ones are no slip
+  if (wrong.size() > kLongest) return {};
+  const std::string* nearest = nullptr;
+  std::size_t least = std::max<std::size_t>(1, wrong.size() / 3) + 1;
+  for (const std::string& name : names) {
+    if (name.size() > kLongest) continue;
+    const std::size_t far = distance(wrong, name);
+    if (far < least) {
+      least = far;
+      nearest = &name;
+    }
+  }
+  return nearest ? fmt::format("; did you mean {}?", *nearest) : std::string();
 }
 
 }  // namespace ashlar::schema

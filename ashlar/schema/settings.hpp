@@ -38,6 +38,11 @@ struct Setting {
 bool read_settings(const TypeInfo& type, void* into, const SettingsSources& sources, Errors& errors);
 [[nodiscard]] std::vector<Setting> list_settings(const TypeInfo& type, const void* value, std::string_view prefix);
 
+/// The names that flags and keys of a file may have: "port", "database.url".
+[[nodiscard]] std::vector<std::string> setting_names(const TypeInfo& type);
+/// "; did you mean port?", of the name that is nearest to a wrong one, or nothing when none is near.
+[[nodiscard]] std::string did_you_mean(std::string_view wrong, std::span<const std::string> names);
+
 /// Throws ValidationError with every setting that is missing or wrong, and how to set it.
 template <class T>
 [[nodiscard]] T load_settings(const SettingsSources& sources = {}) {

@@ -6,8 +6,10 @@
 #include <ashlar/base/secret.hpp>
 #include <ashlar/base/time.hpp>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <string>
 #include <vector>
 
 namespace ashlar::schema {
@@ -107,6 +109,31 @@ TEST(Settings, EveryMistakeIsNamedWithItsPlace) {
                 ".port:1 enum@environment.BLOG_LEVEL missing@settings.database.url "
                 "missing@settings.database.password greater_than_equal@" +
                 file.path() + ".database.pool_size:4 extra_forbidden@" + file.path() + ".prot:2");
+}
+
+TEST(Settings, AnUnknownOneIsToldWithTheNameThatIsNearest) {
+  const TempFile file("prot = 1\nwindow = 2\n[database]\nulr = \"u\"\n");
+  Settings settings;
+  Errors errors;
+  EXPECT_FALSE(read_settings(type_info<Settings>(), &settings,
+                             {.file = file.path(), .environment = std::vector<Pair>{{"DATABASE__PASSWORD", "p"}}},
+                             errors));
+  std::vector<std::string> messages;
+  for (const auto& item : errors.take()) {
+    if (item.type == "extra_forbidden") messages.push_back(item.msg);
+  }
+  EXPECT_EQ(messages,
+            (std::vector<std::string>{"There is no such setting; did you mean database.url?",
+                                      "There is no such setting; did you mean port?", "There is no such setting"}));
+}
+
+TEST(Settings, HaveNamesForFlags) {
+  const auto names = setting_names(type_info<Settings>());
+  EXPECT_EQ(names.front(), "port");
+  EXPECT_NE(std::ranges::find(names, "database.pool_size"), names.end());
+  EXPECT_EQ(did_you_mean("levle", names), "; did you mean level?");
+  EXPECT_EQ(did_you_mean("colour", names), "");
+  EXPECT_EQ(did_you_mean(std::string(100'000, 'x'), names), "");
 }
 
 TEST(Settings, SayHowToSetWhatIsMissing) {
