@@ -29,4 +29,11 @@ configure_package_config_file("${CMAKE_CURRENT_LIST_DIR}/ashlarConfig.cmake.in" 
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/ashlarConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
 install(FILES "${PROJECT_BINARY_DIR}/ashlarConfig.cmake" "${PROJECT_BINARY_DIR}/ashlarConfigVersion.cmake"
         DESTINATION ${package_dir})
+
+# The tool `ashlar`: new projects, and `dev`.
+install(PROGRAMS "${PROJECT_SOURCE_DIR}/tools/ashlar.py" DESTINATION ${CMAKE_INSTALL_BINDIR} RENAME ashlar)
+install(FILES "${PROJECT_SOURCE_DIR}/tools/ashlar_dev.py" "${PROJECT_SOURCE_DIR}/tools/ashlar_dev_page.py"
+        DESTINATION share/ashlar)
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/tools/new" DESTINATION share/ashlar USE_SOURCE_PERMISSIONS)
+
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION ${CMAKE_INSTALL_DOCDIR})

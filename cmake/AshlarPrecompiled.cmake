@@ -13,6 +13,10 @@ function(ashlar_precompile target)  # HEADER file [FLAGS flag...] [LINKS library
   set(header "${folder}/${arg_HEADER}")
   cmake_path(GET arg_HEADER STEM name)
   set(file precompiled/${name}.pch)
+  # Compilers run in the outermost build folder, which is another one in a project that builds Ashlar along.
+  cmake_path(RELATIVE_PATH PROJECT_BINARY_DIR BASE_DIRECTORY "${CMAKE_BINARY_DIR}" OUTPUT_VARIABLE from_outermost)
+  cmake_path(APPEND from_outermost ${file} OUTPUT_VARIABLE included)
+  cmake_path(NORMAL_PATH included)
   string(TOUPPER "${CMAKE_BUILD_TYPE}" build_type)
   separate_arguments(flags UNIX_COMMAND "${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${build_type}}")
   get_directory_property(options COMPILE_OPTIONS)  # sanitizers
@@ -30,7 +34,7 @@ function(ashlar_precompile target)  # HEADER file [FLAGS flag...] [LINKS library
   add_custom_target(ashlar_precompiled_${name} DEPENDS ${file})
   add_library(${target} INTERFACE)
   # -fPIC for programs too: a precompiled header serves one kind of code.
-  target_compile_options(${target} INTERFACE -fPIC "SHELL:-include-pch ${file}")
+  target_compile_options(${target} INTERFACE -fPIC "SHELL:-include-pch ${included}")
   target_link_libraries(${target} INTERFACE ${arg_LINKS})
   add_dependencies(${target} ashlar_precompiled_${name})
 endfunction()

@@ -8,9 +8,11 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <utility>
 
 #include <ashlar/app/app.hpp>
 #include <ashlar/app/detail/core.hpp>
+#include <ashlar/app/detail/dev_page.hpp>
 #include <ashlar/app/detail/serve.hpp>
 #include <ashlar/app/openapi_changes.hpp>
 #include <ashlar/async/runtime.hpp>
@@ -196,6 +198,8 @@ int run(App& app, int argc, char** argv) {
   std::vector<std::pair<CLI::App*, async::Command>> component_commands;
   std::vector<std::pair<CLI::App*, std::size_t>> program_commands;
   try {
+    if (auto page = detail::DevPage::from_environment())
+      core.middleware.insert(core.middleware.begin(), std::move(page));
     core.prepare();
     for (auto* component : core.all_components()) {
       for (auto& command : component->commands()) {
