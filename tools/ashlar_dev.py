@@ -143,7 +143,7 @@ class Dev:
         self.build = self.root / "build" / options.preset
         self.page = self.build / "ashlar-dev.html"
         self.program = self.builder = self.pending_identity = self.running_identity = None
-        self.configured = self.must_restart = False
+        self.configured = self.must_restart = self.build_fails = False
         self.reason = None  # what is wrong, for the page that is served from here
         self.wake_read, self.wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self.events = []  # of threads and signals
@@ -216,7 +216,8 @@ class Dev:
     def handle(self, kind, what):
         if kind == "built" and what[0] is self.builder:
             self.builder = None
-            if what[1] == 0:
+            self.build_fails = what[1] != 0
+            if not self.build_fails:
                 self.on_built()
             else:
                 self.broken("does not compile", what[0].output.all())
@@ -356,7 +357,7 @@ class Dev:
             self.program.served = True
             if self.pending_identity is not None:
                 self.running_identity, self.pending_identity = self.pending_identity, None
-            if self.builder is None:
+            if self.builder is None and not self.build_fails:  # or it is the old one, that crashed and is there again
                 self.mended()
 
     def end_program(self):

@@ -2,6 +2,7 @@
 """`ashlar dev` on a real project, driven by changes of its files. Usage: dev_test.py ASHLAR PROJECT"""
 import http.client
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -54,6 +55,18 @@ class Dev:
         return json.loads(body)["text"] if status == 201 else None
 
 
+def children(pid):
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == pid:
+                    found.append(int(entry.name))
+            except (FileNotFoundError, ProcessLookupError):
+                pass
+    return found
+
+
 class Load:
     """Asks all the time, each time on a new connection, and keeps what was no 200."""
 
@@ -104,13 +117,22 @@ def main(ashlar, project):
         eventually(lambda: dev.page()[0] == 200, "pages are the program's own again")
         print("serves when they are mended")
 
-        load = Load(dev)
         routes.write_text(broken)
         status, page = eventually(lambda: (dev.page()[0] == 503 and dev.page()), "the page of errors of a later build")
         assert "does not compile" in page and "goes on serving" in page, page
         assert dev.greet() == "Hello, Ada.", "programs are answered by the version before"
         print("keeps the old version while a build is broken")
 
+        workers = [worker for supervisor in children(dev.process.pid) for worker in children(supervisor)]
+        assert len(workers) == 1, workers
+        serves = sum("worker serves" in line for line in dev.lines)
+        os.kill(workers[0], signal.SIGKILL)
+        eventually(lambda: sum("worker serves" in line for line in dev.lines) > serves, "a crashed version comes back")
+        assert dev.greet() == "Hello, Ada."
+        assert dev.page()[0] == 503, "and the errors stay on the screen"
+        print("starts the old version again when it crashes")
+
+        load = Load(dev)
         before = sum(line.startswith("ashlar: changed:") for line in dev.lines)
         for i in range(30):  # an editor that saves all the time
             routes.write_text(good.replace("Hello, ", f"Hello {i}, "))
