@@ -25,14 +25,12 @@
 #include <ashlar/testing/client.hpp>
 #include <ashlar/testing/database.hpp>
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace {
 
 using namespace ashlar;
 using namespace std::chrono_literals;
-using ::testing::HasSubstr;
 
 // ---- dependencies.md
 
