@@ -1,4 +1,4 @@
-// The command line of every program: serve, routes, openapi, settings, check, and what components and the program add.
+// The command line of every program: serve, routes, openapi, settings, check, fuzz, and what components and the program add.
 #include <fmt/format.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -13,6 +13,7 @@
 #include <ashlar/app/app.hpp>
 #include <ashlar/app/detail/core.hpp>
 #include <ashlar/app/detail/dev_page.hpp>
+#include <ashlar/app/detail/fuzz_command.hpp>
 #include <ashlar/app/detail/serve.hpp>
 #include <ashlar/app/openapi_changes.hpp>
 #include <ashlar/async/runtime.hpp>
@@ -192,6 +193,8 @@ int run(App& app, int argc, char** argv) {
                       "List what changed since this document; exit with 1 when clients would break");
   auto* show_settings = cli.add_subcommand("settings", "Print the settings in force, with secrets hidden");
   auto* check = cli.add_subcommand("check", "Start the components, check everything that can be checked, and stop");
+  detail::FuzzCommand fuzz_command;
+  auto* fuzz = detail::add_fuzz_command(cli, fuzz_command);
 
   // The commands of components that are there already; those made at start-up add none before it.
   std::vector<std::string> arguments;
@@ -234,6 +237,7 @@ int run(App& app, int argc, char** argv) {
     if (openapi->parsed()) return write_openapi(core, output);
     if (show_settings->parsed()) return print_settings(core, settings);
     if (check->parsed()) return run_check(core);
+    if (fuzz->parsed()) return detail::run_fuzz(app, std::move(fuzz_command));
     for (auto& [sub, command] : component_commands) {
       if (!sub->parsed()) continue;
       auto work = [run = command.run, extras = sub->remaining()] { return run(extras); };

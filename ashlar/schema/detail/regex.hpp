@@ -23,6 +23,7 @@ class Regex {
 
  private:
   friend class RegexCompiler;
+  friend class RegexSampler;
   struct Set {
     std::array<std::uint64_t, 2> ascii{};
     std::vector<std::pair<char32_t, char32_t>> ranges;  // beyond ASCII

@@ -1,0 +1,130 @@
+// One case of fuzz(): a few requests, one after the other, and what the answer to the last one must be.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <ashlar/app/detail/fuzz_service.hpp>
+#include <ashlar/app/fuzz.hpp>
+#include <ashlar/async/sync.hpp>
+#include <ashlar/http/exchange.hpp>
+
+namespace ashlar::detail {
+
+enum class FuzzCredentials : std::uint8_t { given, none, wrong };
+
+struct FuzzStep {
+  const FuzzOperation* operation = nullptr;
+  http::Method method = http::Method::get;
+  std::vector<std::optional<Tree>> values;  // of the operation's parameters
+  std::optional<Tree> body;                 // JSON
+  std::optional<std::string> bytes;         // of a body that is no JSON, or broken
+  FuzzCredentials credentials = FuzzCredentials::given;
+  /// A parameter of the path is what an earlier answer said.
+  struct Binding {
+    std::size_t parameter, step;
+    std::vector<std::string> members;
+  };
+  std::vector<Binding> bindings;
+};
+
+struct FuzzCase {
+  enum class Intent : std::uint8_t {
+    fits,             // must not be refused as invalid
+    anything,         // may fit or not
+    unfit,            // must be refused
+    no_credentials,   // must be refused
+    other_method,     // 405
+    use_what_is_new,  // must be there
+    use_what_is_gone  // must not be there
+  };
+  Intent intent = Intent::anything;
+  std::vector<FuzzStep> steps;
+  std::string why;  // of an unfit one
+};
+
+struct FuzzAnswer {
+  bool came = false;
+  int status = 0;
+  bool streams = false;
+  std::string content_type;
+  std::string allow;
+  std::string body;
+};
+
+struct FuzzFailure {
+  std::string check, message;
+  std::string key;  // equal for the same thing
+};
+
+/// Sends requests to the application within the process.
+class FuzzSender {
+ public:
+  FuzzSender(App& app, const FuzzOptions& options) : app_(app), options_(options) {}
+
+  /// Puts what earlier answers said into the path. False: they did not say it.
+  static bool bind(FuzzStep& step, const std::vector<FuzzAnswer>& earlier);
+  Task<void> send(const FuzzStep& step, FuzzAnswer& answer);
+  /// The command that sends the same from a shell.
+  [[nodiscard]] std::string curl(const FuzzStep& step) const;
+
+  /// The request-target; nullopt: there is none that leads to this route (an empty segment, a segment that another
+  /// route has).
+  static std::optional<std::string> target(const FuzzStep& step);
+
+ private:
+  struct Line {
+    std::string name, value;
+  };
+  void compose(const FuzzStep& step);
+  void add_header(std::string_view name, std::string value) {
+    headers_.push_back({std::string(name), std::move(value)});
+  }
+
+  App& app_;
+  const FuzzOptions& options_;
+  // Of the request under way; kept for their memory.
+  std::string target_, body_;
+  std::vector<Line> headers_;
+  bool has_body_ = false;
+};
+
+/// Is it read by the types behind the description, rules and all? nullopt: that cannot be told.
+std::optional<bool> fuzz_is_read(const FuzzStep& step);
+/// Does it fit the description?
+bool fuzz_fits(const FuzzStep& step);
+
+/// What is wrong with an answer, whatever was asked; then with this one for this case.
+std::optional<FuzzFailure> judge_answer(const FuzzStep& step, const FuzzAnswer& answer, bool may_be_malformed);
+std::optional<FuzzFailure> judge_case(const FuzzCase& one, const FuzzAnswer& answer);
+
+/// Makes cases.
+class FuzzMaker {
+ public:
+  FuzzMaker(const FuzzService& service, schema::Random random, bool has_credentials)
+      : service_(service), random_(random), has_credentials_(has_credentials) {}
+
+  /// One by chance; nullopt: the operation allows none of what was drawn.
+  std::optional<FuzzCase> by_chance(std::size_t operation);
+  /// Those on the bounds of an operation, and just outside of them.
+  std::vector<FuzzCase> on_bounds(std::size_t operation);
+
+  /// The operations that no fitting request could be made for.
+  [[nodiscard]] bool gave_up() const noexcept { return gave_up_; }
+
+ private:
+  std::optional<FuzzStep> step(const FuzzOperation& operation, schema::Letters letters);
+  bool chain(std::size_t operation, std::vector<FuzzStep>& steps, std::vector<std::size_t>& operations, int depth);
+  bool spoil(FuzzStep& step, std::string& why);
+  FuzzCase::Intent intent_of(const FuzzStep& step);
+
+  const FuzzService& service_;
+  schema::Random random_;
+  bool has_credentials_;
+  bool gave_up_ = false;
+};
+
+}  // namespace ashlar::detail

@@ -1,0 +1,335 @@
+// fuzz(): runs the cases, makes those that fail as simple as they can be, and tells.
+#include <ashlar/app/fuzz.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include <ashlar/app/detail/fuzz_case.hpp>
+#include <ashlar/async/combinators.hpp>
+#include <ashlar/base/error.hpp>
+#include <ashlar/base/text.hpp>
+#include <ashlar/schema/json.hpp>
+
+namespace ashlar {
+namespace detail {
+namespace {
+
+using schema::Change;
+using Intent = FuzzCase::Intent;
+using Time = std::chrono::steady_clock;
+
+constexpr int kSimplifications = 500;        // requests that are spent on one finding
+constexpr std::size_t kShownOfAnswer = 400;  // bytes
+constexpr std::size_t kBeforePause = 64;     // cases; what runs beside them gets its turn
+
+std::string beginning_of(std::string_view body) {
+  std::size_t end = std::min(body.size(), kShownOfAnswer);
+  while (end > 0 && end < body.size() && (static_cast<unsigned char>(body[end]) & 0xC0) == 0x80) --end;
+  const std::string_view shown = body.substr(0, end);
+  return is_utf8(shown) ? std::string(shown) : fmt::format("{} bytes that are no text", body.size());
+}
+
+class Fuzzing {
+ public:
+  Fuzzing(App& app, FuzzOptions options)
+      : options_(std::move(options)), service_(app), sender_(app, options_), begun_(Time::now()) {
+    report_.seed = options_.seed;
+    report_.notes = service_.notes;
+    choose();
+  }
+
+  Task<FuzzReport> run() {
+    co_await on_bounds();
+    co_await by_chance();
+    conclude();
+    co_return std::move(report_);
+  }
+
+ private:
+  struct Outcome {
+    std::optional<FuzzFailure> failure;
+    std::size_t step = 0;  // whose answer it is
+    FuzzAnswer answer;
+  };
+
+  void choose() {
+    const auto is_named = [](const FuzzOperation& operation, const std::vector<std::string>& names) {
+      return std::ranges::any_of(names, [&](const std::string& name) {
+        return operation.name.find(name) != std::string::npos || operation.id.find(name) != std::string::npos;
+      });
+    };
+    for (std::size_t i = 0; i < service_.operations.size(); ++i) {
+      FuzzOperation& one = service_.operations[i];
+      report_.operations.push_back({one.name, 0, 0});
+      one.excluded = is_named(one, options_.exclude);
+      if ((options_.routes.empty() || is_named(one, options_.routes)) && !one.excluded) chosen_.push_back(i);
+    }
+    if (chosen_.empty())
+      throw Invalid(service_.operations.empty() ? "there is no operation in the service's OpenAPI document"
+                                                : "no operation has such a name; `routes` lists them");
+  }
+
+  // Each case has numbers of its own, so that it does not depend on how the ones before it went.
+  FuzzMaker maker(std::uint64_t number) {
+    schema::Random seeds(options_.seed * 0x9E3779B97F4A7C15 + number);
+    return {service_, schema::Random(seeds.next()), !options_.authorization.empty()};
+  }
+
+  Task<void> on_bounds() {
+    for (const std::size_t operation : chosen_) {
+      FuzzMaker cases = maker(operation);
+      auto all = cases.on_bounds(operation);
+      if (all.empty()) {
+        report_.notes.push_back(
+            fmt::format("{}: no request that its own types take was found by chance; an example{{…}} on the members "
+                        "with rules of your own helps",
+                        service_.operations[operation].name));
+      }
+      for (auto& one : all) {
+        if (is_over()) co_return;
+        co_await take(std::move(one));
+      }
+    }
+  }
+
+  Task<void> by_chance() {
+    for (std::size_t i = 0; i < options_.cases || options_.time.count() > 0; ++i) {
+      if (is_over()) co_return;
+      FuzzMaker cases = maker(1'000'003 + i);
+      auto one = cases.by_chance(chosen_[i % chosen_.size()]);
+      if (one)
+        co_await take(std::move(*one));
+      else if (i % kBeforePause == 0)
+        co_await async::sleep(async::Nanoseconds(0));
+    }
+  }
+
+  bool is_over() const {
+    if (report_.findings.size() >= options_.most_findings) return true;
+    return options_.time.count() > 0 && Time::now() - begun_ >= options_.time;
+  }
+
+  Task<void> take(FuzzCase one) {
+    ++report_.cases;
+    tell(*one.steps.back().operation);
+    if (report_.cases % kBeforePause == 0) co_await async::sleep(async::Nanoseconds(0));
+    Outcome outcome;
+    co_await play(one, outcome);
+    if (!outcome.failure) co_return;
+    const std::string key = one.steps[outcome.step].operation->name + " " + outcome.failure->key;
+    if (const auto known = seen_.find(key); known != seen_.end()) {
+      ++report_.findings[known->second].times;
+      co_return;
+    }
+    seen_.emplace(key, report_.findings.size());
+    one.steps.resize(outcome.step + 1);
+    co_await simplify(one, outcome, key);
+    add(one, outcome);
+  }
+
+  // Until the first answer that is wrong. What comes before the last must succeed, or the case says nothing.
+  Task<void> play(FuzzCase& one, Outcome& outcome) {
+    outcome.failure.reset();
+    std::vector<FuzzAnswer> answers;
+    for (std::size_t i = 0; i < one.steps.size(); ++i) {
+      FuzzStep& step = one.steps[i];
+      const bool is_last = i + 1 == one.steps.size();
+      if (!FuzzSender::bind(step, answers) || !FuzzSender::target(step)) co_return;
+      FuzzAnswer& answer = answers.emplace_back();
+      co_await sender_.send(step, answer);
+      ++report_.requests;
+      auto& counts = report_.operations[static_cast<std::size_t>(step.operation - service_.operations.data())];
+      ++counts.requests;
+      if (answer.came && answer.status < 400) ++counts.successes;
+      outcome.failure = judge_answer(step, answer, is_last && one.intent != Intent::fits);
+      if (!outcome.failure && is_last) outcome.failure = judge_case(one, answer);
+      if (outcome.failure) {
+        outcome.step = i;
+        outcome.answer = std::move(answer);
+        co_return;
+      }
+      if (answer.status >= 300) co_return;
+    }
+  }
+
+  // Smaller while it still fails in the same way.
+  Task<void> simplify(FuzzCase& one, Outcome& outcome, const std::string& key) {
+    int left = kSimplifications;
+    const std::string check = outcome.failure->check;
+    const auto fails = [&](FuzzCase candidate) -> Task<bool> {
+      --left;
+      Outcome other;
+      co_await play(candidate, other);
+      if (!other.failure || other.step + 1 != candidate.steps.size()) co_return false;
+      if (candidate.steps[other.step].operation->name + " " + other.failure->key != key) co_return false;
+      one = std::move(candidate);
+      outcome = std::move(other);
+      co_return true;
+    };
+    // What is wrong with any answer is wrong whatever the case was about.
+    if (!is_about_the_case(check)) one.intent = Intent::anything;
+    if (one.steps.size() > 1 && one.intent != Intent::use_what_is_gone && one.intent != Intent::use_what_is_new) {
+      FuzzCase alone = one;
+      alone.steps.erase(alone.steps.begin(), alone.steps.end() - 1);
+      alone.steps.back().bindings.clear();
+      co_await fails(std::move(alone));
+    }
+    for (bool better = true; better && left > 0;) {
+      better = false;
+      for (std::size_t s = one.steps.size(); s-- > 0;) {
+        auto candidates = simpler_cases(one, s);
+        // What did not help before helps seldom after a change elsewhere: it is tried again in the next round.
+        for (std::size_t i = 0; i < candidates.size() && left > 0;) {
+          if (is_still(candidates[i], s) && co_await fails(std::move(candidates[i]))) {
+            better = true;
+            candidates = simpler_cases(one, s);
+          } else {
+            ++i;
+          }
+        }
+      }
+    }
+  }
+
+  static bool is_about_the_case(std::string_view check) {
+    return check == "valid-refused" || check == "invalid-accepted" || check == "auth-ignored" ||
+           check == "unsupported-method" || check == "new-is-missing" || check == "use-after-delete";
+  }
+
+  static std::vector<FuzzCase> simpler_cases(const FuzzCase& one, std::size_t s) {
+    std::vector<FuzzCase> all;
+    const FuzzStep& step = one.steps[s];
+    const bool free = s + 1 == one.steps.size() && (one.intent == Intent::anything || one.intent == Intent::unfit);
+    for (std::size_t p = 0; p < step.values.size(); ++p) {
+      const bool bound = std::ranges::any_of(step.bindings, [&](const auto& b) { return b.parameter == p; });
+      if (!step.values[p] || bound) continue;
+      const FuzzParameter& parameter = step.operation->parameters[p];
+      if (!parameter.required) {
+        all.push_back(one);
+        all.back().steps[s].values[p].reset();
+      }
+      for (const Change& change : simpler(*parameter.node, *step.values[p], !free)) {
+        all.push_back(one);
+        change.apply(*all.back().steps[s].values[p]);
+      }
+    }
+    if (!step.body) return all;
+    for (const Change& change : simpler(*step.operation->body->node, *step.body, !free)) {
+      all.push_back(one);
+      change.apply(*all.back().steps[s].body);
+    }
+    return all;
+  }
+
+  // A simpler case must be about the same: what fits still fits, what does not still does not.
+  static bool is_still(const FuzzCase& one, std::size_t s) {
+    if (s + 1 != one.steps.size() || one.intent == Intent::anything) return true;
+    const auto read = fuzz_is_read(one.steps[s]);
+    if (one.intent == Intent::unfit) return read ? !*read : !fuzz_fits(one.steps[s]);
+    return read.value_or(true) && fuzz_fits(one.steps[s]);
+  }
+
+  void add(const FuzzCase& one, const Outcome& outcome) {
+    FuzzFinding& finding = report_.findings.emplace_back();
+    finding.check = outcome.failure->check;
+    finding.operation = one.steps.back().operation->name;
+    finding.message = outcome.failure->message;
+    finding.status = outcome.answer.status;
+    finding.answer = beginning_of(outcome.answer.body);
+    for (std::size_t i = 0; i < one.steps.size(); ++i) {
+      if (i > 0) finding.curl += '\n';
+      for (const auto& binding : one.steps[i].bindings) {
+        std::string members;
+        for (const auto& name : binding.members) members += "." + name;
+        finding.curl +=
+            fmt::format("# {}: {} in the answer to request {}\n",
+                        one.steps[i].operation->parameters[binding.parameter].name, members, binding.step + 1);
+      }
+      finding.curl += sender_.curl(one.steps[i]);
+    }
+  }
+
+  void conclude() {
+    report_.duration = Time::now() - begun_;
+    if (options_.authorization.empty()) {
+      const auto count = std::ranges::count_if(chosen_, [&](std::size_t i) { return service_.operations[i].secured; });
+      if (count != 0)
+        report_.notes.push_back(fmt::format("{} of {} operations want credentials: with --auth they are tried further",
+                                            count, chosen_.size()));
+    }
+    for (const std::size_t i : chosen_) {
+      const auto& counts = report_.operations[i];
+      const bool closed = options_.authorization.empty() && service_.operations[i].secured;
+      if (counts.successes == 0 && counts.requests > 0 && !closed)
+        report_.notes.push_back(fmt::format("{}: none of {} requests succeeded", counts.operation, counts.requests));
+    }
+    std::erase_if(report_.operations, [](const auto& one) { return one.requests == 0; });
+  }
+
+  void tell(const FuzzOperation& operation) {
+    if (!options_.on_progress || report_.cases % 32 != 0) return;
+    const auto now = Time::now();
+    if (now - told_ < std::chrono::milliseconds(100)) return;
+    told_ = now;
+    const double seconds = std::chrono::duration<double>(now - begun_).count();
+    options_.on_progress(
+        {report_.cases, report_.findings.size(), static_cast<double>(report_.cases) / seconds, operation.name});
+  }
+
+  FuzzOptions options_;
+  FuzzService service_;
+  FuzzSender sender_;
+  FuzzReport report_;
+  std::vector<std::size_t> chosen_;
+  std::map<std::string, std::size_t> seen_;
+  Time::time_point begun_, told_{};
+};
+
+}  // namespace
+}  // namespace detail
+
+Task<FuzzReport> fuzz(App& app, FuzzOptions options) {
+  detail::Fuzzing fuzzing(app, std::move(options));
+  co_return co_await fuzzing.run();
+}
+
+std::string FuzzReport::json() const {
+  using schema::Tree;
+  const auto number = [](auto value) { return Tree::of_number(fmt::format("{}", value)); };
+  Tree out = Tree::object();
+  out.add("seed", number(seed));
+  out.add("cases", number(cases));
+  out.add("requests", number(requests));
+  out.add("seconds", number(std::chrono::duration<double>(duration).count()));
+  Tree all = Tree::list();
+  for (const auto& one : findings) {
+    Tree finding = Tree::object();
+    finding.add("check", Tree::of_text(one.check));
+    finding.add("operation", Tree::of_text(one.operation));
+    finding.add("message", Tree::of_text(one.message));
+    finding.add("status", number(one.status));
+    finding.add("curl", Tree::of_text(one.curl));
+    finding.add("answer", Tree::of_text(one.answer));
+    finding.add("times", number(one.times));
+    all.items.push_back(std::move(finding));
+  }
+  out.add("findings", std::move(all));
+  Tree tried = Tree::list();
+  for (const auto& one : operations) {
+    Tree operation = Tree::object();
+    operation.add("operation", Tree::of_text(one.operation));
+    operation.add("requests", number(one.requests));
+    operation.add("successes", number(one.successes));
+    tried.items.push_back(std::move(operation));
+  }
+  out.add("operations", std::move(tried));
+  Tree remarks = Tree::list();
+  for (const auto& one : notes) remarks.items.push_back(Tree::of_text(one));
+  out.add("notes", std::move(remarks));
+  return out.json();
+}
+
+}  // namespace ashlar

@@ -1,0 +1,289 @@
+// Requests of fuzz(): from parameters to bytes, through the application, and as a command line.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include <ashlar/app/detail/fuzz_case.hpp>
+#include <ashlar/async/combinators.hpp>
+#include <ashlar/base/error.hpp>
+#include <ashlar/base/text.hpp>
+#include <ashlar/http/server_options.hpp>
+
+namespace ashlar::detail {
+namespace {
+
+constexpr std::string_view kBoundary = "ashlar-fuzz-boundary";
+constexpr std::chrono::seconds kGrace{5};  // for a handler that has been cancelled
+
+// What the server's connection is to a real request.
+class FuzzExchange final : public http::Exchange {
+ public:
+  struct Whole final : http::RequestBody {
+    std::string_view rest;
+    std::uint64_t limit = 0;
+    Task<std::string_view> next() override {
+      if (rest.size() > limit) throw TooLarge("The body is larger than this server allows.");
+      co_return std::exchange(rest, {});
+    }
+    void hold(std::string_view bytes, std::uint64_t most) {
+      rest = bytes;
+      limit = most;
+      length_ = bytes.size();
+    }
+  };
+  Whole whole;
+  bool finished = false;
+  async::Event done;
+
+ private:
+  void on_finish() noexcept override {
+    finished = true;
+    done.set();
+  }
+};
+
+Task<void> wait_for(async::Event& event) { co_await event.wait(); }
+
+void append_pair(std::string& out, std::string_view name, std::string_view value) {
+  if (!out.empty()) out += '&';
+  out += percent_encode(name);
+  out += '=';
+  out += percent_encode(value);
+}
+
+// A list is as many values of one name.
+template <class F>
+void each_value(const Tree& value, F&& f) {
+  if (value.kind != Tree::Kind::list) return f(value);
+  for (const Tree& item : value.items) f(item);
+}
+
+std::string encode_rest(std::string_view text) {
+  std::string out;
+  for (;;) {
+    const auto slash = text.find('/');
+    out += percent_encode(text.substr(0, slash));
+    if (slash == std::string_view::npos) return out;
+    out += '/';
+    text.remove_prefix(slash + 1);
+  }
+}
+
+bool is_file(const SchemaNode& node) {
+  return node.format == "binary" || (node.items != nullptr && node.items->format == "binary");
+}
+
+std::string multipart(const FuzzStep& step) {
+  std::string out;
+  for (std::size_t i = 0; i < step.values.size(); ++i) {
+    const FuzzParameter& parameter = step.operation->parameters[i];
+    if (parameter.in != FuzzPlace::form || !step.values[i]) continue;
+    each_value(*step.values[i], [&](const Tree& one) {
+      out +=
+          fmt::format("--{}\r\nContent-Disposition: form-data; name=\"{}\"{}\r\n\r\n", kBoundary, parameter.name,
+                      is_file(*parameter.node) ? "; filename=\"a.bin\"\r\nContent-Type: application/octet-stream" : "");
+      out += one.plain();
+      out += "\r\n";
+    });
+  }
+  return out + fmt::format("--{}--\r\n", kBoundary);
+}
+
+// A word of the shell; bytes that it would not keep are written as $'…' has them.
+std::string shell_word(std::string_view text) {
+  const bool bytes = !is_utf8(text);
+  const auto is_odd = [&](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte < 0x20 || byte == 0x7F || (bytes && byte >= 0x80);
+  };
+  const bool plain = std::ranges::none_of(text, is_odd);
+  std::string out = plain ? "'" : "$'";
+  for (const char c : text) {
+    if (c == '\'') {
+      out += plain ? "'\\''" : "\\'";
+    } else if (is_odd(c)) {
+      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    } else if (!plain && c == '\\') {
+      out += "\\\\";
+    } else {
+      out += c;
+    }
+  }
+  return out + "'";
+}
+
+const SecurityInfo* first_scheme(const FuzzOperation& operation) {
+  for (const auto& one : operation.info.security) {
+    if (one.kind != "mutualTLS") return &one;
+  }
+  return nullptr;
+}
+
+std::string wrong_credentials(const FuzzOperation& operation) {
+  const SecurityInfo* const scheme = first_scheme(operation);
+  if (scheme == nullptr) return {};
+  if (scheme->detail == "basic") return "Basic bm9ib2R5Om5vdGhpbmc=";  // nobody:nothing
+  return fmt::format("{} not-a-token", scheme->scheme);
+}
+
+}  // namespace
+
+bool FuzzSender::bind(FuzzStep& step, const std::vector<FuzzAnswer>& earlier) {
+  for (const auto& binding : step.bindings) {
+    const auto tree = schema::parse_tree(earlier[binding.step].body);
+    const Tree* at = tree ? &*tree : nullptr;
+    for (const std::string& name : binding.members) {
+      if (at != nullptr) at = at->find(name);
+    }
+    if (at == nullptr || (at->kind != Tree::Kind::text && at->kind != Tree::Kind::number)) return false;
+    step.values[binding.parameter] = *at;
+  }
+  return true;
+}
+
+std::optional<std::string> FuzzSender::target(const FuzzStep& step) {
+  const FuzzOperation& operation = *step.operation;
+  std::string path;
+  std::size_t parameter = 0;
+  const std::string& pattern = operation.path;
+  for (std::size_t at = 0; at < pattern.size();) {
+    if (pattern[at] != '{') {
+      path += pattern[at++];
+      continue;
+    }
+    const std::size_t end = pattern.find('}', at);
+    const bool rest = std::string_view(pattern).substr(at, end - at).ends_with(":path");
+    if (parameter >= step.values.size() || !step.values[parameter]) return std::nullopt;
+    const std::string text = step.values[parameter++]->plain();
+    if (text.empty() || text == "." || text == "..") return std::nullopt;
+    path += rest ? encode_rest(text) : percent_encode(text);
+    at = end + 1;
+  }
+  if (path.empty()) path = "/";
+  // A value may be the name of another route: "feed" where there is /articles/feed.
+  std::array<std::string_view, kMaxPathParameters> values;
+  std::string_view own = std::string_view(path).substr(operation.prefix.size());
+  if (own.empty()) own = "/";
+  const auto match = operation.core->tree.find(step.method, own, values);
+  if (step.method == operation.method ? match.route != operation.route : match.route != nullptr) return std::nullopt;
+  std::string query;
+  for (std::size_t i = 0; i < step.values.size(); ++i) {
+    const FuzzParameter& one = operation.parameters[i];
+    if (one.in != FuzzPlace::query || !step.values[i]) continue;
+    each_value(*step.values[i], [&](const Tree& value) { append_pair(query, one.name, value.plain()); });
+  }
+  return query.empty() ? path : path + "?" + query;
+}
+
+void FuzzSender::compose(const FuzzStep& step) {
+  const FuzzOperation& operation = *step.operation;
+  target_ = target(step).value_or("/");
+  headers_.clear();
+  body_.clear();
+  has_body_ = false;
+  std::string cookies;
+  for (std::size_t i = 0; i < step.values.size(); ++i) {
+    const FuzzParameter& one = operation.parameters[i];
+    if (!step.values[i]) continue;
+    if (one.in == FuzzPlace::header) {
+      each_value(*step.values[i], [&](const Tree& value) { add_header(one.name, value.plain()); });
+    } else if (one.in == FuzzPlace::cookie) {
+      cookies += fmt::format("{}{}={}", cookies.empty() ? "" : "; ", one.name, step.values[i]->plain());
+    } else if (one.in == FuzzPlace::form && !operation.has_files) {
+      each_value(*step.values[i], [&](const Tree& value) { append_pair(body_, one.name, value.plain()); });
+    }
+  }
+  if (!cookies.empty()) add_header("Cookie", std::move(cookies));
+  if (step.credentials == FuzzCredentials::wrong) {
+    add_header("Authorization", wrong_credentials(operation));
+  } else if (step.credentials == FuzzCredentials::given && !options_.authorization.empty()) {
+    add_header("Authorization", options_.authorization);
+  }
+  if (!operation.body || step.method != operation.method) return;
+  std::string type = operation.body->media_type;
+  if (step.bytes) {
+    body_ = *step.bytes;
+  } else if (step.body) {
+    step.body->write(body_);
+  } else if (operation.has_form && operation.has_files) {
+    body_ = multipart(step);
+  } else if (!operation.has_form) {
+    return;
+  }
+  if (type == "multipart/form-data") type += fmt::format("; boundary={}", kBoundary);
+  has_body_ = true;
+  add_header("Content-Type", std::move(type));
+}
+
+Task<void> FuzzSender::send(const FuzzStep& step, FuzzAnswer& answer) {
+  compose(step);
+  const auto exchange = std::make_unique<FuzzExchange>();
+  auto& request = exchange->request;
+  request.method = step.method;
+  request.method_text = http::to_string(step.method);
+  request.target = target_;
+  const auto question = std::min(target_.find('?'), target_.size());
+  request.path = request.target.substr(0, question);
+  request.query = request.target.substr(std::min(question + 1, target_.size()));
+  request.authority = step.operation->host.empty() ? std::string_view("localhost") : step.operation->host;
+  for (const auto& [name, value] : headers_) request.add_header(name, value);
+  exchange->context.scope = &exchange->scope;
+  exchange->started = async::Clock::now();
+  if (has_body_) {
+    const http::BodyPlan plan = app_.handler().plan_body(request, http::ServerOptions{}.max_body);
+    if (plan.stream) {
+      exchange->whole.hold(body_, plan.limit);
+      exchange->body = &exchange->whole;
+    } else {
+      request.body = body_;
+    }
+  }
+  app_.handler().handle(*exchange);
+  answer = {};
+  if (!exchange->finished) {
+    try {
+      co_await async::timeout(options_.patience, wait_for(exchange->done));
+    } catch (const DeadlineExceeded&) {
+      exchange->scope.cancel();
+    }
+    if (!exchange->finished) {
+      try {
+        co_await async::timeout(kGrace, wait_for(exchange->done));
+      } catch (const DeadlineExceeded&) {
+        throw Unavailable(fmt::format("{} gives no answer, and does not end when it is cancelled either:\n{}",
+                                      step.operation->name, curl(step)));
+      }
+      co_return;
+    }
+  }
+  answer.came = true;
+  auto& response = exchange->response;
+  answer.status = response.status;
+  answer.content_type = response.content_type;
+  if (const auto allow = response.find_header("Allow")) answer.allow = *allow;
+  answer.streams = response.streaming() || response.file_body() != nullptr;
+  if (!answer.streams && response.status != 204 && response.status != 304) answer.body = response.body_bytes();
+  // As a client that leaves when it has seen the head.
+  exchange->scope.cancel();
+  response.clear();
+}
+
+std::string FuzzSender::curl(const FuzzStep& step) const {
+  FuzzSender other(app_, options_);
+  other.compose(step);
+  std::string out = "curl -i";
+  if (step.method != http::Method::get || other.has_body_) out += fmt::format(" -X {}", http::to_string(step.method));
+  const std::string host = step.operation->host.empty() ? "127.0.0.1:8000" : step.operation->host;
+  out += fmt::format(" {}", shell_word(fmt::format("http://{}{}", host, other.target_)));
+  for (const auto& [name, value] : other.headers_) {
+    const bool secret = name == "Authorization" && step.credentials == FuzzCredentials::given;
+    out +=
+        secret ? " -H \"Authorization: $AUTH\"" : fmt::format(" -H {}", shell_word(fmt::format("{}: {}", name, value)));
+  }
+  if (other.has_body_) out += fmt::format(" --data-binary {}", shell_word(other.body_));
+  return out;
+}
+
+}  // namespace ashlar::detail
