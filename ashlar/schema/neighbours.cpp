@@ -289,12 +289,11 @@ void simpler_scalar(const Tree& value, std::vector<Tree>& out) {
       out.push_back(Tree::of_text(std::string(static_cast<std::size_t>(length), 'a')));
   } else if (value.kind == Tree::Kind::number && value.text != "0") {
     const long double n = value.number();
-    for (const long double one : {0.0L, 1.0L, std::trunc(n / 2), n > 0 ? n - 1 : n + 1, std::trunc(n)}) {
-      // One by one only at the end: a thousand takes a thousand requests.
-      if (std::fabs(one) < std::fabs(n) &&
-          (std::fabs(n) < 20 || std::fabs(one) * 2 <= std::fabs(n) || one == std::trunc(n)))
-        out.push_back(Tree::of_number(number_text(one)));
+    for (const long double one : {0.0L, 1.0L, n / 2, n * 3 / 4, n * 7 / 8, n}) {
+      if (std::fabs(std::trunc(one)) < std::fabs(n)) out.push_back(Tree::of_number(number_text(std::trunc(one))));
     }
+    // One by one only at the end: a thousand takes a thousand requests.
+    if (std::fabs(n) > 1 && std::fabs(n) < 20) out.push_back(Tree::of_number(number_text(n > 0 ? n - 1 : n + 1)));
   } else if (value.kind == Tree::Kind::boolean && value.boolean) {
     out.push_back(Tree::of(false));
   }
