@@ -1,4 +1,5 @@
-// The command line of every program: serve, routes, openapi, settings, check, fuzz, and what components and the program add.
+// The command line of every program: serve, routes, openapi, settings, check, fuzz, and what components and the program
+// add.
 #include <fmt/format.h>
 #include <signal.h>
 #include <stdlib.h>
