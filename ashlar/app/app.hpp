@@ -302,8 +302,8 @@ class App {
   std::unique_ptr<detail::Core> core_;
 };
 
-/// Runs the program's command line: `serve` (the default), `routes`, `openapi`, `settings`, `check`, `fuzz`, those of the
-/// components (`migrate`, …) and its own. Gives the exit code; errors go to standard error with what to do.
+/// Runs the program's command line: `serve` (the default), `routes`, `openapi`, `settings`, `check`, `fuzz`, those of
+/// the components (`migrate`, …) and its own. Gives the exit code; errors go to standard error with what to do.
 int run(App& app, int argc, char** argv);
 
 }  // namespace ashlar
