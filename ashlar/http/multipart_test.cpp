@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <initializer_list>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -157,13 +160,12 @@ TEST(MultipartBoundary, IsReadFromTheContentType) {
   EXPECT_EQ(multipart_boundary("Multipart/Form-Data; charset=utf-8; Boundary=\"a b:c\""), "a b:c");
   EXPECT_EQ(multipart_boundary("multipart/form-data; boundary=----WebKitFormBoundary7MA4YWxkTrZu0gW"),
             "----WebKitFormBoundary7MA4YWxkTrZu0gW");
-  for (const std::string_view bad :
-       {"multipart/form-data", "multipart/form-data; boundary=", "multipart/mixed; boundary=a",
-        "multipart/form-data; boundary=\"\"", "multipart/form-data; boundary=\"a \"",
-        "multipart/form-data; boundary=a=b", "multipart/form-data; boundary=a; boundary=b",
-        "multipart/form-data; boundary=\"a\r\nb\"", "text/plain", "multipart/form-data; boundary=\"unclosed",
-        "multipart/form-data; "
-        "boundary=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}) {
+  const std::string too_long = "multipart/form-data; boundary=" + std::string(71, 'a');
+  for (const std::string_view bad : std::initializer_list<std::string_view>{
+           too_long, "multipart/form-data", "multipart/form-data; boundary=", "multipart/mixed; boundary=a",
+           "multipart/form-data; boundary=\"\"", "multipart/form-data; boundary=\"a \"",
+           "multipart/form-data; boundary=a=b", "multipart/form-data; boundary=a; boundary=b",
+           "multipart/form-data; boundary=\"a\r\nb\"", "text/plain", "multipart/form-data; boundary=\"unclosed"}) {
     EXPECT_EQ(multipart_boundary(bad), std::nullopt) << bad;
   }
 }
