@@ -5,9 +5,13 @@
 #include <ashlar/app/app.hpp>
 #include <ashlar/app/background.hpp>
 #include <ashlar/app/depends.hpp>
+#include <ashlar/app/idempotency.hpp>
+#include <ashlar/app/local_idempotency_store.hpp>
 #include <ashlar/app/middleware.hpp>
 #include <ashlar/app/parameters.hpp>
+#include <ashlar/app/principal_limit.hpp>
 #include <ashlar/app/rate_limit.hpp>
+#include <ashlar/app/response_cache.hpp>
 #include <ashlar/app/responses.hpp>
 #include <ashlar/app/rooms.hpp>
 #include <ashlar/app/router.hpp>
@@ -36,6 +40,7 @@
 #include <ashlar/http/websocket_client.hpp>
 #include <ashlar/pg/backplane.hpp>
 #include <ashlar/pg/db.hpp>
+#include <ashlar/pg/idempotency_keys.hpp>
 #include <ashlar/pg/migrations.hpp>
 #include <ashlar/pg/query.hpp>
 #include <ashlar/schema/annotated.hpp>

@@ -202,9 +202,12 @@ class App {
   // ---- around requests
   /// Adds middleware; the first added is the outermost.
   template <class M>
-    requires std::is_base_of_v<Middleware, M>
+    requires(std::is_base_of_v<Middleware, M> || detail::OfRoutes<M>)
   App& use(M middleware) {
-    add_middleware(std::make_shared<M>(std::move(middleware)));
+    static_assert(!detail::OfRoutes<M>,
+                  "middleware runs before anybody has signed in, and this asks who it is: it belongs into the options "
+                  "of routes, {.principal_limits = {limit}}, {.idempotency = keys} or {.cache = pages.keep(…)}");
+    if constexpr (!detail::OfRoutes<M>) add_middleware(std::make_shared<M>(std::move(middleware)));
     return *this;
   }
   /// A dependency before every route of the application.

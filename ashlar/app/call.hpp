@@ -24,6 +24,7 @@ class App;
 namespace detail {
 
 class Core;  // the running application
+class Around;
 class LoopLoad;
 class FormReader;
 struct Route;
@@ -120,6 +121,11 @@ struct Route {
   struct Metrics;
   std::shared_ptr<Metrics> metrics;
   std::shared_ptr<RouteLoad[]> loads;  ///< by the number of the loop; null: nobody watches
+  /// The handler, for what is around it (detail/around.hpp): `handle` is what `invoke` would be without, and `run` the
+  /// same as a task; null: the handler never waits.
+  bool (*handle)(Call&) = nullptr;
+  Task<void> (*run)(Call&) = nullptr;
+  std::shared_ptr<const Around> around;
 };
 
 }  // namespace detail

@@ -10,8 +10,11 @@
 #include <string_view>
 #include <vector>
 
+#include <ashlar/app/idempotency.hpp>
 #include <ashlar/app/overload.hpp>
+#include <ashlar/app/principal_limit.hpp>
 #include <ashlar/app/rate_limit.hpp>
+#include <ashlar/app/response_cache.hpp>
 #include <ashlar/http/request.hpp>
 
 namespace ashlar::schema {
@@ -95,10 +98,13 @@ struct RouteOptions {
   bool hidden = false;           ///< not in OpenAPI
   int status = 0;                ///< of the successful answer; 0: what the return type says
   std::vector<int> errors = {};  ///< statuses that the handler may answer beside those known from its parameters
-  std::optional<std::uint64_t> max_body = {};   ///< bytes; default: the server's
-  Priority priority = Priority::normal;         ///< who is shed first when there is more than can be done
-  std::vector<RateLimit> rate_limits = {};      ///< asked in order, before its dependencies; 429
-  std::chrono::milliseconds heartbeat{15'000};  ///< of an event stream whose generator waits; 0: none
+  std::optional<std::uint64_t> max_body = {};         ///< bytes; default: the server's
+  Priority priority = Priority::normal;               ///< who is shed first when there is more than can be done
+  std::vector<RateLimit> rate_limits = {};            ///< asked in order, before its dependencies; 429
+  std::vector<PrincipalLimit> principal_limits = {};  ///< asked in order, once it is known who asks; 429
+  std::optional<Idempotency> idempotency = {};        ///< POST, PUT, PATCH, DELETE: done once for an Idempotency-Key
+  std::optional<CachedAnswers> cache = {};            ///< GET: answers that are given again
+  std::chrono::milliseconds heartbeat{15'000};        ///< of an event stream whose generator waits; 0: none
   UploadOptions uploads = {};
 };
 

@@ -6,6 +6,7 @@
 #include <deque>
 #include <iterator>
 
+#include <ashlar/app/detail/around.hpp>
 #include <ashlar/app/detail/core.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/schema/settings.hpp>
@@ -32,9 +33,7 @@ std::vector<std::string> parameter_names(std::string_view pattern) {
 
 // Bad patterns and members with one name on the wire are told now, not by the first request.
 void prepare_types(const Route& route) {
-  OperationInfo info;
-  for (auto* describe : route.dependency_descriptions) describe(info);
-  route.describe(info);
+  const OperationInfo info = describe_route(route);
   const auto prepare = [&](const schema::TypeInfo* type) {
     if (type == nullptr) return;
     try {
@@ -207,6 +206,7 @@ void Core::prepare() {
       continue;
     }
     try {
+      put_around(*route);
       tree.add(*route);
       prepare_types(*route);
     } catch (const Error& error) {

@@ -1,3 +1,4 @@
+#include <ashlar/app/principal_limit.hpp>
 #include <ashlar/app/rate_limit.hpp>
 
 #include <fmt/format.h>
@@ -7,6 +8,7 @@
 #include <cstring>
 #include <new>
 
+#include <ashlar/app/detail/around.hpp>
 #include <ashlar/app/detail/core.hpp>
 #include <ashlar/app/detail/rate_table.hpp>
 #include <ashlar/base/error.hpp>
@@ -54,8 +56,7 @@ void remember(http::Exchange& exchange, const RateTable& table, const RateDecisi
 }
 
 // Nullopt: go on.
-std::optional<Problem> ask(RateTable& table, http::Exchange& exchange) {
-  const std::string_view key = table.options().key(exchange);
+std::optional<Problem> ask(RateTable& table, http::Exchange& exchange, std::string_view key) {
   if (key.empty()) return std::nullopt;
   const RateDecision decision = table.take(key, exchange.started);
   remember(exchange, table, decision);
@@ -167,13 +168,32 @@ RateLimitKey by_header(std::string name) {
 RateLimit::RateLimit(RateLimitOptions options) : table_(std::make_shared<detail::RateTable>(std::move(options))) {}
 
 bool RateLimit::before(http::Exchange& exchange) {
-  const auto problem = detail::ask(*table_, exchange);
+  const auto problem = detail::ask(*table_, exchange, table_->options().key(exchange));
   return !problem || refuse(exchange, *problem);
 }
 
 bool detail::ask_rate_limit(const RateLimit& limit, const Core& core, http::Exchange& exchange) {
-  const auto problem = ask(*limit.table_, exchange);
+  const auto problem = ask(*limit.table_, exchange, limit.table_->options().key(exchange));
   if (problem) core.write_problem(exchange, *problem);
+  return !problem;
+}
+
+PrincipalLimit::PrincipalLimit(Scope of, PrincipalLimitOptions options)
+    : scope_(of),
+      table_(std::make_shared<detail::RateTable>(RateLimitOptions{.requests = options.requests,
+                                                                  .per = options.per,
+                                                                  .burst = options.burst,
+                                                                  .name = std::move(options.name),
+                                                                  .max_keys = options.max_keys})) {
+  if (of.is_anyone()) {
+    throw Invalid(fmt::format("principal limit '{}': anyone is no principal; use RateLimit", table_->options().name));
+  }
+}
+
+bool detail::ask_principal_limit(const PrincipalLimit& limit, Call& call) {
+  // Not empty, which is nobody to a RateLimit.
+  const auto problem = ask(*limit.table_, call.exchange, "=" + scope_text(limit.scope_, call));
+  if (problem) call.core.write_problem(call.exchange, *problem);
   return !problem;
 }
 

@@ -3,10 +3,12 @@
 
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <ashlar/app/detail/handler.hpp>
+#include <ashlar/app/detail/scope_of.hpp>
 #include <ashlar/app/detail/websocket_handler.hpp>
 
 namespace ashlar {
@@ -18,6 +20,12 @@ struct RouteDependency {
 };
 template <auto Function>
 inline constexpr RouteDependency depends{&detail::Prelude<&*Function>::run, &detail::Prelude<&*Function>::describe};
+
+/// Each for himself, by what a dependency gives: text, a number, a Uuid; or a member of it: `per<current_user,
+/// &User::id>`. For PrincipalLimit, Idempotency and ResponseCache.
+template <auto Function, auto Member = nullptr>
+inline constexpr Scope per{&detail::Prelude<&*Function>::run, &detail::Prelude<&*Function>::describe,
+                           &detail::append_scope<&*Function, Member>};
 
 struct RouterOptions {
   std::vector<std::string> tags = {};

@@ -307,6 +307,8 @@ struct Invoker {
     }
   }
 
+  static Task<void> run(Call& call) { return run_later(call, Dependencies{}); }
+
   static void describe(OperationInfo& info) {
     describe_dependencies(info, Dependencies{});
     describe_all(info, Parameters{});
@@ -357,9 +359,11 @@ Route make_route(F handler, RouteOptions options) {
     route.invoke = &Invoker<F>::invoke;
     route.describe = &Invoker<F>::describe;
     route.resources = Invoker<F>::resources();
+    if constexpr (Invoker<F>::kAsync) route.run = &Invoker<F>::run;
     if constexpr (Invoker<F>::kMayStream) {
       route.streams_body = Invoker<F>::streams();
       route.receives_form = route.streams_body && Invoker<F>::kTakesForm;
+      if (route.receives_form) route.run = &Invoker<F>::run;
     }
   }
   return route;
