@@ -4,9 +4,12 @@
 
 #include <ashlar/app/app.hpp>
 #include <ashlar/app/background.hpp>
+#include <ashlar/app/content_security_policy.hpp>
+#include <ashlar/app/csrf.hpp>
 #include <ashlar/app/depends.hpp>
 #include <ashlar/app/idempotency.hpp>
 #include <ashlar/app/local_idempotency_store.hpp>
+#include <ashlar/app/maintenance.hpp>
 #include <ashlar/app/middleware.hpp>
 #include <ashlar/app/parameters.hpp>
 #include <ashlar/app/principal_limit.hpp>
