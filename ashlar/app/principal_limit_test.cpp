@@ -86,7 +86,7 @@ TEST(PrincipalLimit, IsInOpenApiWithTheCredentialsThatItTakes) {
 }
 
 TEST(PrincipalLimit, OfAnyoneOrOfNothingIsRefused) {
-  EXPECT_THROW(PrincipalLimit(anyone), Invalid);
+  EXPECT_THROW(PrincipalLimit{anyone}, Invalid);
   EXPECT_THROW(PrincipalLimit(per<team_of>, {.requests = 0}), Invalid);
 }
 

@@ -44,9 +44,9 @@ struct Queries {
       {.name = "idempotency_begin"}};
   Query<Held(std::string, std::string)> look{
       "select fingerprint, status, headers, body, "
-      "coalesce(extract(epoch from lease_ends - clock_timestamp())::float8, 0), "
+      "coalesce(extract(epoch from lease_ends - clock_timestamp())::float8, 0) as lease_left, "
       "coalesce(forget_at <= clock_timestamp() or "
-      "(status is null and lease_ends <= clock_timestamp() and fingerprint = $2), false) "
+      "(status is null and lease_ends <= clock_timestamp() and fingerprint = $2), false) as is_free "
       "from ashlar_idempotency_keys where key = $1",
       {.name = "idempotency_look"}};
   Query<void(std::string, Uuid, int, Bytes, Bytes)> complete{
