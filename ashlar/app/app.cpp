@@ -36,6 +36,11 @@ App& App::depends_on(RouteDependency dependency) {
   return *this;
 }
 
+App& App::security_scheme(std::string name, SecurityScheme scheme) {
+  core_->security_schemes[std::move(name)] = std::move(scheme);
+  return *this;
+}
+
 App& App::check(std::function<Task<std::vector<std::string>>()> check) {
   core_->checks.push_back(std::move(check));
   return *this;

@@ -199,6 +199,12 @@ class App {
     return *object;
   }
 
+  /// What the document says of credentials that routes read: `app.security_scheme("Bearer", {.password =
+  /// OAuthFlow{.token_url = "/token", .scopes = {{"orders:read", "See orders"}}}})`. The name is that of the parameter:
+  /// Credentials<"Bearer">, ApiKey<In::header, "X-API-Key">. Start-up refuses a scheme that no route reads, and a
+  /// Security<…> whose scope no flow has.
+  App& security_scheme(std::string name, SecurityScheme scheme);
+
   // ---- around requests
   /// Adds middleware; the first added is the outermost.
   template <class M>

@@ -97,13 +97,11 @@ std::string Core::openapi() {
     info.tags = options.tags;
     info.license_name = options.license_name;
     info.license_url = options.license_url;
+    info.security_schemes = security_schemes;
     std::vector<Operation> operations;
     for (const auto& route : routes) {
       if (route->options.hidden) continue;
-      Operation operation{route->method, route->pattern, &route->options, {}};
-      for (auto* describe : route->dependency_descriptions) describe(operation.info);
-      route->describe(operation.info);
-      operations.push_back(std::move(operation));
+      operations.push_back({route->method, route->pattern, &route->options, operation_of(*route)});
     }
     ErrorFormat errors;
     if (error_type != nullptr) {

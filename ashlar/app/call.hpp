@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <exception>
 #include <memory>
+#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -42,6 +43,14 @@ struct SharedValue {
 struct AfterAnswer {
   void (*run)(AfterAnswer*, bool succeeded) noexcept = nullptr;  ///< runs it and deletes it
   AfterAnswer* next = nullptr;
+
+  // From the pool that coroutines take their frames from: no allocation once it is warm.
+  static void* operator new(std::size_t size) { return async::detail::allocate_frame(size); }
+  static void operator delete(void* memory, std::size_t size) noexcept { async::detail::free_frame(memory, size); }
+  static void* operator new(std::size_t size, std::align_val_t align) { return ::operator new(size, align); }
+  static void operator delete(void* memory, std::size_t size, std::align_val_t align) noexcept {
+    ::operator delete(memory, size, align);
+  }
 };
 
 /// Lives in the exchange's scratch memory, so it must not need a destructor.
@@ -117,6 +126,7 @@ struct Route {
   std::vector<Task<void> (*)(Call&)> dependencies;          ///< of the routers and the application around it
   std::vector<void (*)(OperationInfo&)> dependency_descriptions;
   std::vector<std::string> parameter_names;  ///< of the pattern, in order
+  std::vector<std::string> scopes;           ///< that it asks for: see SecurityScopes
   std::string name;                          ///< "GET /articles/{slug}"
   struct Metrics;
   std::shared_ptr<Metrics> metrics;

@@ -26,6 +26,16 @@ class Depends {
   value_type* value_;
 };
 
+/// Depends<Function> of a route that only callers with these scopes may use: `Security<current_user, "orders:read">
+/// me`. The function, or a dependency of its, takes SecurityScopes and throws Forbidden for who has not got them, or
+/// the program does not compile. They show in OpenAPI with the credentials that it reads. The function runs once a
+/// request, with all the scopes that the route asks for.
+template <auto Function, FixedString... Scopes>
+class Security : public Depends<Function> {
+ public:
+  using Depends<Function>::Depends;
+};
+
 /// The result of a dependency that only checks something (and throws when it does not hold).
 struct Checked {};
 

@@ -8,10 +8,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <ashlar/app/idempotency.hpp>
 #include <ashlar/app/overload.hpp>
+#include <ashlar/app/parameters.hpp>
 #include <ashlar/app/principal_limit.hpp>
 #include <ashlar/app/rate_limit.hpp>
 #include <ashlar/app/response_cache.hpp>
@@ -22,8 +24,6 @@ struct TypeInfo;
 }
 
 namespace ashlar {
-
-enum class In : std::uint8_t { path, query, header, cookie };
 
 /// One parameter outside of the body.
 struct ParameterInfo {
@@ -57,9 +57,36 @@ struct ResponseInfo {
 struct SecurityInfo {
   std::string scheme;  ///< name in components.securitySchemes
   std::string kind;    ///< "http", "apiKey" or "mutualTLS"
-  std::string detail;  ///< http: "bearer", "basic"; apiKey: the header's name
+  std::string detail;  ///< http: "bearer", "basic"; apiKey: its name
   std::vector<std::string> scopes;
   bool optional = false;
+  In in = In::header;  ///< of an apiKey
+};
+
+/// A way to get a token (RFC 6749), for OpenAPI and the pages' "Authorize".
+struct OAuthFlow {
+  std::string authorization_url = {};  ///< may be a path of this service
+  std::string token_url = {};
+  std::string refresh_url = {};
+  std::vector<std::pair<std::string, std::string>> scopes = {};  ///< name and description
+};
+
+/// What the document says of credentials beside what their parameter says. A flow makes it "oauth2".
+struct SecurityScheme {
+  std::string description = {};
+  std::string bearer_format = {};        ///< "JWT"
+  std::string open_id_connect_url = {};  ///< of the discovery document; makes it "openIdConnect"
+  std::optional<OAuthFlow> authorization_code = {}, client_credentials = {}, password = {}, implicit = {};
+};
+
+/// One dependency of a route.
+struct DependencyInfo {
+  std::string name;                ///< of its function
+  std::string result;              ///< its C++ type
+  std::vector<std::string> takes;  ///< C++ types of its parameters that are no dependencies
+  std::vector<std::string> needs;  ///< names of the dependencies among its parameters
+  bool suspends = false;           ///< it is a task
+  bool cleaned_up_after_answer = false;
 };
 
 /// The messages of a WebSocket, when they are JSON.
@@ -76,7 +103,10 @@ struct OperationInfo {
   std::vector<ResponseInfo> responses;
   std::vector<SecurityInfo> security;
   std::optional<WebSocketInfo> websocket;
-  std::vector<std::string> resources;  ///< C++ names of the resources that the handler and its dependencies use
+  std::vector<std::string> resources;        ///< C++ names of the resources that the handler and its dependencies use
+  std::vector<std::string> scopes;           ///< asked for by Security<…>, each once
+  std::vector<DependencyInfo> dependencies;  ///< each after those that it needs
+  std::vector<std::string> needs;            ///< names of the handler's own, and of those of the routers before it
 };
 
 /// How the forms of a route that takes files are received. The body as a whole is bounded by RouteOptions::max_body.

@@ -215,7 +215,7 @@ std::shared_ptr<const Around> make_idempotent(Route& route, const Idempotency& i
     throw Invalid(fmt::format("{} reads its body while it arrives: idempotency keys need the whole of it", route.name));
   }
   const IdempotencyRules& rules = idempotency.rules();
-  const auto names = names_read(describe_route(route), In::header);
+  const auto names = names_read(operation_of(route), In::header);
   const auto is_key = [](const std::string& name) { return equals_ignore_case(name, "Idempotency-Key"); };
   if (std::ranges::none_of(names, is_key)) {
     route.dependency_descriptions.push_back(rules.options.required

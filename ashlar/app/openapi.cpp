@@ -9,6 +9,8 @@
 #include <set>
 
 #include <ashlar/app/detail/openapi_names.hpp>
+#include <ashlar/app/detail/openapi_security.hpp>
+#include <ashlar/app/detail/openapi_writer.hpp>
 #include <ashlar/base/text.hpp>
 #include <ashlar/http/response.hpp>
 #include <ashlar/schema/json.hpp>
@@ -52,51 +54,6 @@ using schema::Mode;
 using schema::SchemaSet;
 using Property = SchemaSet::Property;
 
-// ---- JSON text -----------------------------------------------------------------------------------------------------
-
-// Writes members and elements in the order of the calls.
-class Writer {
- public:
-  Writer& open(char bracket) {
-    separate();
-    out_ += bracket;
-    return *this;
-  }
-  Writer& close(char bracket) {
-    out_ += bracket;
-    return *this;
-  }
-  Writer& key(std::string_view name) {
-    separate();
-    schema::append_json_string(name, out_);
-    out_ += ':';
-    return *this;
-  }
-  Writer& raw(std::string_view json) {
-    separate();
-    out_ += json;
-    return *this;
-  }
-  Writer& text(std::string_view value) {
-    separate();
-    schema::append_json_string(value, out_);
-    return *this;
-  }
-  Writer& member(std::string_view name, std::string_view value) { return key(name).text(value); }
-  Writer& member_if(std::string_view name, std::string_view value) {
-    return value.empty() ? *this : member(name, value);
-  }
-  Writer& flag(std::string_view name) { return key(name).raw("true"); }
-  Writer& reference(std::string_view to) { return open('{').member("$ref", to).close('}'); }
-  std::string take() { return std::move(out_); }
-
- private:
-  void separate() {
-    if (!out_.empty() && out_.back() != '{' && out_.back() != '[' && out_.back() != ':') out_ += ',';
-  }
-  std::string out_;
-};
-
 // ---- what an operation is in the document --------------------------------------------------------------------------
 
 constexpr std::array kMethods = {http::Method::get,     http::Method::put,  http::Method::post,  http::Method::del,
@@ -120,38 +77,11 @@ struct Described {
   std::vector<std::string> names;  // of the path's parameters as the document calls them
 };
 
-// The parts of a security requirement that all have to be there.
-struct Requirement {
-  std::vector<const SecurityInfo*> always, maybe;
-};
-
-Requirement requirement_of(const OperationInfo& info) {
-  Requirement found;
-  for (const bool optional : {false, true}) {
-    for (const auto& one : info.security) {
-      if (one.optional != optional) continue;
-      const auto same = [&](const SecurityInfo* other) { return other->scheme == one.scheme; };
-      if (std::ranges::any_of(found.always, same) || std::ranges::any_of(found.maybe, same)) continue;
-      (optional ? found.maybe : found.always).push_back(&one);
-    }
-  }
-  return found;
-}
-
 std::string media_type(std::string_view content_type) {
   return std::string(trim(content_type.substr(0, content_type.find(';'))));
 }
 std::string media_type(const ErrorFormat& errors) {
   return errors.content_type.empty() ? "application/problem+json" : media_type(errors.content_type);
-}
-
-// The name of a component: only letters, digits, '.', '-' and '_'.
-std::string component_key(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (is_alpha_ascii(c) || is_digit_ascii(c) || c == '.' || c == '-' || c == '_') out += c;
-  }
-  return out.empty() ? "Scheme" : out;
 }
 
 // RFC 9110 §15.5.21 has the present name.
@@ -345,7 +275,7 @@ class Document {
     if (info.body) write_body(*info.body);
     write_responses(one, !parameters.empty());
     if (options.deprecated) out_.flag("deprecated");
-    write_security(info);
+    write_security(out_, info);
     if (info.websocket) write_websocket(*info.websocket);
     out_.close('}');
   }
@@ -485,54 +415,6 @@ class Document {
     out_.close('}').close('}');
   }
 
-  // ---- security ----------------------------------------------------------------------------------------------------
-
-  void write_security(const OperationInfo& info) {
-    if (info.security.empty()) return;
-    const auto [always, maybe] = requirement_of(info);
-    std::vector<const SecurityInfo*> all = always;
-    all.insert(all.end(), maybe.begin(), maybe.end());
-    out_.key("security").open('[');
-    if (!maybe.empty()) write_requirement(always);
-    write_requirement(all);
-    out_.close(']');
-  }
-
-  void write_requirement(const std::vector<const SecurityInfo*>& schemes) {
-    out_.open('{');
-    for (const auto* one : schemes) {
-      out_.key(component_key(one->scheme)).open('[');
-      for (const auto& scope : one->scopes) out_.text(scope);
-      out_.close(']');
-    }
-    out_.close('}');
-  }
-
-  void write_security_schemes() {
-    std::map<std::string, const SecurityInfo*> schemes;
-    for (const auto& one : described_) {
-      for (const auto& scheme : one.source->info.security) schemes.try_emplace(component_key(scheme.scheme), &scheme);
-    }
-    if (schemes.empty()) return;
-    out_.key("securitySchemes").open('{');
-    for (const auto& [key, scheme] : schemes) {
-      out_.key(key).open('{').member("type", scheme->kind);
-      if (scheme->kind == "http") {
-        out_.member("scheme", scheme->detail);
-      } else if (scheme->kind == "apiKey") {
-        if (equals_ignore_case(scheme->detail, "Authorization")) {
-          out_.member("description",
-                      fmt::format("The word `{0}`, a space, and the credentials: `{0} …`", scheme->scheme));
-        }
-        out_.member("name", scheme->detail).member("in", "header");
-      } else if (scheme->kind == "openIdConnect") {
-        out_.member("openIdConnectUrl", scheme->detail);
-      }
-      out_.close('}');
-    }
-    out_.close('}');
-  }
-
   // ---- components --------------------------------------------------------------------------------------------------
 
   void write_components() {
@@ -552,7 +434,9 @@ class Document {
       out_.key("schema").raw(schemas_.schema(error_type_, Mode::output)).close('}').close('}').close('}');
     }
     out_.close('}');
-    write_security_schemes();
+    std::vector<const OperationInfo*> all;
+    for (const auto& one : described_) all.push_back(&one.source->info);
+    write_security_schemes(out_, all, info_.security_schemes);
     out_.close('}');
   }
 
@@ -563,7 +447,7 @@ class Document {
   std::vector<Described> described_;
   std::vector<std::string> paths_;
   std::set<int> shown_errors_;
-  Writer out_;
+  JsonWriter out_;
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // The OpenAPI 3.1 document of a service, made from its routes: https://spec.openapis.org/oas/v3.1.1.html
 #pragma once
 
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,6 +24,7 @@ struct ApiInfo {
   std::string license_name = {}, license_url = {};
   std::vector<std::pair<std::string, std::string>> servers = {};  ///< URL and description; none: where the document is
   std::vector<std::pair<std::string, std::string>> tags = {};     ///< name and description, in the order to show
+  std::map<std::string, SecurityScheme> security_schemes = {};    ///< by the name that its parameter has
 };
 
 namespace detail {

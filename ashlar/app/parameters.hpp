@@ -1,6 +1,8 @@
 // Where a handler's parameters come from, said by their types.
 #pragma once
 
+#include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -10,6 +12,9 @@
 #include <ashlar/schema/fixed_string.hpp>
 
 namespace ashlar {
+
+/// Where a parameter stands that is not in the body.
+enum class In : std::uint8_t { path, query, header, cookie };
 
 namespace detail {
 
@@ -32,6 +37,9 @@ struct Held<T, false> {
   [[nodiscard]] constexpr const T& get() const noexcept { return value; }
 };
 
+template <class T>
+concept NoStruct = !std::is_class_v<T>;
+
 }  // namespace detail
 
 /// One segment of the path: `Path<"id", std::int64_t> id` for `/users/{id}`; the rest of it for `{rest:path}`. The
@@ -49,24 +57,32 @@ template <class T>
 struct Query : T {
   using value_type = T;
 };
+template <detail::NoStruct T>
+struct Query<T> {};  // no parameter: the route says so
 
 /// Headers as a struct: `std::string user_agent` is `User-Agent`.
 template <class T>
 struct Header : T {
   using value_type = T;
 };
+template <detail::NoStruct T>
+struct Header<T> {};  // no parameter: the route says so
 
 /// Cookies as a struct.
 template <class T>
 struct Cookie : T {
   using value_type = T;
 };
+template <detail::NoStruct T>
+struct Cookie<T> {};  // no parameter: the route says so
 
 /// An application/x-www-form-urlencoded body as a struct.
 template <class T>
 struct Form : T {
   using value_type = T;
 };
+template <detail::NoStruct T>
+struct Form<T> {};  // no parameter: the route says so
 
 /// A JSON body that is not a struct: `Body<std::vector<Item>> items`. A struct needs no wrapper.
 template <class T>
@@ -84,6 +100,27 @@ struct Credentials {
   std::string_view token;
 };
 using Bearer = Credentials<"Bearer">;
+
+/// A key that the client sends with each request: `ApiKey<In::header, "X-API-Key"> key`. Missing or empty: 401; in an
+/// std::optional: missing is nullopt. It checks nothing: that is for the dependency that takes it, with
+/// equals_constant_time. In the query it ends up in logs of proxies: prefer a header. The view lives as long as the
+/// request.
+template <In Where, FixedString Name>
+struct ApiKey {
+  static_assert(Where != In::path, "a key is sent in a header, a cookie or the query");
+  static constexpr std::string_view name = Name.view();
+  std::string_view value;
+};
+
+/// What the route asks of who calls it: the scopes of every Security<…> in its parameters, its dependencies and the
+/// routers around it, each once. For the dependency that knows what the caller may do. It lives as long as the
+/// application.
+struct SecurityScopes {
+  std::span<const std::string> names;
+  [[nodiscard]] auto begin() const noexcept { return names.begin(); }
+  [[nodiscard]] auto end() const noexcept { return names.end(); }
+  [[nodiscard]] bool empty() const noexcept { return names.empty(); }
+};
 
 /// Who the client is, by the certificate that it showed when it connected and that `--tls-client-ca` vouches for.
 /// Missing: 403; in an std::optional: nullopt. Whether this client may do something is for the dependency that takes
@@ -103,5 +140,9 @@ struct LastEventId : std::string {
 /// before the parameters of the handler are read; what it returns is destroyed when the handler has ended.
 template <auto Function>
 class Depends;
+
+/// A Depends that asks for scopes, too: see depends.hpp.
+template <auto Function, FixedString... Scopes>
+class Security;
 
 }  // namespace ashlar

@@ -8,6 +8,7 @@
 
 #include <ashlar/app/detail/around.hpp>
 #include <ashlar/app/detail/core.hpp>
+#include <ashlar/app/detail/openapi_security.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/schema/settings.hpp>
 
@@ -32,8 +33,9 @@ std::vector<std::string> parameter_names(std::string_view pattern) {
 }
 
 // Bad patterns and members with one name on the wire are told now, not by the first request.
-void prepare_types(const Route& route) {
-  const OperationInfo info = describe_route(route);
+OperationInfo prepare_types(Route& route) {
+  OperationInfo info = operation_of(route);
+  route.scopes = info.scopes;
   const auto prepare = [&](const schema::TypeInfo* type) {
     if (type == nullptr) return;
     try {
@@ -50,6 +52,7 @@ void prepare_types(const Route& route) {
     prepare(info.websocket->receives);
     prepare(info.websocket->sends);
   }
+  return info;
 }
 
 std::string short_name(const ResourceType& type) {
@@ -59,6 +62,13 @@ std::string short_name(const ResourceType& type) {
 }
 
 }  // namespace
+
+OperationInfo operation_of(const Route& route) {
+  OperationInfo info;
+  for (auto* describe : route.dependency_descriptions) describe(info);
+  route.describe(info);
+  return info;
+}
 
 unsigned add_resource_type(ResourceType type) {
   resource_types().push_back(std::move(type));
@@ -192,6 +202,8 @@ void Core::prepare() {
   for (const auto& one : middleware) one->core_ = this;
   add_builtin_routes();
   std::vector<std::string> problems;
+  std::deque<OperationInfo> infos;
+  std::vector<std::pair<std::string, const OperationInfo*>> described;
   for (auto& route : routes) {
     route->name = fmt::format("{} {}", method_name(route->method), route->pattern);
     route->parameter_names = parameter_names(route->pattern);
@@ -208,11 +220,13 @@ void Core::prepare() {
     try {
       put_around(*route);
       tree.add(*route);
-      prepare_types(*route);
+      infos.push_back(prepare_types(*route));
+      described.emplace_back(route->name, &infos.back());
     } catch (const Error& error) {
       problems.push_back(error.message());
     }
   }
+  for (auto& problem : security_problems(described, security_schemes)) problems.push_back(std::move(problem));
   if (!problems.empty()) throw Invalid(fmt::format("{}", fmt::join(problems, "\n")));
   unmatched_.pattern = "";
   unmatched_.name = "no route";

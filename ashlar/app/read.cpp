@@ -154,6 +154,56 @@ std::string_view read_credentials(Call& call, std::string_view scheme) noexcept 
   return token.empty() ? std::string_view() : token;
 }
 
+std::string_view read_api_key(Call& call, In in, std::string_view name) {
+  const auto& request = call.exchange.request;
+  if (in == In::header) return trim(request.header(name).value_or(std::string_view()));
+  const Pairs pairs = in == In::query
+                          ? split_encoded(request.query, call.exchange.scratch)
+                          : split_cookies(request.header(http::KnownHeader::cookie).value_or(std::string_view()),
+                                          call.exchange.scratch);
+  for (const auto& pair : pairs.get()) {
+    if (pair.name == name) return pair.value;
+  }
+  return {};
+}
+
+namespace {
+std::string_view place_of(In in) {
+  return in == In::header ? "header" : in == In::query ? "query parameter" : "cookie";
+}
+}  // namespace
+
+void describe_api_key(OperationInfo& info, In in, std::string_view name, bool optional) {
+  info.security.push_back({std::string(name), "apiKey", std::string(name), {}, optional, in});
+}
+
+void add_dependency(OperationInfo& info, DependencyInfo one) {
+  const auto same = [&](const DependencyInfo& other) { return other.name == one.name; };
+  if (std::ranges::none_of(info.dependencies, same)) info.dependencies.push_back(std::move(one));
+}
+
+void add_scopes(OperationInfo& info, std::span<const std::string_view> scopes,
+                const std::vector<SecurityInfo>& schemes) {
+  const auto add = [](std::vector<std::string>& into, std::string_view scope) {
+    if (std::ranges::find(into, scope) == into.end()) into.emplace_back(scope);
+  };
+  for (const auto scope : scopes) {
+    add(info.scopes, scope);
+    for (auto& one : info.security) {
+      const auto same = [&](const SecurityInfo& scheme) { return scheme.scheme == one.scheme; };
+      if (std::ranges::any_of(schemes, same)) add(one.scopes, scope);
+    }
+  }
+}
+
+void throw_missing_api_key(In in, std::string_view name) {
+  Problem problem;
+  problem.status = 401;
+  problem.detail = fmt::format("the key is missing: send it in the {} {}", place_of(in), name);
+  problem.headers.emplace_back("WWW-Authenticate", "ApiKey");  // RFC 9110 §15.5.2 wants one; no scheme is registered
+  throw problem;
+}
+
 void throw_missing_credentials(std::string_view scheme) {
   Problem problem;
   problem.status = 401;

@@ -271,7 +271,7 @@ std::shared_ptr<const KeptAnswer> CachedRoute::kept_from(http::Response& respons
 void refuse_what_is_not_known(const Route& route, const CacheRules& rules) {
   OperationInfo of_scope;
   if (!rules.scope.is_anyone()) rules.scope.describe(of_scope);
-  const OperationInfo info = describe_route(route);
+  const OperationInfo info = operation_of(route);
   if (rules.scope.is_anyone() && !rules.options.ignore_credentials && !info.security.empty()) {
     throw Invalid(
         fmt::format("{} takes credentials, and its cache gives one answer to all: say whose answers they are, "
@@ -293,7 +293,7 @@ void refuse_what_is_not_known(const Route& route, const CacheRules& rules) {
 
 void refuse_unknown_names(const Route& route, const CacheRules& rules) {
   if (rules.options.query) {
-    for (const std::string& name : names_read(describe_route(route), In::query)) {
+    for (const std::string& name : names_read(operation_of(route), In::query)) {
       if (std::ranges::find(*rules.options.query, name) != rules.options.query->end()) continue;
       throw Invalid(
           fmt::format("{} reads the query parameter {}, which is not in .query of its cache", route.name, name));

@@ -21,6 +21,11 @@ struct RouteDependency {
 template <auto Function>
 inline constexpr RouteDependency depends{&detail::Prelude<&*Function>::run, &detail::Prelude<&*Function>::describe};
 
+/// The same with scopes that every route of it asks for: `secured<current_user, "orders:read">`, see Security.
+template <auto Function, FixedString... Scopes>
+inline constexpr RouteDependency secured{&detail::SecurePrelude<&*Function, Scopes...>::run,
+                                         &detail::SecurePrelude<&*Function, Scopes...>::describe};
+
 /// Each for himself, by what a dependency gives: text, a number, a Uuid; or a member of it: `per<current_user,
 /// &User::id>`. For PrincipalLimit, Idempotency and ResponseCache.
 template <auto Function, auto Member = nullptr>

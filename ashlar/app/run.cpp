@@ -7,12 +7,14 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <deque>
 #include <fstream>
 #include <iterator>
 #include <utility>
 
 #include <ashlar/app/app.hpp>
 #include <ashlar/app/detail/core.hpp>
+#include <ashlar/app/detail/dependency_graph.hpp>
 #include <ashlar/app/detail/dev_page.hpp>
 #include <ashlar/app/detail/fuzz_command.hpp>
 #include <ashlar/app/detail/serve.hpp>
@@ -74,9 +76,7 @@ int print_routes(const Core& core) {
   for (const auto& route : core.routes) width = std::max(width, route->pattern.size());
   for (const auto& route : core.routes) {
     if (route->options.hidden) continue;
-    OperationInfo info;
-    for (auto* describe : route->dependency_descriptions) describe(info);
-    route->describe(info);
+    const OperationInfo info = detail::operation_of(*route);
     std::string notes = route->options.summary;
     for (const auto& security : info.security) {
       notes +=
@@ -87,6 +87,21 @@ int print_routes(const Core& core) {
     line.resize(line.find_last_not_of(' ') + 1);
     fmt::print("{}\n", line);
   }
+  return 0;
+}
+
+int print_dependencies(const Core& core, const std::string& only, bool json, bool dot) {
+  std::deque<OperationInfo> operations;
+  std::vector<detail::RouteGraph> graphs;
+  for (const auto& route : core.routes) {
+    if (route->options.hidden || route->name.find(only) == std::string::npos) continue;
+    graphs.push_back({route->name, &operations.emplace_back(detail::operation_of(*route))});
+  }
+  if (graphs.empty() && !only.empty())
+    throw NotFound(fmt::format("no route has '{}' in it; `routes` lists them", only));
+  fmt::print("{}", json  ? detail::graph_as_json(graphs)
+                   : dot ? detail::graph_as_dot(graphs)
+                         : detail::graph_as_text(graphs));
   return 0;
 }
 
@@ -190,8 +205,14 @@ int run(App& app, int argc, char** argv) {
   auto* openapi = cli.add_subcommand("openapi", "Print the OpenAPI 3.1 document");
   openapi->add_option("-o,--output", output, "Write it to this file instead");
   std::string earlier;
-  openapi->add_option("--compare", earlier,
+  openapi->add_option("--check,--compare", earlier,
                       "List what changed since this document; exit with 1 when clients would break");
+  auto* dependencies = cli.add_subcommand("deps", "Show which dependencies each route runs, and what they need");
+  std::string only;
+  dependencies->add_option("route", only, "Only routes with this in their name: \"GET /orders\"")->type_name("TEXT");
+  bool json = false, dot = false;
+  auto* as_json = dependencies->add_flag("--json", json, "As JSON");
+  dependencies->add_flag("--dot", dot, "For Graphviz")->excludes(as_json);
   auto* show_settings = cli.add_subcommand("settings", "Print the settings in force, with secrets hidden");
   auto* check = cli.add_subcommand("check", "Start the components, check everything that can be checked, and stop");
   detail::FuzzCommand fuzz_command;
@@ -234,6 +255,7 @@ int run(App& app, int argc, char** argv) {
     if (serves) hand_over = detail::take_hand_over();
     configure_logs(settings, serves, hand_over ? std::optional(hand_over->slot) : std::nullopt);
     if (routes->parsed()) return print_routes(core);
+    if (dependencies->parsed()) return print_dependencies(core, only, json, dot);
     if (openapi->parsed() && !earlier.empty()) return compare_with_earlier(core, earlier);
     if (openapi->parsed()) return write_openapi(core, output);
     if (show_settings->parsed()) return print_settings(core, settings);

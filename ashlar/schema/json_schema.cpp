@@ -407,7 +407,7 @@ void SchemaSet::write(const TypeInfo& type, Mode mode, std::string& out) {
         if (i > 0) out += ',';
         write(*type.tuple->types[i], mode, out);
       }
-      out += ']';
+      out += "],\"items\":{}";  // none is left by maxItems; some tools want `items` beside every array
       number(out, "minItems", type.count);
       number(out, "maxItems", type.count);
       out += '}';

@@ -58,8 +58,9 @@ TEST(JsonSchema, DescribesContainers) {
   EXPECT_EQ(of<std::set<std::string>>(), R"({"type":"array","items":{"type":"string"},"uniqueItems":true})");
   EXPECT_EQ((of<std::map<std::string, bool>>()), R"({"type":"object","additionalProperties":{"type":"boolean"}})");
   EXPECT_EQ((of<std::array<bool, 2>>()), R"({"type":"array","items":{"type":"boolean"},"minItems":2,"maxItems":2})");
-  EXPECT_EQ((of<std::pair<bool, std::string>>()),
-            R"({"type":"array","prefixItems":[{"type":"boolean"},{"type":"string"}],"minItems":2,"maxItems":2})");
+  EXPECT_EQ(
+      (of<std::pair<bool, std::string>>()),
+      R"({"type":"array","prefixItems":[{"type":"boolean"},{"type":"string"}],"items":{},"minItems":2,"maxItems":2})");
   EXPECT_EQ(of<std::optional<std::string>>(), R"({"type":["string","null"]})");
   EXPECT_EQ(of<std::optional<blog::Article>>(),
             R"({"anyOf":[{"$ref":"#/components/schemas/Article"},{"type":"null"}]})");

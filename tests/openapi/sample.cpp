@@ -90,7 +90,9 @@ struct Login {
 struct Shopper {
   std::string name;
 };
-Shopper shopper(Bearer bearer) { return {std::string(bearer.token)}; }
+// The tokens of this sample may do everything.
+Shopper shopper(Bearer bearer, SecurityScopes) { return {std::string(bearer.token)}; }
+Shopper partner(ApiKey<In::header, "X-API-Key"> key) { return {std::string(key.value)}; }
 Shopper visitor(std::optional<Credentials<"Session">> session) { return {session ? std::string(session->token) : ""}; }
 
 void add_routes(App& app) {
@@ -98,11 +100,13 @@ void add_routes(App& app) {
   products.get<"/">([](Query<Search>, Header<Client>, Cookie<Visit>, Depends<visitor>) { return Page<Product>{}; },
                     {.description = "All of them, or those that *match*."});
   // sample: operation
-  products.post<"/">([](Product in, Depends<shopper>) { return Created<Product>(std::move(in)); }, {.errors = {409}});
+  products.post<"/">([](Product in, Security<shopper, "products:write">) { return Created<Product>(std::move(in)); },
+                     {.errors = {409}});
   // end of sample
   products.get<"/{id}">([](Path<"id", Uuid>) -> std::expected<Product, Problem> { return Product{}; },
                         {.errors = {404}});
-  products.patch<"/{key}">([](Path<"key", Uuid>, ProductChange, Depends<shopper>) { return Product{}; });
+  products.patch<"/{key}">(
+      [](Path<"key", Uuid>, ProductChange, Security<shopper, "products:write">) { return Product{}; });
   products.del<"/{id}">([](Path<"id", Uuid>) {}, {.summary = "Delete a product", .deprecated = true});
   products.put<"/order">([](Body<std::vector<Uuid>> ids) { return static_cast<int>(ids.get().size()); });
   app.include(std::move(products));
@@ -110,6 +114,7 @@ void add_routes(App& app) {
   app.post<"/orders">([](Order) -> std::variant<Accepted<Order>, Redirect> { return Redirect{"/"}; });
   app.post<"/login">([](Form<Login>) { return NoContent{}; }, {.operation_id = "logIn"});
   app.get<"/files/{rest:path}">([](Path<"rest">) { return Content{"image/png", ""}; });
+  app.get<"/stock">([](Depends<partner>) { return std::map<std::string, int>{}; });
   app.get<"/page">([] { return Html{}; });
   app.get<"/text">([] { return std::string("text"); });
   app.get<"/hidden">([] { return NoContent{}; }, {.hidden = true});
@@ -128,6 +133,11 @@ int main(int argc, char** argv) {
            .tags = {{"products", "What there is to buy"}},
            .license_name = "Apache 2.0",
            .license_url = "https://www.apache.org/licenses/LICENSE-2.0"}};
+  // end of sample
+  // sample: scheme
+  app.security_scheme("Bearer", {.description = "A token of POST /token",
+                                 .password = OAuthFlow{.token_url = "/token",
+                                                       .scopes = {{"products:write", "Add and change products"}}}});
   // end of sample
   sample::add_routes(app);
   return run(app, argc, argv);

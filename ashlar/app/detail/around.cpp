@@ -41,13 +41,6 @@ Task<void> run_handler(Call& call) {
   }
 }
 
-OperationInfo describe_route(const Route& route) {
-  OperationInfo info;
-  for (auto* describe : route.dependency_descriptions) describe(info);
-  route.describe(info);
-  return info;
-}
-
 std::vector<std::string> names_read(const OperationInfo& info, In where) {
   std::vector<std::string> names;
   for (const auto& parameter : info.parameters) {

@@ -28,7 +28,6 @@ void put_around(Route& route);
 
 /// The names of what a route reads from one place of the request, as on the wire.
 [[nodiscard]] std::vector<std::string> names_read(const OperationInfo& info, In where);
-[[nodiscard]] OperationInfo describe_route(const Route& route);
 
 /// Who a scope says it is; empty for `anyone`. Its dependency has run.
 [[nodiscard]] std::string scope_text(const Scope& scope, Call& call);

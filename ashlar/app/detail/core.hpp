@@ -33,6 +33,9 @@ struct Route::Metrics {
   std::mutex adding;
 };
 
+/// The route as data: what the routers before it and its handler say.
+[[nodiscard]] OperationInfo operation_of(const Route& route);
+
 class Core final : public http::Handler {
  public:
   struct Provider {
@@ -112,6 +115,7 @@ class Core final : public http::Handler {
   std::vector<async::Component*> components;
   std::vector<std::shared_ptr<Middleware>> middleware;
   std::vector<RouteDependency> dependencies;
+  std::map<std::string, SecurityScheme> security_schemes;
   std::vector<std::function<std::optional<Problem>(const std::exception&)>> mappings;
   std::string_view error_content_type;
   const schema::TypeInfo* error_type = nullptr;

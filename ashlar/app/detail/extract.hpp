@@ -15,7 +15,7 @@
 
 namespace ashlar::detail {
 
-enum class Source { path, outside, body, form, stream, dependency, resource, request, websocket };
+enum class Source { path, outside, body, form, stream, dependency, resource, request, websocket, scopes };
 
 // An extractor has: Slot (what is kept while the handler runs), kSource, read(call, slot, errors), pass(slot), and
 // describe(info).
@@ -53,10 +53,13 @@ struct ModelExtractor {
   static void describe(OperationInfo& info) { info.parameter_models.push_back({Where, &schema::type_info<T>()}); }
 };
 template <class T>
+  requires(!NoStruct<T>)
 struct Extractor<Query<T>> : ModelExtractor<Query<T>, In::query, &read_query> {};
 template <class T>
+  requires(!NoStruct<T>)
 struct Extractor<Header<T>> : ModelExtractor<Header<T>, In::header, &read_headers> {};
 template <class T>
+  requires(!NoStruct<T>)
 struct Extractor<Cookie<T>> : ModelExtractor<Cookie<T>, In::cookie, &read_cookies> {};
 
 // ---- bodies
@@ -73,6 +76,7 @@ struct Extractor<Body<T>> {
 };
 
 template <class T>
+  requires(!NoStruct<T>)
 struct Extractor<Form<T>> {
   using Slot = Form<T>;
   static constexpr Source kSource = Source::form;
@@ -150,6 +154,39 @@ struct Extractor<std::optional<Credentials<Scheme>>> {
   }
   static Slot pass(const Slot& slot) { return slot; }
   static void describe(OperationInfo& info) { info.security.push_back(security_of(Scheme.view(), true)); }
+};
+
+template <In Where, FixedString Name>
+struct Extractor<ApiKey<Where, Name>> {
+  using Slot = ApiKey<Where, Name>;
+  static constexpr Source kSource = Source::outside;
+  static void read(Call& call, Slot& slot, schema::Errors&) {
+    slot.value = read_api_key(call, Where, Name.view());
+    if (slot.value.empty()) throw_missing_api_key(Where, Name.view());
+  }
+  static Slot pass(const Slot& slot) { return slot; }
+  static void describe(OperationInfo& info) { describe_api_key(info, Where, Name.view(), false); }
+};
+
+template <In Where, FixedString Name>
+struct Extractor<std::optional<ApiKey<Where, Name>>> {
+  using Slot = std::optional<ApiKey<Where, Name>>;
+  static constexpr Source kSource = Source::outside;
+  static void read(Call& call, Slot& slot, schema::Errors&) {
+    const auto key = read_api_key(call, Where, Name.view());
+    if (!key.empty()) slot.emplace(key);
+  }
+  static Slot pass(const Slot& slot) { return slot; }
+  static void describe(OperationInfo& info) { describe_api_key(info, Where, Name.view(), true); }
+};
+
+template <>
+struct Extractor<SecurityScopes> {
+  using Slot = SecurityScopes;
+  static constexpr Source kSource = Source::scopes;
+  static void read(Call& call, Slot& slot, schema::Errors&) { slot.names = call.route->scopes; }
+  static Slot pass(const Slot& slot) { return slot; }
+  static void describe(OperationInfo&) {}
 };
 
 template <>

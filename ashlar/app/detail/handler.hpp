@@ -39,9 +39,10 @@ consteval Message unreadable_message(http::Method method, std::string_view patte
       .add("cannot read a parameter of type ")
       .add(type_name<P>())
       .add(
-          "; a parameter is a struct (the JSON body), Path<\"name\", T>, Query<T>, Header<T>, Cookie<T>, Form<T>, "
-          "Body<T>, BodyStream, "
-          "Credentials, Depends<function>, or a provided resource by reference");
+          "; a parameter is a struct (the JSON body), Path<\"name\", T>, Query<T>, Header<T>, Cookie<T> or Form<T> of "
+          "a "
+          "struct (each member one parameter), Body<T>, BodyStream, Credentials, ApiKey, Depends<function>, or a "
+          "provided resource by reference");
 }
 consteval Message no_parameter_message(http::Method method, std::string_view pattern, std::string_view name) {
   auto message = route_message(method, pattern);
@@ -63,6 +64,8 @@ consteval Message no_body_message(http::Method method, std::string_view pattern)
 // route, and what does not fit it.
 template <FixedString Pattern, FixedString Name>
 inline constexpr bool kRouteHas = pattern_has(Pattern, Name);
+template <http::Method M, FixedString Pattern>
+inline constexpr bool kWellFormed = pattern_problem(Pattern).empty();
 template <http::Method M, FixedString Pattern, class Body>
 inline constexpr bool kTakesBody = takes_body(M);
 template <http::Method M, FixedString Pattern, class Parameter>
@@ -74,15 +77,53 @@ consteval void check_path(const Path<Name, T>*) {
                  "a handler takes Path<\"name\">, but its route has no {name}");
 }
 
+// Whether the dependency, or one that it needs, knows the scopes that are asked for.
+template <class P>
+consteval bool takes_scopes() {
+  if constexpr (!kIsDependency<P>) return std::is_same_v<std::remove_cvref_t<P>, SecurityScopes>;
+  return false;
+}
+template <class... P>
+consteval bool any_takes_scopes(List<P...>) {
+  return (takes_scopes<P>() || ...);
+}
+template <class... D>
+consteval bool any_dependency_takes_scopes(List<D...>) {
+  return (any_takes_scopes(typename dependency_signature<D>::Parameters{}) || ...);
+}
+template <auto Function>
+inline constexpr bool kScopesAreChecked = any_dependency_takes_scopes(dependencies_t<List<Depends<Function>>>{});
+
+// Written with the route, as above.
+template <http::Method M, FixedString Pattern, class P>
+inline constexpr bool kChecksScopes = true;
+template <http::Method M, FixedString Pattern, auto F, FixedString... Scopes>
+inline constexpr bool kChecksScopes<M, Pattern, Security<F, Scopes...>> = kScopesAreChecked<F>;
+
+template <class P>
+consteval Message unchecked_scopes_message(http::Method method, std::string_view pattern) {
+  return route_message(method, pattern)
+      .add("takes ")
+      .add(type_name<P>())
+      .add(
+          ", but neither the function nor a dependency of its takes SecurityScopes, so that nobody would check the "
+          "scopes; take SecurityScopes there, or use Depends");
+}
+
 template <http::Method M, FixedString Pattern, class P>
 consteval void check_parameter() {
-  if constexpr (!kIsDependency<P>) {
+  if constexpr (kIsDependency<P>) {
+    ASHLAR_REQUIRE((kChecksScopes<M, Pattern, std::remove_cvref_t<P>>), unchecked_scopes_message<P>(M, Pattern),
+                   "a handler takes Security<function, \"scope\">, but neither the function nor a dependency of its "
+                   "takes SecurityScopes, so that nobody would check the scopes; take SecurityScopes there, or use "
+                   "Depends");
+  } else {
     using Parameter = parameter_t<P>;
     ASHLAR_REQUIRE(
         (kReadable<M, Pattern, Parameter>), unreadable_message<P>(M, Pattern),
         "a handler's parameter is of a type that cannot be read from a request; it may be a struct (the JSON "
-        "body), Path<\"name\">, Query<T>, Header<T>, Cookie<T>, Form<T>, Body<T>, Credentials, "
-        "Depends<function>, or a provided resource by reference");
+        "body), Path<\"name\">, Query<T>, Header<T>, Cookie<T> or Form<T> of a struct (each member one parameter), "
+        "Body<T>, Credentials, ApiKey, Depends<function>, or a provided resource by reference");
     if constexpr (Extractable<Parameter>) {
       constexpr Source source = source_of<P>();
       if constexpr (source == Source::path) check_path<M, Pattern>(static_cast<const Parameter*>(nullptr));
@@ -203,8 +244,10 @@ consteval bool fits() {
 
 template <http::Method M, FixedString Pattern, class F>
 consteval bool check_handler() {
-  ASHLAR_REQUIRE(pattern_problem(Pattern).empty(), route_message(M, Pattern).add(pattern_problem(Pattern)),
-                 "this route's path is not well-formed");
+  ASHLAR_REQUIRE(
+      (kWellFormed<M, Pattern>), route_message(M, Pattern).add(pattern_problem(Pattern)),
+      "this route's path is not well-formed: it starts with '/', has no empty segments, and a parameter is a "
+      "whole segment, {name} or {name:path} as the last one, each with a name of its own");
   ASHLAR_REQUIRE(
       readable<F>(),
       route_message(M, Pattern).add("the handler is a generic lambda or no function; name the types of its parameters"),
@@ -312,6 +355,8 @@ struct Invoker {
   static void describe(OperationInfo& info) {
     describe_dependencies(info, Dependencies{});
     describe_all(info, Parameters{});
+    std::vector<std::string> takes;
+    name_all(takes, info.needs, Parameters{});
     Respond<Value>::describe(info);
   }
 
@@ -401,7 +446,22 @@ struct Prelude {
     (publish<All>(call, kept->frame), ...);
   }
   static Task<void> run(Call& call) { return run_all(call, Dependencies{}); }
-  static void describe(OperationInfo& info) { describe_dependencies(info, Dependencies{}); }
+  static void describe(OperationInfo& info) {
+    describe_dependencies(info, Dependencies{});
+    info.needs.emplace_back(function_name<Function>());
+  }
+};
+
+// The same, for a router whose routes ask for scopes.
+template <auto Function, FixedString... Scopes>
+struct SecurePrelude : Prelude<Function> {
+  static_assert(kScopesAreChecked<Function>,
+                "secured<function, \"scope\"> asks for scopes, but neither the function nor a dependency of its takes "
+                "SecurityScopes, so that nobody would check them; take SecurityScopes there, or use depends<function>");
+  static void describe(OperationInfo& info) {
+    Prelude<Function>::describe(info);
+    describe_scopes<Function, Scopes...>(info);
+  }
 };
 
 }  // namespace ashlar::detail

@@ -36,6 +36,13 @@ constexpr std::string_view pattern_problem(std::string_view pattern) {
       }
       if (name.empty() || name.find(':') != std::string_view::npos)
         return "a parameter is {name} or {name:path}; its type is said by Path<\"name\", T>";
+      for (std::size_t other = 0; other < begin;) {
+        std::string_view before = pattern.substr(other + 1, pattern.find('/', other + 1) - other - 1);
+        if (before.size() > 2 && before.front() == '{' && before.substr(1, before.size() - 2) == name &&
+            other + 1 != begin)
+          return "two parameters have one name; rename one";
+        other = pattern.find('/', other + 1);
+      }
       if (++parameters > kMaxPathParameters) return "a route has at most eight parameters";
     }
     at = end;

@@ -1,6 +1,7 @@
 // Reading parameters by their type descriptions: the part of binding that is not a template.
 #pragma once
 
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -26,6 +27,15 @@ Task<void> receive_form(Call& call);
 [[nodiscard]] std::vector<schema::Pair> form_fields(std::string_view text, http::Scratch& scratch);
 /// The token after `Authorization: <scheme> `; data() is null when there is none.
 std::string_view read_credentials(Call& call, std::string_view scheme) noexcept;
+/// Empty when there is none. In scratch memory where it had to be decoded.
+std::string_view read_api_key(Call& call, In in, std::string_view name);
+void describe_api_key(OperationInfo& info, In in, std::string_view name, bool optional);
+/// Adds it to the operation, once.
+void add_dependency(OperationInfo& info, DependencyInfo one);
+/// Adds scopes, each once, to the operation and to those of its security that `schemes` names.
+void add_scopes(OperationInfo& info, std::span<const std::string_view> scopes,
+                const std::vector<SecurityInfo>& schemes);
+[[noreturn]] void throw_missing_api_key(In in, std::string_view name);
 [[noreturn]] void throw_missing_credentials(std::string_view scheme);
 [[noreturn]] void throw_missing_client_certificate();
 [[noreturn]] void throw_invalid(schema::Errors& errors);

@@ -1,6 +1,7 @@
 // The dependency graph of a handler, resolved while the program compiles, and the code that runs it.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <type_traits>
@@ -19,7 +20,14 @@ template <auto F>
 struct DependencyOf<Depends<F>> {
   static constexpr bool value = true;
   static constexpr auto function = F;
+  using type = Depends<F>;
 };
+// The same dependency, in the same place of the frame.
+template <auto F, FixedString... Scopes>
+struct DependencyOf<Security<F, Scopes...>> : DependencyOf<Depends<F>> {};
+
+template <class P>
+using dependency_t = typename DependencyOf<std::remove_cvref_t<P>>::type;
 
 // ---- order: every dependency once, after those it needs
 
@@ -34,12 +42,12 @@ struct Collect {
 template <class Done, class P, class... Rest>
 struct Collect<Done, List<P, Rest...>> {
   static consteval auto step() {
-    using D = std::remove_cvref_t<P>;
-    if constexpr (!DependencyOf<D>::value) {
+    if constexpr (!DependencyOf<std::remove_cvref_t<P>>::value) {
       return std::type_identity<Done>{};
-    } else if constexpr (kContains<D, Done>) {
+    } else if constexpr (kContains<dependency_t<P>, Done>) {
       return std::type_identity<Done>{};
     } else {
+      using D = dependency_t<P>;
       using Inner = typename Signature<std::remove_const_t<decltype(DependencyOf<D>::function)>>::Parameters;
       return std::type_identity<typename AppendTo<typename Collect<Done, Inner>::type, D>::type>{};
     }
@@ -105,6 +113,8 @@ struct Argument {
 };
 template <unsigned I, auto F>
 struct Argument<I, Depends<F>> {};
+template <unsigned I, auto F, FixedString... Scopes>
+struct Argument<I, Security<F, Scopes...>> {};
 
 template <class P>
 inline constexpr bool kIsDependency = DependencyOf<std::remove_cvref_t<P>>::value;
@@ -133,8 +143,7 @@ struct Arguments<std::index_sequence<I...>, List<P...>>
   template <std::size_t At, class Q, class FrameType>
   decltype(auto) pass_one(FrameType& frame) {
     if constexpr (kIsDependency<Q>) {
-      using D = std::remove_cvref_t<Q>;
-      return D{*frame.template of<D>().value};
+      return std::remove_cvref_t<Q>{*frame.template of<dependency_t<Q>>().value};
     } else {
       return Extractor<parameter_t<Q>>::pass(static_cast<Argument<At, Q>*>(this)->slot);
     }
@@ -206,17 +215,73 @@ auto resolve(Call& call, FrameType& frame, schema::Errors& errors) {
 
 // ---- description
 
+// "current_user" out of the pretty function's "… [F = &(anonymous namespace)::current_user]".
+template <auto F>
+consteval std::string_view function_name() {
+  constexpr std::string_view pretty = __PRETTY_FUNCTION__;
+  constexpr auto begin = pretty.find("F = ") + 4;
+  constexpr std::string_view name = pretty.substr(begin, pretty.rfind(']') - begin);
+  return name.starts_with('&') ? name.substr(1) : name;
+}
+
+template <class... D>
+void describe_dependencies(OperationInfo& info, List<D...>);
+
+// The scopes go to the credentials that the dependency and those that it needs read.
+template <auto F, FixedString... Scopes>
+void describe_scopes(OperationInfo& info) {
+  OperationInfo own;
+  describe_dependencies(own, dependencies_t<List<Depends<F>>>{});
+  constexpr std::array<std::string_view, sizeof...(Scopes)> scopes = {Scopes.view()...};
+  add_scopes(info, scopes, own.security);
+}
+template <class P>
+struct DescribeScopes {
+  static void add(OperationInfo&) {}
+};
+template <auto F, FixedString... Scopes>
+struct DescribeScopes<Security<F, Scopes...>> {
+  static void add(OperationInfo& info) { describe_scopes<F, Scopes...>(info); }
+};
+
 template <class P>
 void describe_one(OperationInfo& info) {
-  if constexpr (!kIsDependency<P>) Extractor<parameter_t<P>>::describe(info);
+  if constexpr (kIsDependency<P>) {
+    DescribeScopes<std::remove_cvref_t<P>>::add(info);
+  } else {
+    Extractor<parameter_t<P>>::describe(info);
+  }
+}
+template <class P>
+void name_one(std::vector<std::string>& takes, std::vector<std::string>& needs) {
+  if constexpr (kIsDependency<P>) {
+    needs.emplace_back(function_name<DependencyOf<std::remove_cvref_t<P>>::function>());
+  } else {
+    takes.emplace_back(type_name<P>());
+  }
 }
 template <class... P>
 void describe_all(OperationInfo& info, List<P...>) {
   (describe_one<P>(info), ...);
 }
+template <class... P>
+void name_all(std::vector<std::string>& takes, std::vector<std::string>& needs, List<P...>) {
+  (name_one<P>(takes, needs), ...);
+}
+template <class D>
+void describe_dependency(OperationInfo& info) {
+  using Parameters = typename dependency_signature<D>::Parameters;
+  constexpr auto function = DependencyOf<D>::function;
+  describe_all(info, Parameters{});
+  DependencyInfo one{
+      std::string(function_name<function>()), std::string(type_name<typename D::Result>()), {}, {}, kIsAsync<D>,
+      kCleanUpAfterAnswer<function>};
+  name_all(one.takes, one.needs, Parameters{});
+  add_dependency(info, std::move(one));
+}
 template <class... D>
 void describe_dependencies(OperationInfo& info, List<D...>) {
-  (describe_all(info, typename dependency_signature<D>::Parameters{}), ...);
+  (describe_dependency<D>(info), ...);
 }
 
 template <class P>

@@ -55,6 +55,8 @@ struct SocketInvoker {
   static void describe(OperationInfo& info) {
     describe_dependencies(info, Dependencies{});
     describe_all(info, Parameters{});
+    std::vector<std::string> takes;
+    name_all(takes, info.needs, Parameters{});
     info.responses.push_back({101, "The connection is a WebSocket from now on", {}, nullptr, false});
     info.responses.push_back({403, {}, {}, nullptr, true});
     info.responses.push_back({426, {}, {}, nullptr, true});
