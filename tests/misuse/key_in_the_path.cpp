@@ -1,5 +1,5 @@
 // A key where everybody sees it.
-// expect: "key".*: a key is sent in a header, a cookie or the query
+// expect: a key is sent in a header, a cookie or the query
 #include <ashlar/ashlar.hpp>
 
 using namespace ashlar;
