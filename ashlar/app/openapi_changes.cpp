@@ -4,14 +4,19 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstddef>
 #include <cstdint>
 #include <iterator>
 #include <map>
 #include <optional>
 #include <set>
+#include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
+#include <vector>
 
+#include <ashlar/schema/json_tree.hpp>
 #include <ashlar/schema/json_value.hpp>
 
 namespace ashlar {
@@ -323,10 +328,32 @@ class Comparison {
   std::set<std::tuple<std::string, std::string, Side>> seen_;
 };
 
+// The order of members, white space and escapes say nothing: a document may have gone through other tools.
+void sort_members(schema::Tree& tree) {
+  for (schema::Tree& item : tree.items) sort_members(item);
+  if (tree.kind != schema::Tree::Kind::object) return;
+  std::vector<std::pair<std::string, schema::Tree>> members;
+  for (std::size_t i = 0; i < tree.items.size(); ++i) {
+    members.emplace_back(std::move(tree.names[i]), std::move(tree.items[i]));
+  }
+  std::ranges::stable_sort(members, {}, [](const auto& member) -> const std::string& { return member.first; });
+  tree = schema::Tree::object();
+  for (auto& [name, value] : members) tree.add(std::move(name), std::move(value));
+}
+
+std::string normal_form(std::string_view document) {
+  auto tree = schema::parse_tree(document);
+  if (!tree) return std::string(document);  // Comparison says what is wrong with it
+  sort_members(*tree);
+  return tree->json();
+}
+
 }  // namespace
 
 std::vector<ApiChange> compare_openapi(std::string_view before, std::string_view after) {
-  return Comparison(before, after).run();
+  const std::string old_form = normal_form(before);
+  const std::string new_form = normal_form(after);
+  return Comparison(old_form, new_form).run();
 }
 
 }  // namespace ashlar

@@ -129,5 +129,19 @@ TEST(OpenApiChanges, TextsDoNotCount) {
   EXPECT_THAT(compare(before, after), IsEmpty());
 }
 
+TEST(OpenApiChanges, AreNotHowTheDocumentIsWritten) {
+  const auto document = [](std::string_view schema) {
+    return R"({"openapi":"3.1.0","info":{"title":"t","version":"1"},"paths":{"/a":{"post":{"requestBody":{"required":true,)"
+           R"("content":{"application/json":{"schema":)" +
+           std::string(schema) + R"(}}},"responses":{"204":{"description":"done"}}}}}})";
+  };
+  const std::string before = document(R"({"anyOf":[{"type":"string","maxLength":5},{"type":"null"}]})");
+  const std::string same =
+      document("{\n  \"anyOf\": [ {\"maxLength\": 5, \"type\": \"s\\u0074ring\"}, {\"type\": \"null\"} ]\n}");
+  EXPECT_THAT(compare_openapi(before, same), IsEmpty());
+  EXPECT_EQ(compare_openapi(before, document(R"({"anyOf":[{"type":"string","maxLength":4},{"type":"null"}]})")).size(),
+            1U);
+}
+
 }  // namespace
 }  // namespace ashlar
