@@ -26,6 +26,12 @@ Request& Request::form(std::vector<std::pair<std::string, std::string>> fields) 
   return *this;
 }
 
+Request& Request::from(std::string_view ip) {
+  peer_ = net::Address::ip(ip, 40'000);
+  if (!peer_) throw Invalid("a request comes from an IP address, not from \"" + std::string(ip) + "\"");
+  return *this;
+}
+
 void Request::encode_form() {
   if (files_.empty()) {
     if (fields_.empty()) return;
@@ -135,6 +141,7 @@ Task<Answer> Client::exchange(Request sent) {
   fill(sending, sent.method_, sent.target_, sent.headers_);
   if (sent.secure_host_) request.authority = *sent.secure_host_;
   request.secure = sent.secure_host_.has_value();
+  request.peer = sent.peer_ ? &*sent.peer_ : nullptr;
   request.client_certificate = sent.client_certificate_ ? &*sent.client_certificate_ : nullptr;
   if (!sent.body_.empty()) {
     const http::BodyPlan plan = app_.handler().plan_body(request, http::ServerOptions{}.max_body);

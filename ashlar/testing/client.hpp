@@ -12,6 +12,7 @@
 
 #include <ashlar/app/app.hpp>
 #include <ashlar/async/runtime.hpp>
+#include <ashlar/net/address.hpp>
 #include <ashlar/net/peer_identity.hpp>
 #include <ashlar/schema/json.hpp>
 
@@ -111,6 +112,8 @@ class [[nodiscard("call send()")]] Request {
     secure_host_ = std::move(host);
     return *this;
   }
+  /// As if the connection came from this address: "203.0.113.7". Throws Invalid when it is none.
+  Request& from(std::string_view ip);
   /// As if the client had shown this certificate when it connected over TLS.
   Request& client_certificate(net::PeerIdentity identity) {
     client_certificate_ = std::move(identity);
@@ -158,6 +161,7 @@ class [[nodiscard("call send()")]] Request {
   std::string body_;
   std::optional<std::string> secure_host_;
   std::optional<net::PeerIdentity> client_certificate_;
+  std::optional<net::Address> peer_;
   std::vector<std::pair<std::string, std::string>> fields_;
   std::vector<File> files_;
 };
