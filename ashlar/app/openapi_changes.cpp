@@ -336,7 +336,7 @@ void sort_members(schema::Tree& tree) {
   for (std::size_t i = 0; i < tree.items.size(); ++i) {
     members.emplace_back(std::move(tree.names[i]), std::move(tree.items[i]));
   }
-  std::ranges::stable_sort(members, {}, [](const auto& member) -> const std::string& { return member.first; });
+  std::ranges::sort(members, {}, [](const auto& member) -> const std::string& { return member.first; });
   tree = schema::Tree::object();
   for (auto& [name, value] : members) tree.add(std::move(name), std::move(value));
 }
