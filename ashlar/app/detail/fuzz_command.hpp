@@ -6,7 +6,7 @@
 #include <ashlar/app/app.hpp>
 #include <ashlar/app/fuzz.hpp>
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): as the library calls itself
 class App;
 }
 
