@@ -10,6 +10,7 @@
 #include <ashlar/base/error.hpp>
 #include <ashlar/base/text.hpp>
 #include <ashlar/http/server_options.hpp>
+#include <ashlar/http/whole_body.hpp>
 
 namespace ashlar::detail {
 namespace {
@@ -20,20 +21,7 @@ constexpr std::chrono::seconds kGrace{5};  // for a handler that has been cancel
 // What the server's connection is to a real request.
 class FuzzExchange final : public http::Exchange {
  public:
-  struct Whole final : http::RequestBody {
-    std::string_view rest;
-    std::uint64_t limit = 0;
-    Task<std::string_view> next() override {
-      if (rest.size() > limit) throw TooLarge("The body is larger than this server allows.");
-      co_return std::exchange(rest, {});
-    }
-    void hold(std::string_view bytes, std::uint64_t most) {
-      rest = bytes;
-      limit = most;
-      length_ = bytes.size();
-    }
-  };
-  Whole whole;
+  http::WholeBody whole;
   bool finished = false;
   async::Event done;
 

@@ -1,35 +1,19 @@
 // What the server's connection is to a real request.
 #pragma once
 
-#include <cstdint>
 #include <memory>
-#include <string_view>
 #include <utility>
 
 #include <ashlar/async/sync.hpp>
-#include <ashlar/base/error.hpp>
 #include <ashlar/http/exchange.hpp>
 #include <ashlar/http/websocket_handshake.hpp>
+#include <ashlar/http/whole_body.hpp>
 #include <ashlar/testing/client.hpp>
 
 namespace ashlar::testing {
 
 struct Client::Sending final : http::Exchange {
-  // A body that has arrived in one piece.
-  struct Whole final : http::RequestBody {
-    std::string_view rest;
-    std::uint64_t limit = 0;
-    Task<std::string_view> next() override {
-      if (rest.size() > limit) throw TooLarge("The body is larger than this server allows.");
-      co_return std::exchange(rest, {});
-    }
-    void hold(std::string_view bytes, std::uint64_t most) {
-      rest = bytes;
-      limit = most;
-      length_ = bytes.size();
-    }
-  };
-  Whole whole;
+  http::WholeBody whole;
   std::unique_ptr<http::WebSocketPair> pair;  // once it has become a WebSocket
   async::Event accepted;
   async::Event done;
