@@ -84,7 +84,7 @@ void Client::remove_override(const void* key) {
 }
 
 void Client::link_overrides() {
-  detail::SharedValue* next = nullptr;
+  ashlar::detail::SharedValue* next = nullptr;
   for (auto& one : overrides_) {
     one->shared.next = next;
     next = &one->shared;

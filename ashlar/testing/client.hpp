@@ -205,13 +205,13 @@ class Client {
   /// `auto scope = client.override_dependency<&current_user>(User{…});`
   template <auto Function>
   Override override_dependency(typename Depends<Function>::value_type value) {
-    return add_override(&detail::kFunctionKey<Function>, std::move(value));
+    return add_override(&ashlar::detail::kFunctionKey<Function>, std::move(value));
   }
   /// Every dependency whose result is a T gives this value: `auto scope = client.acting_as(User{.id = 1, .roles =
   /// {"admin"}});`
   template <class T>
   Override acting_as(T value) {
-    return add_override(&detail::kTypeKey<T>, std::move(value));
+    return add_override(&ashlar::detail::kTypeKey<T>, std::move(value));
   }
 
   /// Runs a task on the application's loop, for what a test does beside requests.
@@ -246,7 +246,7 @@ class Client {
             const std::vector<std::pair<std::string, std::string>>& headers) const;
 
   struct Kept {
-    detail::SharedValue shared;
+    ashlar::detail::SharedValue shared;
     std::shared_ptr<void> owner;
   };
 
