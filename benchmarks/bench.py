@@ -30,6 +30,7 @@ import footprint  # noqa: E402
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 SERVER_CORE, LOAD_CORE = 0, 1
+BURSTS = 10                           # of a round
 
 
 # ---------------------------------------------------------------------------------------------------------- the cases
@@ -328,11 +329,16 @@ class Contender:
             command = [part.format(**self.places, count=count) for part in self.command]
             self.samples.append(json.loads(output_of(command, SERVER_CORE, self.environment)))
             return
-        with serving(self.command, self.places, environment=self.environment, prepare=self.prepare) as (process, port):
-            sample = load(self.case, port, self.places, count, warm_up=max(count // 10, 1000), pid=process.pid,
-                          expect=self.expect())
-            sample["rss_mib"] = resident(process.pid)
-            self.samples.append(sample)
+        with self.serving() as (process, port):
+            self.sample(process, port, count, warm_up=max(count // 10, 1000))
+
+    def serving(self):
+        return serving(self.command, self.places, environment=self.environment, prepare=self.prepare)
+
+    def sample(self, process, port, count, warm_up):
+        sample = load(self.case, port, self.places, count, warm_up=warm_up, pid=process.pid, expect=self.expect())
+        sample["rss_mib"] = resident(process.pid)
+        self.samples.append(sample)
 
     def instructions(self):
         out = pathlib.Path(self.places["tmp"]) / f"callgrind.{self.case.name}.{self.name}"
@@ -398,6 +404,20 @@ def measure_footprint(places, options):
     return {"ashlar": result}
 
 
+def in_bursts(contenders, rounds, count):
+    """All serve all the time, and are asked in turns of a fraction of a second: what the machine does beside weighs on
+    neighbours alike, which it does not on runs of seconds."""
+    burst = max(count // BURSTS, 1)
+    with contextlib.ExitStack() as stack:
+        servers = [(contender, *stack.enter_context(contender.serving())) for contender in contenders]
+        for contender, _, port in servers:
+            load(contender.case, port, contender.places, max(count // 10, 1000), expect=contender.expect())
+        for number in range(rounds * BURSTS):
+            progress(f"{contenders[0].case.name}: burst {number + 1} of {rounds * BURSTS}")
+            for contender, process, port in servers if number % 2 == 0 else reversed(servers):
+                contender.sample(process, port, burst, warm_up=max(burst // 20, 200))
+
+
 def measure_case(case, places, options):
     if isinstance(case, FootprintCase):
         return measure_footprint(places, options)
@@ -405,10 +425,13 @@ def measure_case(case, places, options):
                   Contender("ashlar", case.subject, case, places, places["environment"])]
     size = case.count if isinstance(case, ProgramCase) else case.requests
     count = int(size * options.scale)
-    for number in range(options.rounds):
-        for contender in contenders:
-            progress(f"{case.name}: round {number + 1} of {options.rounds}, {contender.name}")
-            contender.round(count)
+    if isinstance(case, ProgramCase):
+        for number in range(options.rounds):
+            for contender in contenders:
+                progress(f"{case.name}: round {number + 1} of {options.rounds}, {contender.name}")
+                contender.round(count)
+    else:
+        in_bursts(contenders, options.rounds, count)
     for contender in contenders:
         if options.instructions:
             progress(f"{case.name}: counting instructions, {contender.name}")

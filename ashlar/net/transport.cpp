@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include <ashlar/net/detail/openssl.hpp>
+#include <ashlar/net/detail/socket_calls.hpp>
 
 namespace ashlar::net {
 
@@ -44,7 +45,7 @@ Io Transport::read(std::span<char> buffer) noexcept {
   }
   wants_write_ = false;
   for (;;) {
-    const ssize_t got = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
+    const ssize_t got = detail::receive(fd_.get(), buffer.data(), buffer.size(), 0);
     if (got > 0) return {Io::State::done, static_cast<std::size_t>(got)};
     if (got == 0) return {Io::State::closed};
     if (errno == EINTR) continue;
@@ -67,7 +68,7 @@ Io Transport::write(std::span<const iovec> parts) noexcept {
   message.msg_iovlen = parts.size();
   for (;;) {
     // Most answers are one part; send spares the kernel the copying and checking of the message and its list.
-    const ssize_t put = parts.size() == 1 ? ::send(fd_.get(), parts[0].iov_base, parts[0].iov_len, MSG_NOSIGNAL)
+    const ssize_t put = parts.size() == 1 ? detail::send(fd_.get(), parts[0].iov_base, parts[0].iov_len, MSG_NOSIGNAL)
                                           : ::sendmsg(fd_.get(), &message, MSG_NOSIGNAL);
     if (put >= 0) return {Io::State::done, static_cast<std::size_t>(put)};
     if (errno == EINTR) continue;

@@ -35,6 +35,8 @@ class Connection {
   virtual void flush() noexcept = 0;
   /// Sends what LoopServer::send_at_tick_end kept for it.
   virtual void send_kept(std::string_view) noexcept {}
+  /// Goes on with what it read before LoopServer::handle_at_tick_end.
+  virtual void handle_read() noexcept {}
   /// Drain begins: answer what has arrived or is under way, and say that nothing more will be answered.
   virtual void begin_drain() noexcept {}
   /// Drain, the grace is over: ends the connection if it is between two requests and nothing has come.

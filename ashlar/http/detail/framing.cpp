@@ -1,6 +1,7 @@
 #include <ashlar/http/detail/framing.hpp>
 
 #include <algorithm>
+#include <cstring>
 
 #include <ashlar/base/ip_address.hpp>
 #include <ashlar/http/detail/characters.hpp>
@@ -68,7 +69,9 @@ Refusal TransferCodings::check() const noexcept {
   return {501, "The only transfer coding supported is chunked.", "RFC 9112 §6.1"};
 }
 
-bool valid_host(std::string_view host) noexcept {
+namespace {
+
+bool is_host(std::string_view host) noexcept {
   const char* at = host.data();
   const char* const end = at + host.size();
   if (host.starts_with('[')) {
@@ -83,6 +86,25 @@ bool valid_host(std::string_view host) noexcept {
     if (at == host.data()) return false;
   }
   return at == end || (*at == ':' && valid_port({at + 1, end}));
+}
+
+}  // namespace
+
+// Most requests name the host that the one before has named.
+bool valid_host(std::string_view host) noexcept {
+  struct Known {
+    std::size_t size;
+    char text[64];
+  };
+  static constinit thread_local Known last{};
+  if (!host.empty() && host.size() == last.size && std::memcmp(host.data(), last.text, last.size) == 0) [[likely]]
+    return true;
+  if (!is_host(host)) return false;
+  if (host.size() <= sizeof last.text) {
+    last.size = host.size();
+    std::memcpy(last.text, host.data(), host.size());
+  }
+  return true;
 }
 
 // Every field that the server knows is about the message, its way or its sender, and was needed when the head was read.

@@ -118,6 +118,10 @@ void Http1Connection::read() noexcept {
     if (io.state == net::Io::State::done) {
       server_.stats().bytes_received.add(io.bytes);
       if (phase_ == Phase::body) body_received_ += io.bytes;
+      if (phase_ == Phase::head && !transport_.secure()) [[likely]] {
+        waits_for_turn_ = true;
+        return server_.handle_at_tick_end(*this);
+      }
       run();
     } else if (io.state == net::Io::State::would_block) {
       if (phase_ == Phase::head && begin_ == end_) release_block();
@@ -181,6 +185,12 @@ bool Http1Connection::more_input_waits() const noexcept {
 }
 
 // --------------------------------------------------------------------------------------------------------- progress
+
+void Http1Connection::handle_read() noexcept {
+  waits_for_turn_ = false;
+  if (phase_ == Phase::head) [[likely]]  // else it has been closed meanwhile
+    run();
+}
 
 Cork& Http1Connection::cork() noexcept { return server_.cork_of(*this); }
 
@@ -432,7 +442,7 @@ void Http1Connection::release_block() noexcept {
 void Http1Connection::check_time(async::TimePoint now) noexcept {
   const ServerOptions& options = server_.options();
   ServerStats& stats = server_.stats();
-  if (phase_ == Phase::closed) return;
+  if (phase_ == Phase::closed || waits_for_turn_) return;
   if (write_waits_ && now >= write_since_ + options.write_timeout) {
     const double seconds = std::chrono::duration<double>(now - write_since_).count();
     const std::int64_t taken = taken_by_client();

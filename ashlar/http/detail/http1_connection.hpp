@@ -34,6 +34,7 @@ class Http1Connection final : public Connection,
   void check_time(async::TimePoint now) noexcept override;
   void flush() noexcept override { send({}, nullptr); }
   void send_kept(std::string_view output) noexcept override;
+  void handle_read() noexcept override;
   void begin_drain() noexcept override;
   void close_if_idle() noexcept override;
   void give_up() noexcept override;
@@ -129,6 +130,7 @@ class Http1Connection final : public Connection,
   bool in_handle_ = false;
   bool finished_ = false;
   bool head_began_ = false;
+  bool waits_for_turn_ = false;  // something has been read (LoopServer::handle_at_tick_end)
   bool turn_is_over_ = false;  // requests wait in the block until others have had their turn
   bool close_after_ = false;   // once everything is sent
   bool linger_ = false;

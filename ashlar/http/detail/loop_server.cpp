@@ -170,11 +170,25 @@ void LoopServer::pass_cork(Connection& connection) noexcept {
   cork_owner_ = &connection;
 }
 
+void LoopServer::handle_at_tick_end(Connection& connection) noexcept {
+  read_[read_count_++] = &connection;
+  if (read_count_ == 1) loop_.at_tick_end(*this);
+  if (read_count_ == kMostRead) handle_all_read();  // on_tick_end comes all the same
+}
+
+// A connection that is closed meanwhile is there until the end of the tick.
+void LoopServer::handle_all_read() noexcept {
+  handling_read_ = true;
+  for (std::size_t i = 0; i < read_count_; ++i) read_[i]->handle_read();
+  handling_read_ = false;
+  read_count_ = 0;
+}
+
 void LoopServer::send_at_tick_end(Connection& connection) noexcept {
   kept_[kept_count_++] = {&connection, cork_.set_aside()};
   connection.kept_ = static_cast<std::uint8_t>(kept_count_);
   cork_owner_ = nullptr;
-  if (kept_count_ == 1) return loop_.at_tick_end(*this);
+  if (kept_count_ == 1 && !handling_read_) return loop_.at_tick_end(*this);
   if (kept_count_ == kMostKept || cork_.bytes_aside() >= kMostBytesKept) return send_all_kept();
   // Nor shall an answer wait for handlers that take long.
   if (kept_count_ % 4 == 0 && async::Clock::now() > loop_.now() + kLongestKept) send_all_kept();
@@ -352,6 +366,7 @@ void LoopServer::retire(Connection& connection) noexcept {
 }
 
 void LoopServer::on_tick_end() noexcept {
+  handle_all_read();
   if (kept_count_ != 0) send_all_kept();
   while (retired_ != nullptr) delete std::exchange(retired_, retired_->next_);
   if (draining_) advance_drain();

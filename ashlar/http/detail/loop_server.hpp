@@ -64,9 +64,12 @@ class LoopServer final : private async::Timer, private async::TickHook {
       pass_cork(connection);
     return cork_;
   }
+  /// Receiving for many connections, then answering, then sending for many costs less than in turns: the processor keeps
+  /// the code of each at hand (docs/performance.md). The connection has read something: Connection::handle_read comes
+  /// when the others of the tick have read, too, or many have.
+  void handle_at_tick_end(Connection& connection) noexcept;
   /// Keeps what the connection has in the output buffer until the end of the tick, or until there is much of it.
-  /// Receiving and answering for many, then sending for many, costs less than in turns: the processor keeps the code of
-  /// each at hand (docs/performance.md). Precondition: it has the buffer, and there is something in it.
+  /// Precondition: it has the buffer, and there is something in it.
   void send_at_tick_end(Connection& connection) noexcept;
   /// Now, of this one.
   void send_kept(Connection& connection) noexcept;
@@ -108,6 +111,7 @@ class LoopServer final : private async::Timer, private async::TickHook {
   };
 
   void pass_cork(Connection& connection) noexcept;
+  void handle_all_read() noexcept;
   void send_all_kept() noexcept;
   void on_timer() noexcept override;
   void on_tick_end() noexcept override;
@@ -132,6 +136,10 @@ class LoopServer final : private async::Timer, private async::TickHook {
     Connection* connection;
     Cork::Aside output;
   };
+  static constexpr std::size_t kMostRead = 64;
+  std::array<Connection*, kMostRead> read_;
+  std::size_t read_count_ = 0;
+  bool handling_read_ = false;
   static constexpr std::size_t kMostKept = 64;
   std::array<Kept, kMostKept> kept_;
   std::size_t kept_count_ = 0;
