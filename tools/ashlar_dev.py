@@ -69,7 +69,11 @@ class Watch:
             raise self._failure(folder)
         self.folders[number] = Path(folder)
         found = set()
-        for entry in os.scandir(folder):
+        try:
+            entries = list(os.scandir(folder))
+        except (FileNotFoundError, NotADirectoryError):  # gone again
+            return found
+        for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 if entry.name not in NOT_WATCHED and not entry.name.startswith("."):
                     found |= self._add(entry.path)
@@ -365,16 +369,18 @@ class Dev:
         if process is None:
             return
         process.send_signal(signal.SIGTERM)
+        signals = 0  # they stay for loop(), which may have asked for this because of a build
         while True:
             try:
                 process.wait(0.2)
                 process.output.thread.join(1)
                 return
             except subprocess.TimeoutExpired:
+                before = signals
                 with self.events_lock:
-                    again = any(kind == "signal" for kind, _ in self.events)
-                    self.events = []
-                if again:
+                    self.events = [event for event in self.events if event[0] == "signal"]
+                    signals = len(self.events)
+                if signals > before:
                     process.send_signal(signal.SIGTERM)  # a second one ends it at once
 
     # ---- what is shown while it is broken
