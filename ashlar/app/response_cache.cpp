@@ -6,6 +6,7 @@
 #include <atomic>
 #include <charconv>
 #include <chrono>
+#include <limits>
 #include <utility>
 
 #include <ashlar/app/detail/cached_route.hpp>
@@ -47,6 +48,18 @@ void for_each_line(std::string_view lines, std::string_view name, F f) {
     const std::size_t colon = line.find(':');
     if (colon != std::string_view::npos && equals_ignore_case(line.substr(0, colon), name))
       f(trim(line.substr(colon + 1)));
+  }
+}
+
+// Calls f with each part of a tag, and whether it is the name of a parameter: "article:" and {slug}.
+template <class F>
+void for_each_part(std::string_view tag, F f) {
+  while (!tag.empty()) {
+    const std::size_t open = std::min(tag.find('{'), tag.size());
+    const std::size_t end = std::min(tag.find('}', open), tag.size());
+    f(tag.substr(0, open), false);
+    if (open < tag.size()) f(tag.substr(open + 1, end - open - 1), true);
+    tag.remove_prefix(std::min(end + 1, tag.size()));
   }
 }
 
@@ -98,7 +111,8 @@ class CachedRoute final : public Around {
   std::string vary_;
 };
 
-// Parts are apart by a zero byte, which is in none of them: a request with one has been refused.
+// Parts are apart by a zero byte, which is in none of them: a request with one has been refused. A value has "=" before
+// it, so that it cannot be taken for the name of the next one.
 std::string CachedRoute::key_of(Call& call) const {
   const http::Request& request = call.exchange.request;
   std::string key(request.path);
@@ -119,14 +133,16 @@ std::string CachedRoute::key_of(Call& call) const {
         const std::string_view pair = rest.substr(0, end);
         rest.remove_prefix(std::min(end + 1, rest.size()));
         const std::size_t equals = std::min(pair.find('='), pair.size());
-        if (percent_decode(pair.substr(0, equals)) == name) add(pair.substr(equals));
+        if (percent_decode(pair.substr(0, equals), true) == name) add(pair.substr(equals));
       }
     }
   }
   for (const std::string& name : rules_->options.vary) {
     add(name);
     request.for_each_header([&](std::string_view its, std::string_view value) {
-      if (equals_ignore_case(its, name)) add(value);
+      if (!equals_ignore_case(its, name)) return;
+      add("=");
+      key += value;
     });
   }
   // Last, and what comes before has no zero byte: a scope's text cannot be taken for another part.
@@ -135,12 +151,10 @@ std::string CachedRoute::key_of(Call& call) const {
 }
 
 std::vector<std::string> CachedRoute::tags_of(const Call& call) const {
-  std::vector<std::string> tags = rules_->options.tags;
-  for (std::string& tag : tags) {
-    for (std::size_t i = 0; i < call.route->parameter_names.size(); ++i) {
-      const std::string place = "{" + call.route->parameter_names[i] + "}";
-      if (const auto at = tag.find(place); at != std::string::npos) tag.replace(at, place.size(), call.path_values[i]);
-    }
+  std::vector<std::string> tags;
+  for (const std::string& pattern : rules_->options.tags) {
+    std::string& tag = tags.emplace_back();
+    for_each_part(pattern, [&](std::string_view part, bool is_name) { tag += is_name ? call.path_value(part) : part; });
   }
   return tags;
 }
@@ -200,12 +214,14 @@ Task<void> CachedRoute::lead(Call& call, const CacheKey& key, std::shared_ptr<An
 
 void CachedRoute::give(Call& call, const std::shared_ptr<const KeptAnswer>& answer, bool tell_age) const {
   http::Response& response = call.exchange.response;
+  const http::Condition condition = http::check_conditions(call.exchange.request, {.etag = answer->etag});
+  if (condition == http::Condition::failed) throw PreconditionFailed("this is not what If-Match names");
   response.append_header_lines(answer->headers);
   if (tell_age) {  // RFC 9111 §5.1
     const auto age = std::chrono::duration_cast<seconds>(cache().options().now() - answer->made).count();
     response.append_header_lines(fmt::format("Age: {}\r\n", std::max<std::int64_t>(age, 0)));
   }
-  if (http::check_conditions(call.exchange.request, {.etag = answer->etag}) == http::Condition::not_modified) {
+  if (condition == http::Condition::not_modified) {
     response.status = 304;
     return;
   }
@@ -227,7 +243,11 @@ std::optional<milliseconds> CachedRoute::time_of(std::string_view lines) const {
       if (!is_shared && !equals_ignore_case(directive, "max-age")) return;
       std::int32_t number = 0;
       const auto [end, error] = std::from_chars(argument.data(), argument.data() + argument.size(), number);
-      if (error != std::errc{} || number < 0) number = 0;  // RFC 9111 §4.2.1: what cannot be read is stale
+      if (error == std::errc::result_out_of_range && !argument.starts_with('-')) {
+        number = std::numeric_limits<std::int32_t>::max();  // RFC 9111 §1.2.2
+      } else if (error != std::errc{} || number < 0) {
+        number = 0;  // RFC 9111 §4.2.1: what cannot be read is stale
+      }
       (is_shared ? shared_age : max_age) = seconds{number};
     });
   });
@@ -260,9 +280,7 @@ std::shared_ptr<const KeptAnswer> CachedRoute::kept_from(http::Response& respons
   bool has_policy = false;
   for_each_line(lines, "Cache-Control", [&](std::string_view) { has_policy = true; });
   if (!has_policy) answer->headers += lines_;
-  bool has_vary = false;
-  for_each_line(lines, "Vary", [&](std::string_view) { has_vary = true; });
-  if (!has_vary) answer->headers += vary_;
+  answer->headers += vary_;  // beside what the handler says, which may be less
   answer->made = cache().options().now();
   answer->stale = answer->made + *time;
   return answer;
@@ -300,11 +318,13 @@ void refuse_unknown_names(const Route& route, const CacheRules& rules) {
     }
   }
   for (const std::string& tag : rules.options.tags) {
-    const auto open = tag.find('{');
-    if (open == std::string::npos) continue;
-    const std::string name = tag.substr(open + 1, tag.find('}', open) - open - 1);
-    if (std::ranges::find(route.parameter_names, name) != route.parameter_names.end()) continue;
-    throw Invalid(fmt::format("{}: the tag '{}' names a parameter that is not in the path", route.name, tag));
+    if (std::ranges::count(tag, '{') != std::ranges::count(tag, '}')) {
+      throw Invalid(fmt::format("{}: the tag '{}' has a brace without its other one", route.name, tag));
+    }
+    for_each_part(tag, [&](std::string_view part, bool is_name) {
+      if (!is_name || std::ranges::find(route.parameter_names, part) != route.parameter_names.end()) return;
+      throw Invalid(fmt::format("{}: the tag '{}' names a parameter that is not in the path", route.name, tag));
+    });
   }
 }
 

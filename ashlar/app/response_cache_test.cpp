@@ -11,6 +11,7 @@
 
 #include <ashlar/app/app.hpp>
 #include <ashlar/app/compression.hpp>
+#include <ashlar/app/detail/tag_index.hpp>
 #include <ashlar/async/sync.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/telemetry/metric.hpp>
@@ -93,6 +94,20 @@ TEST(ResponseCache, AnswersAConditionalRequestWith304) {
   EXPECT_EQ(same.header("ETag"), tag);
   EXPECT_EQ(client.get("/").header("If-None-Match", "\"other\"").send().status, 200);
   EXPECT_EQ(calls, 1);
+}
+
+TEST(ResponseCache, AnswersWhoWantsAnotherVersionWith412) {
+  App app;
+  ResponseCache pages;
+  app.get<"/">([] { return Text{"hello"}; }, {.cache = pages.keep()});
+  Client client{app};
+  for (int i = 0; i < 2; ++i) {  // made now, and kept
+    const Answer other = client.get("/").header("If-Match", "\"other\"");
+    EXPECT_EQ(other.status, 412);
+    EXPECT_EQ(other.header("Content-Type"), "application/problem+json");
+    EXPECT_EQ(client.get("/").header("If-Match", "*").send().body, "hello");
+  }
+  EXPECT_EQ(pages.stats().misses, 1U);
 }
 
 TEST(ResponseCache, TagsTheSameContentTheSameAndOtherContentDifferently) {
@@ -227,6 +242,47 @@ TEST(ResponseCache, LeavesOutQueryParametersThatDoNotCount) {
   EXPECT_EQ(client.get("/?page=3").send().body, "3/2");
 }
 
+TEST(ResponseCache, DoesNotTakeAHeaderForTheNextOne) {
+  App app;
+  ResponseCache pages;
+  app.get<"/">(
+      [](const http::Request& request) {
+        return Text{std::string(request.header("X-First").value_or("")) + "/" +
+                    std::string(request.header("X-Second").value_or(""))};
+      },
+      {.cache = pages.keep({.vary = {"X-First", "X-Second"}})});
+  Client client{app};
+  EXPECT_EQ(client.get("/").header("X-First", "X-Second").send().body, "X-Second/");
+  EXPECT_EQ(client.get("/").header("X-Second", "X-Second").send().body, "/X-Second");
+}
+
+TEST(ResponseCache, NamesInVaryWhatTheHandlerDoesNot) {
+  App app;
+  ResponseCache pages;
+  app.get<"/">(
+      [](http::Response& response) {
+        response.header("Vary", "Accept-Language");
+        return Text{"hello"};
+      },
+      {.cache = pages.keep({.vary = {"Accept-Language", "X-Tenant"}})});
+  Client client{app};
+  std::string all;
+  for (const auto& [name, value] : client.get("/").send().headers) {
+    if (name == "Vary") all += value + ", ";
+  }
+  EXPECT_THAT(all, HasSubstr("X-Tenant"));
+}
+
+TEST(ResponseCache, ReadsTheNamesOfQueryParametersAsHandlersDo) {
+  App app;
+  ResponseCache pages;
+  app.get<"/">([](const http::Request& request) { return Text{std::string(request.query)}; },
+               {.cache = pages.keep({.query = {{"a b"}}})});
+  Client client{app};
+  EXPECT_EQ(client.get("/?a+b=1").send().body, "a+b=1");
+  EXPECT_EQ(client.get("/?a+b=2").send().body, "a+b=2");
+}
+
 TEST(ResponseCache, GoesPastRequestsWithCredentials) {
   App app;
   ResponseCache pages;
@@ -276,6 +332,35 @@ TEST(ResponseCache, ForgetsByTagAndByPrefix) {
   EXPECT_EQ(pages.invalidate_tag("nothing"), 0U);
 }
 
+TEST(ResponseCache, PutsValuesOfThePathIntoTagsAsTheyAre) {
+  App app;
+  ResponseCache pages;
+  app.get<"/{owner}/{name}">([](Path<"owner">, Path<"name">) { return Text{"hello"}; },
+                             {.cache = pages.keep({.tags = {"{owner}:{name}:{owner}"}})});
+  Client client{app};
+  EXPECT_EQ(client.get("/ann/notes").send().status, 200);
+  EXPECT_EQ(client.get("/%7Bname%7D/notes").send().status, 200);
+  EXPECT_EQ(pages.invalidate_tag("ann:notes:ann"), 1U);
+  EXPECT_EQ(pages.invalidate_tag("{name}:notes:{name}"), 1U);
+}
+
+// An entry that goes out of a tag with 10^5 others must not look for itself among them, under the lock of all loops.
+TEST(ResponseCache, LooksAtNothingElseThatHasATagToForgetOneAnswer) {
+  static int looked_at = 0;
+  struct Answered {
+    int number;
+    bool operator==(const Answered& other) const { return ++looked_at, number == other.number; }
+  };
+  detail::TagIndex<Answered> index;
+  std::vector<detail::TagIndex<Answered>::Place> places;
+  for (int i = 0; i < 1000; ++i) places.push_back(index.add("all", {i}));
+  for (int i = 999; i > 0; --i) index.remove(places[static_cast<std::size_t>(i)]);
+  EXPECT_EQ(index.find("all")->number, 0);
+  EXPECT_EQ(looked_at, 0);
+  index.remove(places[0]);
+  EXPECT_EQ(index.find("all"), nullptr);
+}
+
 TEST(ResponseCache, DoesNotKeepWhatWasInvalidatedWhileItWasMade) {
   App app;
   ResponseCache pages;
@@ -322,6 +407,7 @@ TEST(ResponseCache, DoesNotKeepWhatMustNotBeKept) {
   EXPECT_EQ(calls_for_two({"Cache-Control", "max-age=0"}), 2);
   EXPECT_EQ(calls_for_two({"Cache-Control", "s-maxage=0, max-age=60"}), 2);
   EXPECT_EQ(calls_for_two({"Cache-Control", "max-age=soon"}), 2);
+  EXPECT_EQ(calls_for_two({"Cache-Control", "max-age=-99999999999"}), 2);
   EXPECT_EQ(calls_for_two({"Vary", "User-Agent"}), 2);
   EXPECT_EQ(calls_for_two({"Vary", "*"}), 2);
   EXPECT_EQ(calls_for_two({"", ""}, 404), 2);
@@ -331,6 +417,7 @@ TEST(ResponseCache, DoesNotKeepWhatMustNotBeKept) {
 TEST(ResponseCache, KeepsWhatMayBe) {
   EXPECT_EQ(calls_for_two({"", ""}), 1);
   EXPECT_EQ(calls_for_two({"Cache-Control", "max-age=60"}), 1);
+  EXPECT_EQ(calls_for_two({"Cache-Control", "max-age=99999999999"}), 1);
   EXPECT_EQ(calls_for_two({"X-Other", "1"}), 1);
 }
 
@@ -409,6 +496,8 @@ TEST(ResponseCache, OfWhatItDoesNotKnowIsRefusedBeforeItServes) {
   EXPECT_THAT(refusal([](Cookie<Session>) {}, {}), HasSubstr("the cookie session"));
   EXPECT_THAT(refusal([](Query<Page>) {}, {.query = {{"size"}}}), HasSubstr("the query parameter page"));
   EXPECT_THAT(refusal([] {}, {.tags = {"article:{slug}"}}), HasSubstr("not in the path"));
+  EXPECT_THAT(refusal([] {}, {.tags = {"{id}:{slug}"}}), HasSubstr("not in the path"));
+  EXPECT_THAT(refusal([] {}, {.tags = {"article:{id"}}), HasSubstr("brace"));
   EXPECT_EQ(refusal([](Depends<current_reader>) {}, {.ignore_credentials = true}), "");
   EXPECT_EQ(refusal([](Depends<current_reader>) {}, {}, per<current_reader, &Reader::id>), "");
   EXPECT_EQ(refusal([](Header<Language>) {}, {.vary = {"accept-language"}}), "");

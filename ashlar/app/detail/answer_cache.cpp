@@ -11,7 +11,7 @@ namespace {
 
 // What the list and the indexes need for an entry, and for each of its tags.
 constexpr std::size_t kEntryOverhead = 320;
-constexpr std::size_t kTagOverhead = 96;
+constexpr std::size_t kTagOverhead = 104;
 
 std::size_t size_of(const CacheKey& key, const KeptAnswer& answer) noexcept {
   std::size_t size = kEntryOverhead + key.text.size() + answer.size();
@@ -111,14 +111,12 @@ void AnswerCache::keep_locked(const CacheKey& key, std::shared_ptr<const KeptAns
   ++stats_.entries;
   bytes_.add(static_cast<std::int64_t>(bytes));
   by_key_.emplace(entry->key.text, entry);
-  for (const std::string& tag : entry->key.tags) by_tag_.emplace(tag, entry);
+  entry->in_tags.reserve(entry->key.tags.size());
+  for (const std::string& tag : entry->key.tags) entry->in_tags.push_back(by_tag_.add(tag, entry));
 }
 
 void AnswerCache::drop_locked(Entries::iterator entry) {
-  for (const std::string& tag : entry->key.tags) {
-    auto [one, last] = by_tag_.equal_range(tag);
-    while (one != last) one = one->second == entry ? by_tag_.erase(one) : std::next(one);
-  }
+  for (const Tags::Place place : entry->in_tags) by_tag_.remove(place);
   by_key_.erase(entry->key.text);
   stats_.bytes -= entry->bytes;
   --stats_.entries;
@@ -135,8 +133,8 @@ void AnswerCache::forget_flight_locked(std::map<std::string, std::shared_ptr<Fli
 std::size_t AnswerCache::invalidate_tag(std::string_view tag) {
   const std::lock_guard lock(mutex_);
   std::size_t count = 0;
-  for (auto one = by_tag_.find(tag); one != by_tag_.end(); one = by_tag_.find(tag)) {
-    drop_locked(one->second);
+  while (const auto* const entry = by_tag_.find(tag)) {
+    drop_locked(*entry);
     ++count;
   }
   for (auto flight = flights_.begin(); flight != flights_.end();) {

@@ -15,6 +15,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include <ashlar/app/detail/tag_index.hpp>
 #include <ashlar/app/response_cache.hpp>
 #include <ashlar/app/responses.hpp>
 #include <ashlar/async/sync.hpp>
@@ -77,12 +78,15 @@ class AnswerCache {
   void count_not_kept();
 
  private:
+  struct Entry;
+  using Entries = std::list<Entry>;  // the one used last at the front
+  using Tags = TagIndex<Entries::iterator>;
   struct Entry {
     CacheKey key;
     std::shared_ptr<const KeptAnswer> answer;
     std::size_t bytes;
+    std::vector<Tags::Place> in_tags = {};
   };
-  using Entries = std::list<Entry>;  // the one used last at the front
 
   std::shared_ptr<const KeptAnswer> find_locked(std::string_view key);
   void keep_locked(const CacheKey& key, std::shared_ptr<const KeptAnswer> answer);
@@ -93,7 +97,7 @@ class AnswerCache {
   mutable std::mutex mutex_;
   Entries entries_;
   std::map<std::string_view, Entries::iterator> by_key_;  // views of the entries
-  std::multimap<std::string, Entries::iterator, std::less<>> by_tag_;
+  Tags by_tag_;
   std::map<std::string, std::shared_ptr<Flight>, std::less<>> flights_;
   ResponseCacheStats stats_;
   metrics::Counter hits_, misses_, shared_, bypassed_, not_kept_, evicted_, invalidated_;
