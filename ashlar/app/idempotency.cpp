@@ -69,7 +69,7 @@ IdempotencyStore::Answer answer_of(const http::Response& response, std::size_t m
 void replay(http::Exchange& exchange, IdempotencyStore::Answer answer) {
   if (answer.status == 0) {
     throw problem_with(409,
-                       "this request has been done; what it answered was too large to be kept, and cannot be given "
+                       "this request has been done; what it answered was too large, or a stream, and cannot be given "
                        "again");
   }
   http::Response& response = exchange.response;
@@ -96,14 +96,15 @@ class IdempotentRoute final : public Around {
     attempt.fingerprint = fingerprint_of(call.exchange.request);
     attempt.id = Uuid::v7();
     attempt.lease = lease_of(call.exchange, rules_.options.lease);
-    attempt.keep = rules_.options.keep;
+    // A key that is forgotten while its request runs would let it run once more.
+    attempt.keep = std::max(rules_.options.keep, std::chrono::ceil<std::chrono::seconds>(attempt.lease));
     async::launch(run(call, std::move(attempt)), call);
     return false;
   }
 
  private:
   Task<void> run(Call& call, IdempotencyStore::Attempt attempt) const;
-  Task<void> end(Call& call, std::string key, Uuid id, const Problem* problem, std::size_t mark, bool cancelled) const;
+  Task<void> end(Call& call, std::string key, Uuid id, const Problem* problem, std::size_t mark) const;
 
   const IdempotencyRules& rules_;
 };
@@ -131,37 +132,27 @@ Task<void> IdempotentRoute::run(Call& call, IdempotencyStore::Attempt attempt) c
       replay(call.exchange, std::move(found.answer));
       co_return;
   }
-  std::size_t mark = call.exchange.response.header_lines().size();
-  std::exception_ptr error;
+  const std::size_t mark = call.exchange.response.header_lines().size();
   std::optional<Problem> problem;
-  bool cancelled = false;
   try {
     co_await run_handler(call);
-  } catch (const Cancelled&) {
-    cancelled = true;
-    error = std::current_exception();
-  } catch (const DeadlineExceeded&) {
-    cancelled = true;
-    error = std::current_exception();
   } catch (...) {
     problem = call.core.problem_of(std::current_exception());
   }
-  co_await async::shield(end(call, key, id, problem ? &*problem : nullptr, mark, cancelled));
-  if (error) std::rethrow_exception(error);
+  co_await async::shield(end(call, key, id, problem ? &*problem : nullptr, mark));
   if (problem) throw *std::move(problem);
 }
 
 // What has been done stays done when it cannot be written down: the client gets its answer all the same.
-Task<void> IdempotentRoute::end(Call& call, std::string key, Uuid id, const Problem* problem, std::size_t mark,
-                                bool cancelled) const {
+Task<void> IdempotentRoute::end(Call& call, std::string key, Uuid id, const Problem* problem, std::size_t mark) const {
   http::Response& response = call.exchange.response;
   if (problem != nullptr) {
     call.core.write_problem(call.exchange, *problem);
     mark = 0;
   }
   try {
-    const bool failed = cancelled || response.status >= 500;
-    if (cancelled || says_not_done(response.status) || (failed && !rules_.options.repeat_failures)) {
+    const bool failed = response.status >= 500;  // or its client has left, or its time was over
+    if (says_not_done(response.status) || (failed && !rules_.options.repeat_failures)) {
       rules_.freed.add();
       co_await rules_.store->abandon(key, id);
       co_return;

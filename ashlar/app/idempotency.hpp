@@ -17,10 +17,11 @@ struct IdempotencyRules;
 }
 
 struct IdempotencyOptions {
-  std::chrono::seconds keep = std::chrono::hours{24};  ///< how long a key is remembered
+  std::chrono::seconds keep = std::chrono::hours{24};  ///< how long a key is remembered; at least as long as the lease
   bool required = false;                               ///< a request without a key: 400
-  /// What a handler that failed (5xx, an exception that is no answer) has answered is given again, too. Off: the key is
-  /// free again, as what rolls back has done nothing. On: for handlers whose effects outlive their failure.
+  /// What a handler that failed (5xx, an exception that is no answer) has answered is given again, too, also when its
+  /// client had left (503) or its time was over (504). Off: the key is free again, as what rolls back has done nothing.
+  /// On: for handlers whose effects outlive their failure.
   bool repeat_failures = false;
   std::size_t max_answer = 1024 * 1024;  ///< bytes of an answer; of a larger one only that it was done is kept
   /// When a process dies in the middle, its keys are free again after so long, or after the request's deadline if that

@@ -222,6 +222,32 @@ TEST(Idempotency, RepeatsFailuresWhereTheyMayHaveDoneSomething) {
   EXPECT_EQ(calls, 1);
 }
 
+TEST(Idempotency, RepeatsThatItsClientHadLeftOrItsTimeWasOver) {
+  App app;
+  int calls = 0;
+  app.post<"/left">(
+      [&] {
+        ++calls;
+        throw Cancelled();
+      },
+      {.idempotency = Idempotency{anyone, {.repeat_failures = true}}});
+  app.post<"/late">(
+      [&] {
+        ++calls;
+        throw DeadlineExceeded("too late");
+      },
+      {.idempotency = Idempotency{anyone, {.repeat_failures = true}}});
+  Client client{app};
+  for (const auto& [path, status] : {std::pair{"/left", 503}, std::pair{"/late", 504}}) {
+    calls = 0;
+    EXPECT_EQ(client.post(path).header("Idempotency-Key", "k").send().status, status);
+    const Answer again = client.post(path).header("Idempotency-Key", "k");
+    EXPECT_EQ(again.status, status);
+    EXPECT_EQ(again.header("Idempotency-Replayed"), "true");
+    EXPECT_EQ(calls, 1) << path;
+  }
+}
+
 TEST(Idempotency, OneOfManyAtTheSameTimeIsDoneAndTheOthersAreToldToComeBack) {
   App app;
   int calls = 0;
@@ -287,6 +313,28 @@ struct BrokenStore final : async::IdempotencyStore {
   Task<bool> complete(std::string, Uuid, Answer) override { throw Unavailable("the store does not answer"); }
   Task<void> abandon(std::string, Uuid) override { throw Unavailable("the store does not answer"); }
 };
+
+struct AskedStore final : async::IdempotencyStore {
+  std::vector<Attempt> asked;
+  Task<Found> begin(Attempt attempt) override {
+    asked.push_back(std::move(attempt));
+    co_return Found{};
+  }
+  Task<bool> complete(std::string, Uuid, Answer) override { co_return true; }
+  Task<void> abandon(std::string, Uuid) override { co_return; }
+};
+
+TEST(Idempotency, DoesNotForgetAKeyWhileItsRequestRuns) {
+  AskedStore store;
+  App app;
+  app.post<"/orders">([](Order) { return Text{"done"}; },
+                      {.idempotency = Idempotency{anyone, store, {.keep = 1s, .lease = 10min}}});
+  Client client{app};
+  EXPECT_EQ(order(client, "k").body, "done");
+  ASSERT_EQ(store.asked.size(), 1U);
+  EXPECT_EQ(store.asked[0].lease, 10min);
+  EXPECT_GE(store.asked[0].keep, store.asked[0].lease);
+}
 
 TEST(Idempotency, DoesNothingWhenTheStoreCannotTell) {
   BrokenStore store;
@@ -405,6 +453,19 @@ TEST(LocalIdempotencyStore, RefusesNewKeysWhenAllThatItKnowsRun) {
     }
     EXPECT_TRUE(refused);
     EXPECT_EQ((co_await store.begin(attempt("0"))).state, State::running);
+  });
+}
+
+TEST(LocalIdempotencyStore, ForgetsNothingForAnAnswerThatDoesNotFitAnyhow) {
+  with_store({.memory = 10'000}, [](LocalIdempotencyStore& store) -> Task<void> {
+    const auto small = attempt("small");
+    (void)co_await store.begin(small);
+    EXPECT_TRUE(co_await store.complete("small", small.id, {.body = "kept"}));
+    const auto large = attempt("large");
+    (void)co_await store.begin(large);
+    EXPECT_TRUE(co_await store.complete("large", large.id, {.body = std::string(20'000, 'x')}));
+    EXPECT_EQ((co_await store.begin(attempt("small"))).answer.body, "kept");
+    EXPECT_EQ((co_await store.begin(attempt("large"))).answer.status, 0);
   });
 }
 

@@ -85,7 +85,8 @@ Task<bool> LocalIdempotencyStore::complete(std::string key, Uuid attempt, Answer
   const auto entry = find_running(key, attempt);
   if (entry == entries_.end()) co_return false;
   const std::size_t size = answer.headers.size() + answer.body.size();
-  make_room(now, size, &*entry);
+  // Others are not forgotten for what would not fit without them either.
+  if (entry->size() + size <= options_.memory) make_room(now, size, &*entry);
   bytes_ -= entry->size();
   // That it was done is what must not be forgotten.
   entry->answer = bytes_ + size <= options_.memory ? std::move(answer) : Answer{.status = 0};
