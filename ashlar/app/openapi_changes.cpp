@@ -25,6 +25,9 @@ namespace {
 using Names = std::set<std::string>;
 
 std::string text_of(const std::optional<Json>& json) { return json ? json->text() : std::string(); }
+std::string string_of(const std::optional<Json>& json) {
+  return json ? json->as_string().value_or(std::string()) : std::string();
+}
 bool is_true(const std::optional<Json>& json) { return json && json->as_bool().value_or(false); }
 
 Names names_in(const std::optional<Json>& list) {
@@ -34,6 +37,7 @@ Names names_in(const std::optional<Json>& list) {
   for (const auto& one : list->elements()) names.insert(one.as_string().value_or(one.text()));
   return names;
 }
+std::vector<Json> elements_of(const std::optional<Json>& list) { return list ? list->elements() : std::vector<Json>(); }
 Names keys_of(const std::optional<Json>& object) {
   if (!object) return {};
   const auto keys = object->keys();
@@ -153,8 +157,7 @@ class Comparison {
     if (!list) return all;
     for (const auto& one : list->elements()) {
       const Json parameter = document.resolve(one);
-      const std::string in = parameter.find("in")->as_string().value_or("");
-      all.emplace(fmt::format("{} {}", in, parameter.find("name")->as_string().value_or("")), parameter);
+      all.emplace(fmt::format("{} {}", string_of(parameter.find("in")), string_of(parameter.find("name"))), parameter);
     }
     return all;
   }
@@ -249,10 +252,21 @@ class Comparison {
     }
     members(where, before, after, side);
     if (before.find("items")) schema(where + "[]", before.find("items"), after.find("items"), side);
-    const auto more = before.find("additionalProperties");
-    if (more && more->kind() == Json::Kind::object) {
-      schema(where + ".*", more, after.find("additionalProperties"), side);
+    others(where, before.find("additionalProperties"), after.find("additionalProperties"), side);
+  }
+
+  // Members that have no name in the schema.
+  void others(const std::string& where, const std::optional<Json>& was, const std::optional<Json>& is, Side side) {
+    const auto refused = [](const std::optional<Json>& rest) { return rest && !rest->as_bool().value_or(true); };
+    if (refused(was) || refused(is)) {
+      if (side == Side::taken && refused(was) != refused(is))
+        report(refused(is), where, refused(is) ? "members that it does not name are refused now" : "takes any member");
+      return;
     }
+    const auto shape = [](const std::optional<Json>& rest) {
+      return rest && rest->kind() == Json::Kind::object ? rest : std::nullopt;
+    };
+    schema(where + ".*", shape(was), shape(is), side);
   }
 
   static std::string shown(const std::optional<Json>& json) { return json ? json->text() : "not there"; }
@@ -264,15 +278,22 @@ class Comparison {
       if (!old_ones && !new_ones) continue;
       const auto before = names_in(old_ones);
       const auto after = names_in(new_ones);
-      if (before != after) {
-        const bool grows = std::ranges::includes(after, before);
-        const bool shrinks = std::ranges::includes(before, after);
-        report(side == Side::taken ? !grows : !shrinks, where, "has other alternatives");
-        continue;
+      // Those of both refer to the same types. As many others in their place are the same ones, changed.
+      std::vector<Json> gone, come;
+      for (const auto& one : elements_of(old_ones)) {
+        if (after.contains(one.text())) {
+          schema(where, one, one, side);
+        } else {
+          gone.push_back(one);
+        }
       }
-      const auto left = old_ones->elements();
-      const auto right = new_ones->elements();
-      for (std::size_t i = 0; i < std::min(left.size(), right.size()); ++i) schema(where, left[i], right[i], side);
+      std::ranges::copy_if(elements_of(new_ones), std::back_inserter(come),
+                           [&](const Json& one) { return !before.contains(one.text()); });
+      if (gone.size() == come.size()) {
+        for (std::size_t i = 0; i < gone.size(); ++i) schema(where, gone[i], come[i], side);
+      } else {
+        report(side == Side::taken ? !gone.empty() : !come.empty(), where, "has other alternatives");
+      }
     }
   }
 

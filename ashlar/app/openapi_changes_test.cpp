@@ -1,5 +1,6 @@
 #include <ashlar/app/openapi_changes.hpp>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -129,12 +130,60 @@ TEST(OpenApiChanges, TextsDoNotCount) {
   EXPECT_THAT(compare(before, after), IsEmpty());
 }
 
-TEST(OpenApiChanges, AreNotHowTheDocumentIsWritten) {
-  const auto document = [](std::string_view schema) {
-    return R"({"openapi":"3.1.0","info":{"title":"t","version":"1"},"paths":{"/a":{"post":{"requestBody":{"required":true,)"
-           R"("content":{"application/json":{"schema":)" +
-           std::string(schema) + R"(}}},"responses":{"204":{"description":"done"}}}}}})";
+// Of a service that takes this schema.
+std::string document(std::string_view schema) {
+  return R"({"openapi":"3.1.0","info":{"title":"t","version":"1"},"components":{"schemas":{)"
+         R"("Cat":{"type":"object","properties":{"lives":{"type":"integer"}}},)"
+         R"("Dog":{"type":"object","properties":{"tricks":{"type":"integer"}}}}},)"
+         R"("paths":{"/a":{"post":{"requestBody":{"required":true,"content":{"application/json":{"schema":)" +
+         std::string(schema) + R"(}}},"responses":{"204":{"description":"done"}}}}}})";
+}
+std::vector<std::string> compare_taken(std::string_view before, std::string_view after) {
+  std::vector<std::string> lines;
+  for (const auto& change : compare_openapi(document(before), document(after))) {
+    lines.push_back((change.breaking ? "breaking " : "") + change.text);
+  }
+  return lines;
+}
+
+TEST(OpenApiChanges, TheOrderOfAlternativesAndTheirTextsDoNotCount) {
+  constexpr std::string_view kCat = R"({"$ref":"#/components/schemas/Cat"})";
+  constexpr std::string_view kDog = R"({"$ref":"#/components/schemas/Dog"})";
+  const auto one_of = [](std::string_view a, std::string_view b) {
+    return fmt::format(R"({{"oneOf":[{},{}]}})", a, b);
   };
+  EXPECT_THAT(compare_taken(one_of(kCat, kDog), one_of(kDog, kCat)), IsEmpty());
+  EXPECT_THAT(compare_taken(one_of(R"({"type":"string","description":"a name"})", kDog),
+                            one_of(kDog, R"({"type":"string","description":"the name"})")),
+              IsEmpty());
+  EXPECT_THAT(compare_taken(one_of(R"({"type":"string","maxLength":5})", kDog),
+                            one_of(R"({"type":"string","maxLength":9})", kDog)),
+              ElementsAre("POST /a body: its maxLength was 5 and is 9"));
+  EXPECT_THAT(compare_taken(one_of(kCat, kDog), fmt::format(R"({{"oneOf":[{}]}})", kCat)),
+              ElementsAre("breaking POST /a body: has other alternatives"));
+}
+
+TEST(OpenApiChanges, MembersWithoutANameMayNotBecomeRefused) {
+  constexpr std::string_view kOpen = R"({"type":"object","properties":{"a":{"type":"integer"}}})";
+  constexpr std::string_view kClosed =
+      R"({"type":"object","properties":{"a":{"type":"integer"}},"additionalProperties":false})";
+  constexpr std::string_view kNumbers =
+      R"({"type":"object","properties":{"a":{"type":"integer"}},"additionalProperties":{"type":"integer"}})";
+  EXPECT_THAT(compare_taken(kOpen, kClosed),
+              ElementsAre("breaking POST /a body: members that it does not name are refused now"));
+  EXPECT_THAT(compare_taken(kClosed, kOpen), ElementsAre("POST /a body: takes any member"));
+  EXPECT_THAT(compare_taken(kOpen, kNumbers), ElementsAre("breaking POST /a body.*: has another shape"));
+  EXPECT_THAT(compare_taken(kNumbers, kOpen), ElementsAre("POST /a body.*: has another shape"));
+  EXPECT_THAT(compare_taken(kNumbers, kNumbers), IsEmpty());
+}
+
+TEST(OpenApiChanges, OfADocumentWithHolesAreWhatCanBeTold) {
+  constexpr std::string_view kHoles =
+      R"({"paths":{"/a":{"get":{"parameters":[{},{"$ref":"#/nowhere"}],"responses":{"200":{}}}}}})";
+  EXPECT_THAT(compare_openapi(kHoles, kHoles), IsEmpty());
+}
+
+TEST(OpenApiChanges, AreNotHowTheDocumentIsWritten) {
   const std::string before = document(R"({"anyOf":[{"type":"string","maxLength":5},{"type":"null"}]})");
   const std::string same =
       document("{\n  \"anyOf\": [ {\"maxLength\": 5, \"type\": \"s\\u0074ring\"}, {\"type\": \"null\"} ]\n}");
