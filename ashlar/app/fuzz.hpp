@@ -29,6 +29,7 @@ struct FuzzOptions {
   std::vector<std::string> exclude = {};  ///< and none of these, not even on the way to others
   std::string authorization = {};         ///< the header of requests that should be let in: "Bearer eyJ…"
   std::chrono::nanoseconds patience{10'000'000'000};          ///< for one answer
+  std::chrono::nanoseconds grace{5'000'000'000};              ///< for a handler that is cancelled then, to end
   std::size_t most_findings = 50;                             ///< stop when there are so many different ones
   std::function<void(const FuzzProgress&)> on_progress = {};  ///< some times a second
 };

@@ -16,17 +16,22 @@ namespace ashlar::detail {
 namespace {
 
 constexpr std::string_view kBoundary = "ashlar-fuzz-boundary";
-constexpr std::chrono::seconds kGrace{5};  // for a handler that has been cancelled
 
 // What the server's connection is to a real request.
 class FuzzExchange final : public http::Exchange {
  public:
+  FuzzRequest sent;  // what the views of the request are of
   http::WholeBody whole;
   bool finished = false;
+  bool forsaken = false;  // nobody waits any more: it goes with its handler
   async::Event done;
 
  private:
   void on_finish() noexcept override {
+    if (forsaken) {
+      delete this;
+      return;
+    }
     finished = true;
     done.set();
   }
@@ -109,11 +114,22 @@ const SecurityInfo* first_scheme(const FuzzOperation& operation) {
   return nullptr;
 }
 
-std::string wrong_credentials(const FuzzOperation& operation) {
+void add_wrong_credentials(const FuzzOperation& operation, FuzzRequest& out) {
   const SecurityInfo* const scheme = first_scheme(operation);
-  if (scheme == nullptr) return {};
-  if (scheme->detail == "basic") return "Basic bm9ib2R5Om5vdGhpbmc=";  // nobody:nothing
-  return fmt::format("{} not-a-token", scheme->scheme);
+  if (scheme == nullptr) return;
+  const bool is_key = scheme->kind == "apiKey" && !equals_ignore_case(scheme->detail, "Authorization");
+  if (is_key && scheme->in == In::header) {
+    out.headers.emplace_back(scheme->detail, "not-a-key");
+  } else if (is_key && scheme->in == In::cookie) {
+    out.headers.emplace_back("Cookie", scheme->detail + "=not-a-key");
+  } else if (is_key) {
+    out.target += out.target.find('?') == std::string::npos ? '?' : '&';
+    out.target += percent_encode(scheme->detail) + "=not-a-key";
+  } else {
+    out.headers.emplace_back("Authorization", scheme->detail == "basic"
+                                                  ? "Basic bm9ib2R5Om5vdGhpbmc="  // nobody:nothing
+                                                  : scheme->scheme + " not-a-token");
+  }
 }
 
 }  // namespace
@@ -165,67 +181,66 @@ std::optional<std::string> FuzzSender::target(const FuzzStep& step) {
   return query.empty() ? path : path + "?" + query;
 }
 
-void FuzzSender::compose(const FuzzStep& step) {
+FuzzRequest FuzzSender::compose(const FuzzStep& step) const {
   const FuzzOperation& operation = *step.operation;
-  target_ = target(step).value_or("/");
-  headers_.clear();
-  body_.clear();
-  has_body_ = false;
+  FuzzRequest out;
+  out.target = target(step).value_or("/");
   std::string cookies;
   for (std::size_t i = 0; i < step.values.size(); ++i) {
     const FuzzParameter& one = operation.parameters[i];
     if (!step.values[i]) continue;
     if (one.in == FuzzPlace::header) {
-      each_value(*step.values[i], [&](const Tree& value) { add_header(one.name, value.plain()); });
+      each_value(*step.values[i], [&](const Tree& value) { out.headers.emplace_back(one.name, value.plain()); });
     } else if (one.in == FuzzPlace::cookie) {
       cookies += fmt::format("{}{}={}", cookies.empty() ? "" : "; ", one.name, step.values[i]->plain());
     } else if (one.in == FuzzPlace::form && !operation.has_files) {
-      each_value(*step.values[i], [&](const Tree& value) { append_pair(body_, one.name, value.plain()); });
+      each_value(*step.values[i], [&](const Tree& value) { append_pair(out.body, one.name, value.plain()); });
     }
   }
-  if (!cookies.empty()) add_header("Cookie", std::move(cookies));
+  if (!cookies.empty()) out.headers.emplace_back("Cookie", std::move(cookies));
   if (step.credentials == FuzzCredentials::wrong) {
-    add_header("Authorization", wrong_credentials(operation));
+    add_wrong_credentials(operation, out);
   } else if (step.credentials == FuzzCredentials::given && !options_.authorization.empty()) {
-    add_header("Authorization", options_.authorization);
+    out.headers.emplace_back("Authorization", options_.authorization);
   }
-  if (!operation.body || step.method != operation.method) return;
+  if (!operation.body || step.method != operation.method) return out;
   std::string type = operation.body->media_type;
   if (step.bytes) {
-    body_ = *step.bytes;
+    out.body = *step.bytes;
   } else if (step.body) {
-    step.body->write(body_);
+    step.body->write(out.body);
   } else if (operation.has_form && operation.has_files) {
-    body_ = multipart(step);
+    out.body = multipart(step);
   } else if (!operation.has_form) {
-    return;
+    return out;
   }
   if (type == "multipart/form-data") type += fmt::format("; boundary={}", kBoundary);
-  has_body_ = true;
-  add_header("Content-Type", std::move(type));
+  out.has_body = true;
+  out.headers.emplace_back("Content-Type", std::move(type));
+  return out;
 }
 
 Task<void> FuzzSender::send(const FuzzStep& step, FuzzAnswer& answer) {
-  compose(step);
-  const auto exchange = std::make_unique<FuzzExchange>();
+  auto exchange = std::make_unique<FuzzExchange>();
+  const FuzzRequest& sent = exchange->sent = compose(step);
   auto& request = exchange->request;
   request.method = step.method;
   request.method_text = http::to_string(step.method);
-  request.target = target_;
-  const auto question = std::min(target_.find('?'), target_.size());
+  request.target = sent.target;
+  const auto question = std::min(sent.target.find('?'), sent.target.size());
   request.path = request.target.substr(0, question);
-  request.query = request.target.substr(std::min(question + 1, target_.size()));
+  request.query = request.target.substr(std::min(question + 1, sent.target.size()));
   request.authority = step.operation->host.empty() ? std::string_view("localhost") : step.operation->host;
-  for (const auto& [name, value] : headers_) request.add_header(name, value);
+  for (const auto& [name, value] : sent.headers) request.add_header(name, value);
   exchange->context.scope = &exchange->scope;
   exchange->started = async::Clock::now();
-  if (has_body_) {
+  if (sent.has_body) {
     const http::BodyPlan plan = app_.handler().plan_body(request, http::ServerOptions{}.max_body);
     if (plan.stream) {
-      exchange->whole.hold(body_, plan.limit);
+      exchange->whole.hold(sent.body, plan.limit);
       exchange->body = &exchange->whole;
     } else {
-      request.body = body_;
+      request.body = sent.body;
     }
   }
   app_.handler().handle(*exchange);
@@ -238,11 +253,13 @@ Task<void> FuzzSender::send(const FuzzStep& step, FuzzAnswer& answer) {
     }
     if (!exchange->finished) {
       try {
-        co_await async::timeout(kGrace, wait_for(exchange->done));
+        co_await async::timeout(options_.grace, wait_for(exchange->done));
       } catch (const DeadlineExceeded&) {
+        exchange.release()->forsaken = true;
         throw Unavailable(fmt::format("{} gives no answer, and does not end when it is cancelled either:\n{}",
                                       step.operation->name, curl(step)));
       }
+      exchange->response.clear();
       co_return;
     }
   }
@@ -259,18 +276,17 @@ Task<void> FuzzSender::send(const FuzzStep& step, FuzzAnswer& answer) {
 }
 
 std::string FuzzSender::curl(const FuzzStep& step) const {
-  FuzzSender other(app_, options_);
-  other.compose(step);
+  const FuzzRequest sent = compose(step);
   std::string out = "curl -i";
-  if (step.method != http::Method::get || other.has_body_) out += fmt::format(" -X {}", http::to_string(step.method));
+  if (step.method != http::Method::get || sent.has_body) out += fmt::format(" -X {}", http::to_string(step.method));
   const std::string host = step.operation->host.empty() ? "127.0.0.1:8000" : step.operation->host;
-  out += fmt::format(" {}", shell_word(fmt::format("http://{}{}", host, other.target_)));
-  for (const auto& [name, value] : other.headers_) {
+  out += fmt::format(" {}", shell_word(fmt::format("http://{}{}", host, sent.target)));
+  for (const auto& [name, value] : sent.headers) {
     const bool secret = name == "Authorization" && step.credentials == FuzzCredentials::given;
     out +=
         secret ? " -H \"Authorization: $AUTH\"" : fmt::format(" -H {}", shell_word(fmt::format("{}: {}", name, value)));
   }
-  if (other.has_body_) out += fmt::format(" --data-binary {}", shell_word(other.body_));
+  if (sent.has_body) out += fmt::format(" --data-binary {}", shell_word(sent.body));
   return out;
 }
 

@@ -109,8 +109,7 @@ void FuzzService::add(Core& core, const std::string& prefix, const std::string& 
       operation.host = host;
       operation.path = prefix + route->pattern;
       operation.name = fmt::format("{} {}", http::to_string(route->method), prefix + paths->names[i]);
-      for (auto* describe : route->dependency_descriptions) describe(operation.info);
-      route->describe(operation.info);
+      operation.info = operation_of(*route);
       read(document, *description, operation);
       operations.push_back(std::move(operation));
       break;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <optional>
@@ -12,7 +13,9 @@
 #include <vector>
 
 #include <ashlar/app/app.hpp>
+#include <ashlar/async/combinators.hpp>
 #include <ashlar/async/runtime.hpp>
+#include <ashlar/async/sync.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/schema/json_value.hpp>
 #include <ashlar/schema/schema.hpp>
@@ -175,6 +178,20 @@ TEST_F(Fuzz, FindsCredentialsThatNobodyLooksAt) {
   EXPECT_EQ(last.findings[0].curl, "curl -i 'http://127.0.0.1:8000/me' -H 'Authorization: Bearer not-a-token'");
 }
 
+TEST_F(Fuzz, FindsKeysThatNobodyLooksAt) {
+  App app;
+  app.get<"/header">([](ApiKey<In::header, "X-API-Key">) { return Text{"known"}; });
+  app.get<"/cookie">([](ApiKey<In::cookie, "key">) { return Text{"known"}; });
+  app.get<"/query">([](ApiKey<In::query, "key">) { return Text{"known"}; });
+  const FuzzReport report = report_of(app, {.cases = 30});
+  EXPECT_EQ(found(report), (Names{"auth-ignored GET /header", "auth-ignored GET /cookie", "auth-ignored GET /query"}));
+  std::set<std::string> commands;
+  for (const auto& one : report.findings) commands.insert(one.curl);
+  EXPECT_EQ(commands, (Names{"curl -i 'http://127.0.0.1:8000/header' -H 'X-API-Key: not-a-key'",
+                             "curl -i 'http://127.0.0.1:8000/cookie' -H 'Cookie: key=not-a-key'",
+                             "curl -i 'http://127.0.0.1:8000/query?key=not-a-key'"}));
+}
+
 TEST_F(Fuzz, FindsADeleteThatLeavesTheThing) {
   bugs.keeps_deleted = true;
   EXPECT_EQ(finds(), Names{"use-after-delete GET /books/{id}"});
@@ -276,6 +293,33 @@ TEST_F(Fuzz, FindsAHandlerThatDoesNotEnd) {
   });
   const FuzzReport report = report_of(app, {.cases = 3, .patience = std::chrono::milliseconds(20)});
   EXPECT_EQ(found(report), Names{"no-answer GET /slow"});
+}
+
+TEST_F(Fuzz, LeavesItsRequestToAHandlerThatIsCancelledAndDoesNotEnd) {
+  async::run([]() -> Task<void> {
+    App app;
+    async::Event go, ended;
+    std::string target;
+    app.get<"/deaf/{word}">([&](Path<"word">, const http::Request& request) -> Task<Text> {
+      const auto wait = [](async::Event& event) -> Task<void> { co_await event.wait(); };
+      co_await async::shield(wait(go));
+      target = request.target;
+      ended.set();
+      co_return Text{"late"};
+    });
+    co_await app.start();
+    std::string told;
+    try {
+      co_await fuzz(app, {.cases = 1, .patience = std::chrono::milliseconds(1), .grace = std::chrono::milliseconds(1)});
+    } catch (const Unavailable& error) {
+      told = error.message();
+    }
+    EXPECT_NE(told.find("GET /deaf/{word} gives no answer"), std::string::npos) << told;
+    go.set();
+    co_await ended.wait();
+    EXPECT_TRUE(target.starts_with("/deaf/")) << target;
+    co_await app.stop();
+  }());
 }
 
 TEST_F(Fuzz, TriesMountedApplicationsFormsHeadersAndRestsOfPaths) {

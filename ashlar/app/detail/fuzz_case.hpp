@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <ashlar/app/detail/fuzz_service.hpp>
@@ -60,6 +61,13 @@ struct FuzzFailure {
   std::string key;  // equal for the same thing
 };
 
+/// A request as it is sent.
+struct FuzzRequest {
+  std::string target, body;
+  std::vector<std::pair<std::string, std::string>> headers;
+  bool has_body = false;
+};
+
 /// Sends requests to the application within the process.
 class FuzzSender {
  public:
@@ -67,6 +75,7 @@ class FuzzSender {
 
   /// Puts what earlier answers said into the path. False: they did not say it.
   static bool bind(FuzzStep& step, const std::vector<FuzzAnswer>& earlier);
+  /// Throws Unavailable when no answer comes, and the handler does not end when it is cancelled either.
   Task<void> send(const FuzzStep& step, FuzzAnswer& answer);
   /// The command that sends the same from a shell.
   [[nodiscard]] std::string curl(const FuzzStep& step) const;
@@ -76,20 +85,10 @@ class FuzzSender {
   static std::optional<std::string> target(const FuzzStep& step);
 
  private:
-  struct Line {
-    std::string name, value;
-  };
-  void compose(const FuzzStep& step);
-  void add_header(std::string_view name, std::string value) {
-    headers_.push_back({std::string(name), std::move(value)});
-  }
+  [[nodiscard]] FuzzRequest compose(const FuzzStep& step) const;
 
   App& app_;
   const FuzzOptions& options_;
-  // Of the request under way; kept for their memory.
-  std::string target_, body_;
-  std::vector<Line> headers_;
-  bool has_body_ = false;
 };
 
 /// Is it read by the types behind the description, rules and all? nullopt: that cannot be told.
