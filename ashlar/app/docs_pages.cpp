@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <set>
 
 #include <ashlar/base/error.hpp>
 #include <ashlar/base/text.hpp>
 #include <ashlar/http/conditional.hpp>
+#include <ashlar/http/content_coding.hpp>
 
 namespace ashlar::detail {
 namespace {
@@ -18,6 +20,7 @@ namespace {
 constexpr std::string_view kEmptyPage =
     "<noscript><p class=\"note\">This page needs JavaScript.</p></noscript>\n<main id=\"api\"></main>\n";
 constexpr std::string_view kHtmlType = "text/html; charset=utf-8";
+constexpr std::array kCodings = {http::ContentCoding::gzip};  // of the assets
 
 std::string escape_html(std::string_view text) {
   std::string out;
@@ -184,7 +187,8 @@ Content asset(const http::Request& request, http::Response& response, const Asse
     case http::Condition::failed:
       return {{}, {}, 412};
   }
-  if (accepts_gzip(request.header(http::KnownHeader::accept_encoding).value_or(std::string_view()))) {
+  const auto accepted = request.header(http::KnownHeader::accept_encoding).value_or(std::string_view());
+  if (http::negotiate(accepted, kCodings) == http::ContentCoding::gzip) {
     response.header("Content-Encoding", "gzip");
     response.static_body(found.gzip);
   } else {
@@ -194,27 +198,6 @@ Content asset(const http::Request& request, http::Response& response, const Asse
 }
 
 }  // namespace
-
-bool accepts_gzip(std::string_view accept_encoding) noexcept {
-  std::optional<bool> named;
-  std::optional<bool> any;
-  while (!accept_encoding.empty()) {
-    const auto end = std::min(accept_encoding.find(','), accept_encoding.size());
-    const std::string_view one = accept_encoding.substr(0, end);
-    accept_encoding.remove_prefix(std::min(end + 1, accept_encoding.size()));
-    const auto semicolon = std::min(one.find(';'), one.size());
-    const std::string_view coding = trim(one.substr(0, semicolon));
-    std::string_view weight = trim(one.substr(std::min(semicolon + 1, one.size())));
-    bool wanted = true;
-    if (weight.starts_with("q=") || weight.starts_with("Q=")) {
-      weight.remove_prefix(2);
-      wanted = weight.find_first_not_of("0.") != std::string_view::npos;
-    }
-    if (equals_ignore_case(coding, "gzip") || equals_ignore_case(coding, "x-gzip")) named = wanted;
-    if (coding == "*") any = wanted;
-  }
-  return named.value_or(any.value_or(false));
-}
 
 Content docs_page(const http::Request& request, http::Response& response, const DocsContext& context) {
   std::string_view below = part_below(request.path, context.docs_path);

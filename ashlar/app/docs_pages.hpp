@@ -33,7 +33,4 @@ struct DocsContext {
 /// cannot run code, and with `img-src` closed to other hosts it cannot send anything out either.
 [[nodiscard]] Content docs_page(const http::Request& request, http::Response& response, const DocsContext& context);
 
-/// RFC 9110 §12.5.3: whether gzip is among the codings that the client takes.
-[[nodiscard]] bool accepts_gzip(std::string_view accept_encoding) noexcept;
-
 }  // namespace ashlar::detail

@@ -9,7 +9,6 @@
 namespace ashlar {
 namespace {
 
-using detail::accepts_gzip;
 using detail::Asset;
 using detail::docs_page;
 using detail::DocsContext;
@@ -142,17 +141,6 @@ TEST_F(DocsPages, SayWhatIsMissingInABuildWithoutThem) {
   EXPECT_THAT(page.body, HasSubstr("Scalar is not part of this build"));
   EXPECT_THAT(page.body, HasSubstr(R"(<a href="../openapi.json">)"));
   EXPECT_THAT(page.body, Not(HasSubstr("<script")));
-}
-
-TEST(AcceptsGzip, FollowsTheWeights) {
-  EXPECT_TRUE(accepts_gzip("gzip"));
-  EXPECT_TRUE(accepts_gzip("deflate, GZIP;q=0.1"));
-  EXPECT_TRUE(accepts_gzip("*"));
-  EXPECT_FALSE(accepts_gzip(""));
-  EXPECT_FALSE(accepts_gzip("br"));
-  EXPECT_FALSE(accepts_gzip("gzip;q=0"));
-  EXPECT_FALSE(accepts_gzip("gzip; q=0.000, *"));
-  EXPECT_FALSE(accepts_gzip("*;q=0"));
 }
 
 TEST(DocsRoutes, AreThereFromTheStart) {

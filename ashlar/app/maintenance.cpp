@@ -35,7 +35,11 @@ Maintenance::Maintenance(MaintenanceOptions options) : switch_(std::make_shared<
 }
 
 void Maintenance::begin(std::chrono::seconds expected) const noexcept {
-  const auto end = expected.count() > 0 ? (async::Clock::now() + expected).time_since_epoch().count() : 0;
+  async::Clock::rep end = 0;
+  if (expected.count() > 0) {
+    const std::chrono::seconds hint = std::min<std::chrono::seconds>(expected, std::chrono::years{1});
+    end = (async::Clock::now() + hint).time_since_epoch().count();
+  }
   switch_->expected_end.store(end, std::memory_order_relaxed);
   switch_->closed.store(true, std::memory_order_release);
 }

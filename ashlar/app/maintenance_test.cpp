@@ -47,6 +47,18 @@ TEST(Maintenance, TellsWhenItWillBeOver) {
   EXPECT_GT(seconds, 3000);
 }
 
+TEST(Maintenance, MayBeWithoutAnEnd) {
+  App app;
+  const Maintenance maintenance;
+  app.use(maintenance);
+  app.get<"/">([] { return Text{"hello"}; });
+  Client client{app};
+  maintenance.begin(std::chrono::seconds::max());
+  const Answer closed = client.get("/");
+  EXPECT_EQ(closed.status, 503);
+  EXPECT_GT(std::stoi(closed.header("Retry-After").value_or("0")), 86'400);
+}
+
 TEST(Maintenance, KeepsProbesAndWhatIsNamedOpen) {
   App app;
   const Maintenance maintenance{{.open_paths = {"/health/", "/status"}}};

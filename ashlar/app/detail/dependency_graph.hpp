@@ -19,8 +19,8 @@ struct RouteGraph {
 /// A tree a route, in the order in which the dependencies run; one that has run already is marked `again`.
 [[nodiscard]] std::string graph_as_text(std::span<const RouteGraph> routes);
 
-/// `[{"route":…,"needs":[…],"scopes":[…],"dependencies":[{"name":…,"result":…,"takes":[…],"needs":[…],"suspends":…,
-/// "cleaned_up":"before the answer"}]}]`
+/// `[{"route":…,"needs":[…],"scopes":[…],"resources":[…],"dependencies":[{"name":…,"result":…,"takes":[…],"needs":[…],
+/// "suspends":…,"cleaned_up":"before the answer"}]}]`
 [[nodiscard]] std::string graph_as_json(std::span<const RouteGraph> routes);
 
 /// For Graphviz: `./service deps --dot | dot -Tsvg`.

@@ -24,14 +24,14 @@ void EncodedCopies::keep(const Key& key, const std::shared_ptr<const void>& owne
   auto shared = std::make_shared<const std::string>(std::move(encoded));
   const std::lock_guard lock(mutex_);
   if (const auto found = by_key_.find(key); found != by_key_.end()) drop(found->second);
-  size_ += shared->size();
+  size_ += shared->size() + kOverhead;
   copies_.push_front({key, std::move(shared), owner, owner != nullptr});
   by_key_.emplace(key, copies_.begin());
   while (size_ > capacity_) drop(std::prev(copies_.end()));
 }
 
 void EncodedCopies::drop(Copies::iterator copy) {
-  size_ -= copy->encoded->size();
+  size_ -= copy->encoded->size() + kOverhead;
   by_key_.erase(copy->key);
   copies_.erase(copy);
 }

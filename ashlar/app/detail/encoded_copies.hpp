@@ -26,13 +26,16 @@ class EncodedCopies {
     auto operator<=>(const Key&) const = default;
   };
 
+  /// Bytes that a copy needs beside its own: most are small, and there are many of them.
+  static constexpr std::size_t kOverhead = 256;
+
   explicit EncodedCopies(std::size_t capacity) : capacity_(capacity) {}
 
   /// Null: there is none.
   [[nodiscard]] std::shared_ptr<const std::string> find(const Key& key);
   /// `owner` null: the content is in static storage.
   void keep(const Key& key, const std::shared_ptr<const void>& owner, std::string encoded);
-  /// Bytes now.
+  /// Bytes now, kOverhead for each copy with them.
   [[nodiscard]] std::size_t size() const;
 
  private:

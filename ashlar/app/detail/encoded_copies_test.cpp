@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -22,7 +23,7 @@ TEST(EncodedCopies, AreFoundByContentAndCoding) {
   EXPECT_EQ(copies.find(key_of(content, ContentCoding::br)), nullptr);
   copies.keep(key_of(content, ContentCoding::gzip), content, "again");
   EXPECT_EQ(*copies.find(key_of(content, ContentCoding::gzip)), "again");
-  EXPECT_EQ(copies.size(), 5U);
+  EXPECT_EQ(copies.size(), 5U + EncodedCopies::kOverhead);
 }
 
 TEST(EncodedCopies, AreGoneWithTheirContent) {
@@ -42,8 +43,21 @@ TEST(EncodedCopies, OfStaticContentStay) {
   EXPECT_NE(copies.find({kPage, 0, 4, ContentCoding::zstd}), nullptr);
 }
 
+TEST(EncodedCopies, AreNotSoManyThatTheyNeedMoreThanTheirContent) {
+  EncodedCopies copies(10'000);
+  static constexpr char kPage[1000] = {};
+  std::size_t kept = 0;
+  for (const char& at : kPage) copies.keep({&at, 0, 1, ContentCoding::gzip}, nullptr, "x");
+  for (const char& at : kPage) {
+    if (copies.find({&at, 0, 1, ContentCoding::gzip}) != nullptr) ++kept;
+  }
+  EXPECT_GT(kept, 0U);
+  EXPECT_LE(kept, 10'000 / EncodedCopies::kOverhead);
+}
+
 TEST(EncodedCopies, OfWhatWasNotAskedForLongestGoFirst) {
-  EncodedCopies copies(1000);
+  constexpr std::size_t kCapacity = 5 * (200 + EncodedCopies::kOverhead);
+  EncodedCopies copies(kCapacity);
   const auto content = std::make_shared<const std::string>("content");
   const auto key = [&](std::uint64_t offset) {
     return EncodedCopies::Key{content.get(), offset, 1, ContentCoding::br};
@@ -53,8 +67,8 @@ TEST(EncodedCopies, OfWhatWasNotAskedForLongestGoFirst) {
   copies.keep(key(5), content, std::string(200, 'x'));
   EXPECT_NE(copies.find(key(0)), nullptr);
   EXPECT_EQ(copies.find(key(1)), nullptr);
-  EXPECT_EQ(copies.size(), 1000U);
-  copies.keep(key(6), content, std::string(251, 'x'));
+  EXPECT_EQ(copies.size(), kCapacity);
+  copies.keep(key(6), content, std::string(kCapacity / 4 + 1, 'x'));
   EXPECT_EQ(copies.find(key(6)), nullptr) << "one that is too large drives nobody out";
 }
 
