@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <string>
+#include <variant>
 #include <vector>
 
 #include <ashlar/schema/json_test.hpp>
@@ -72,6 +74,12 @@ struct Circle {
 struct Box {
   double width, height;
 };
+TEST(Json, UntaggedVariantsMayBeAsManyAsTheDocumentHolds) {
+  std::string json = "[0";
+  for (int i = 1; i < 30'000; ++i) json += i % 2 == 0 ? ",1" : R"(,"a")";
+  EXPECT_EQ((parse_json<std::vector<std::variant<int, std::string>>>(json + "]").size()), 30'000U);
+}
+
 TEST(Json, UntaggedVariantsTakeTheBestMatch) {
   using Shape = std::variant<Circle, Box, std::string, int>;
   EXPECT_EQ(parse_json<Shape>(R"({"width":1,"height":2})").index(), 1U);
@@ -92,8 +100,11 @@ struct Tree {
 };
 TEST(Json, NestedUntaggedVariantsStayBounded) {
   std::string text = "1";
-  for (int i = 0; i < 60; ++i) text = R"({"left":[)" + text + R"(]})";
-  (void)outline<Tree>(text);  // exponential if it were not for the limit
+  for (int i = 0; i < 25; ++i) text = R"({"left":[)" + text + R"(]})";
+  // Exponential if it were not for the limit.
+  const auto errors = errors_of<Tree>(text);
+  ASSERT_EQ(errors.size(), 1U);
+  EXPECT_NE(errors[0].msg.find("too many alternatives tried"), std::string::npos) << errors[0].msg;
 }
 
 struct WithJson {

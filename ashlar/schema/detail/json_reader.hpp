@@ -78,8 +78,8 @@ class JsonReader {
   int depth_ = 0;
   int secret_ = 0;  // > 0: inside a secret, or beside one
   bool strict_ = false;
-  int matched_ = 0;        // members known minus unknown: how well an alternative fits
-  unsigned attempts_ = 0;  // alternatives tried, bounded for the document
+  int matched_ = 0;          // members known minus unknown: how well an alternative fits
+  std::uint64_t tried_ = 0;  // bytes that alternatives have read, bounded for the document
 };
 
 }  // namespace ashlar::schema::detail

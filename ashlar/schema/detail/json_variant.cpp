@@ -1,6 +1,7 @@
 // Variants: tagged ones by their discriminator, untagged ones by what fits best.
 #include <fmt/format.h>
 
+#include <cstdint>
 #include <memory>
 
 #include <ashlar/schema/detail/json_reader.hpp>
@@ -10,7 +11,10 @@
 namespace ashlar::schema::detail {
 namespace {
 
-constexpr unsigned kMaxAttempts = 10'000;
+// What alternatives may read all together, in bytes: each of a long list is tried a few times, those within
+// alternatives more often with each level.
+constexpr std::uint64_t kMostTried = 1024 * 1024;
+constexpr std::uint64_t kTriedOfDocument = 64;  // … and so many times its size
 
 const TypeInfo& behind_pointers(const TypeInfo& type) {
   const TypeInfo* t = &type;
@@ -154,7 +158,8 @@ bool JsonReader::read_untagged(const TypeInfo& type, void* into, const Path& pat
     for (std::size_t i = 0; i < variant.count && !(any && !exact); ++i) {
       const TypeInfo& alternative = *variant.types[i];
       if (!may_begin(alternative, *start.p, exact || strict)) continue;
-      if (++attempts_ > kMaxAttempts) return scan_.fail("too many alternatives tried");
+      tried_ += static_cast<std::uint64_t>(after.p - start.p) + 1;
+      if (tried_ > kMostTried + kTriedOfDocument * document_.size()) return scan_.fail("too many alternatives tried");
       Errors errors;
       errors_ = &errors;
       scan_ = start;
