@@ -4,6 +4,7 @@
 #include <cmath>
 #include <mutex>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include <ashlar/async/combinators.hpp>
@@ -96,11 +97,12 @@ struct IdempotencyKeys::Impl {
     });
   }
 
-  Task<std::uint64_t> begin_once(const Queries& of, const Attempt& attempt) {
+  // Again when the connection has broken: done twice, each of these statements has done the same.
+  template <class... A>
+  Task<std::uint64_t> exec(const Query<void(A...)>& query, std::type_identity_t<A>... arguments) {
     for (int tries = 1;; ++tries) {
       try {
-        co_return co_await db.exec(of.begin, attempt.key, attempt.fingerprint, attempt.id, seconds_of(attempt.lease),
-                                   seconds_of(attempt.keep));
+        co_return co_await db.exec(query, arguments...);
       } catch (const ConnectionLost&) {
         if (tries == 2) throw;
       }
@@ -130,7 +132,9 @@ IdempotencyKeys::~IdempotencyKeys() = default;
 Task<async::IdempotencyStore::Found> IdempotencyKeys::begin(Attempt attempt) {
   const Queries& queries = impl_->ready();
   for (int tries = 0; tries < kTries; ++tries) {
-    if (co_await impl_->begin_once(queries, attempt) == 1) co_return Found{};
+    const auto begun = co_await impl_->exec(queries.begin, attempt.key, attempt.fingerprint, attempt.id,
+                                            seconds_of(attempt.lease), seconds_of(attempt.keep));
+    if (begun == 1) co_return Found{};
     const auto held = co_await impl_->db.maybe(queries.look, attempt.key, attempt.fingerprint);
     if (!held || held->is_free) continue;  // it has just become free
     if (held->fingerprint != attempt.fingerprint) co_return Found{.state = State::other_request};
@@ -146,19 +150,12 @@ Task<async::IdempotencyStore::Found> IdempotencyKeys::begin(Attempt attempt) {
 }
 
 Task<bool> IdempotencyKeys::complete(std::string key, Uuid attempt, Answer answer) {
-  const Queries& queries = impl_->ready();
-  for (int tries = 1;; ++tries) {
-    try {
-      co_return co_await impl_->db.exec(queries.complete, key, attempt, answer.status, Bytes::copy_of(answer.headers),
-                                        Bytes::copy_of(answer.body)) == 1;
-    } catch (const ConnectionLost&) {
-      if (tries == 2) throw;
-    }
-  }
+  co_return co_await impl_->exec(impl_->ready().complete, std::move(key), attempt, answer.status,
+                                 Bytes::copy_of(answer.headers), Bytes::copy_of(answer.body)) == 1;
 }
 
 Task<void> IdempotencyKeys::abandon(std::string key, Uuid attempt) {
-  co_await impl_->db.exec(impl_->ready().abandon, key, attempt);
+  co_await impl_->exec(impl_->ready().abandon, std::move(key), attempt);
 }
 
 Task<std::uint64_t> IdempotencyKeys::sweep() { co_return co_await impl_->db.exec(impl_->ready().sweep); }

@@ -116,6 +116,18 @@ TEST(IdempotencyKeys, AnAbandonedKeyIsFree) {
   });
 }
 
+TEST(IdempotencyKeys, AKeyIsFreedAlthoughTheConnectionBreaks) {
+  const DynamicQuery<bool()> break_off{unsafe_sql("select pg_terminate_backend(pg_backend_pid())")};
+  auto body = [&](Db& db, IdempotencyKeys& keys) -> Task<void> {
+    const auto one = attempt("k");
+    (void)co_await keys.begin(one);
+    const auto breaking = [&]() -> Task<void> { co_await test::caught<Error>(db.one(break_off)); };
+    co_await async::all(breaking(), keys.abandon("k", one.id));
+    EXPECT_EQ((co_await keys.begin(attempt("k"))).state, State::begun);
+  };
+  test::with_db([&](Db& db) -> Task<void> { co_await with_keys_on(db, body); }, {.shared_connections = 1});
+}
+
 TEST(IdempotencyKeys, ForgetsKeysWhoseTimeHasComeAndSweepsThem) {
   with_keys([](Db& db, IdempotencyKeys& keys) -> Task<void> {
     for (const char* key : {"a", "b", "c"}) {
