@@ -355,18 +355,7 @@ void cancelled_at(const std::function<void(Http2Peer&)>& until_then, ClientReque
     Client client(by_prior_knowledge());
     request.url = url(server.address(), "/");
     async::run([](Client& client, ClientRequest request, async::Event& there) -> Task<void> {
-      const auto cancelling = [&]() -> Task<ClientResponse> {
-        co_await there.wait();
-        throw Conflict("enough");
-      };
-      bool enough = false;
-      try {
-        static_cast<void>(co_await async::race(client.send(std::move(request)), cancelling()));
-      } catch (const Conflict&) {
-        enough = true;
-      }
-      EXPECT_TRUE(enough);
-      EXPECT_EQ(client.stats().active, 0U);
+      co_await cancelled_when(there, client, std::move(request));
       EXPECT_EQ(client.stats().idle, 1U);
       client.close_idle();
     }(client, std::move(request), there));

@@ -135,18 +135,7 @@ void cancelled_at(const std::function<void(RawPeer&)>& until_then, ClientRequest
     });
     request.url = request.url + server.address().to_string() + "/";
     async::run([](Client& client, ClientRequest request, async::Event& there, async::Event& closed) -> Task<void> {
-      const auto cancelling = [&]() -> Task<ClientResponse> {
-        co_await there.wait();
-        throw Conflict("enough");
-      };
-      bool enough = false;
-      try {
-        static_cast<void>(co_await async::race(client.send(std::move(request)), cancelling()));
-      } catch (const Conflict&) {
-        enough = true;
-      }
-      EXPECT_TRUE(enough);
-      EXPECT_EQ(client.stats().active, 0u);
+      co_await cancelled_when(there, client, std::move(request));
       EXPECT_EQ(client.stats().idle, 0u);
       EXPECT_EQ(client.stats().waiting, 0u);
       const auto gone = [](async::Event& event) -> Task<void> { co_await event.wait(); };

@@ -165,6 +165,22 @@ class ScriptedServer {
   std::thread thread_;
 };
 
+/// Sends a request and cancels it when a script says so.
+inline Task<void> cancelled_when(async::Event& there, Client& client, ClientRequest request) {
+  const auto cancelling = [&]() -> Task<ClientResponse> {
+    co_await there.wait();
+    throw Conflict("enough");
+  };
+  bool enough = false;
+  try {
+    static_cast<void>(co_await async::race(client.send(std::move(request)), cancelling()));
+  } catch (const Conflict&) {
+    enough = true;
+  }
+  EXPECT_TRUE(enough);
+  EXPECT_EQ(client.stats().active, 0U);
+}
+
 /// What the client throws for this request.
 inline std::string message_of(Client& client, ClientRequest request) {
   try {

@@ -160,7 +160,7 @@ Task<void> Http2Exchange::ask(const ClientMessage& message) {
     co_await Wait(*this);
   }
   if (!message.body_stays && !unsent().empty() && !streamed_) {
-    own_body_ = std::exchange(body_, {}).substr(std::exchange(sent_, 0));
+    own_body_ = body_;
     body_ = own_body_;
   }
 }
@@ -191,7 +191,8 @@ Task<void> Http2Exchange::send_stream(const ClientMessage& message) {
     if (piece->empty()) continue;
     given += piece->size();
     check_stream_length(message, given, false);
-    add_piece(std::move(*piece));
+    pieces_.add(std::move(*piece));
+    resume();
     while (unsent().size() > kAhead) {
       if (!open_ || answered_) co_return;
       co_await Wait(*this);
@@ -199,20 +200,6 @@ Task<void> Http2Exchange::send_stream(const ClientMessage& message) {
   }
   check_stream_length(message, given, true);
   all_given_ = true;
-  resume();
-}
-
-void Http2Exchange::add_piece(std::string&& piece) {
-  if (sent_ == pieces_.size()) {
-    pieces_ = std::move(piece);
-    sent_ = 0;
-  } else {
-    if (sent_ > pieces_.size() / 2) {
-      pieces_.erase(0, sent_);
-      sent_ = 0;
-    }
-    pieces_ += piece;
-  }
   resume();
 }
 
@@ -233,7 +220,11 @@ ssize_t Http2Exchange::read_request_body(nghttp2_session* session, std::int32_t 
   }
   const std::size_t size = std::min(unsent.size(), most);
   std::memcpy(to, unsent.data(), size);
-  exchange->sent_ += size;
+  if (exchange->streamed_) {
+    exchange->pieces_.pop(size);
+  } else {
+    exchange->body_.remove_prefix(size);
+  }
   if (exchange->all_given_ && size == unsent.size()) *flags |= NGHTTP2_DATA_FLAG_EOF;
   if (exchange->streamed_ && exchange->unsent().size() <= kAhead) exchange->wake();
   return static_cast<ssize_t>(size);
@@ -253,8 +244,7 @@ Task<void> Http2Exchange::wait_for_continue() {
 void Http2Exchange::stop_sending() noexcept {
   if (::nghttp2_session_get_stream_local_close(place_->session(), id_) != 0) return;
   body_ = {};
-  pieces_.clear();
-  sent_ = 0;
+  pieces_.clear(0);
   all_given_ = false;
   ::nghttp2_submit_rst_stream(place_->session(), NGHTTP2_FLAG_NONE, id_, NGHTTP2_NO_ERROR);
 }

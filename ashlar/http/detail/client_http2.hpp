@@ -12,6 +12,7 @@
 
 #include <ashlar/http/detail/client_exchange.hpp>
 #include <ashlar/http/detail/client_http2_connection.hpp>
+#include <ashlar/http/detail/piece_buffer.hpp>
 
 namespace ashlar::http::detail {
 
@@ -51,12 +52,9 @@ class Http2Exchange final : public ClientExchange {
   // What leaves.
   static ssize_t read_request_body(nghttp2_session* session, std::int32_t id, std::uint8_t* to, std::size_t most,
                                    std::uint32_t* flags, nghttp2_data_source* source, void* user) noexcept;
-  [[nodiscard]] std::string_view unsent() const noexcept {
-    return (streamed_ ? std::string_view(pieces_) : body_).substr(sent_);
-  }
+  [[nodiscard]] std::string_view unsent() const noexcept { return streamed_ ? pieces_.unsent() : body_; }
   void submit(const ClientMessage& message);
   Task<void> send_stream(const ClientMessage& message);
-  void add_piece(std::string&& piece);
   void resume() noexcept;
   void stop_sending() noexcept;
   Task<void> wait_for_continue();
@@ -90,8 +88,7 @@ class Http2Exchange final : public ClientExchange {
   std::string arrived_;  // of the body
   std::string_view body_;
   std::string own_body_;
-  std::string pieces_;
-  std::size_t sent_ = 0;
+  PieceBuffer pieces_;
 };
 
 }  // namespace ashlar::http::detail

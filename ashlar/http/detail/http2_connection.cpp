@@ -335,8 +335,8 @@ void Http2Connection::release(Http2Stream& stream) noexcept {
   stream.reader_.reset();
   stream.websocket_.reset();
   bodies_ -= std::exchange(stream.body_kept_, 0);
-  for (std::string* const text :
-       {&stream.cookies_, &stream.trailers_, &stream.arrived_, &stream.piece_, &stream.pieces_}) {
+  stream.pieces_.clear(kKeptMemory);
+  for (std::string* const text : {&stream.cookies_, &stream.trailers_, &stream.arrived_, &stream.piece_}) {
     text->clear();
     if (text->capacity() > kKeptMemory) [[unlikely]]
       text->shrink_to_fit();

@@ -168,8 +168,9 @@ void Http2Stream::reset(std::uint32_t error_code) noexcept {
 }
 
 void Http2Stream::moved(std::size_t bytes) noexcept {
-  sent_ += bytes;
   moved_ += bytes;
+  if (!streamed_) return body_.remove_prefix(bytes);
+  pieces_.pop(bytes);
   if (websocket_ != nullptr) [[unlikely]]
     return websocket_->on_moved();
   if (output_wait_ != nullptr && !far_ahead()) output_wait_->go_on();
@@ -177,7 +178,7 @@ void Http2Stream::moved(std::size_t bytes) noexcept {
 
 // ---------------------------------------------------------------------------------------------------- piece by piece
 
-bool Http2Stream::far_ahead() const noexcept { return open_ && pieces_.size() - sent_ > kAhead; }
+bool Http2Stream::far_ahead() const noexcept { return open_ && pieces_.size() > kAhead; }
 
 void Http2Stream::begin_pieces(bool no_body) {
   Response& response = exchange_->response;
@@ -190,7 +191,6 @@ void Http2Stream::begin_pieces(bool no_body) {
   }
   phase_ = Phase::streaming;
   streamed_ = true;
-  pieces_.clear();
   pieces_counted_ = length.has_value();
   pieces_left_ = length.value_or(0);
   submit(length, true);
@@ -219,7 +219,7 @@ Task<void> Http2Stream::pump(Generator<std::string> generator) {
 // As Http1Connection::beat.
 void Http2Stream::beat(async::TimePoint now) noexcept {
   const StreamOptions& options = exchange_->response.stream_options();
-  if (options.heartbeat.count() == 0 || !producing_ || !open_ || sent_ != pieces_.size()) return;
+  if (options.heartbeat.count() == 0 || !producing_ || !open_ || !pieces_.empty()) return;
   if (now < last_piece_ + options.heartbeat) return;
   last_piece_ = now;
   try {
@@ -242,16 +242,7 @@ void Http2Stream::send_piece(std::string&& piece) {
     if (piece.size() > pieces_left_) throw Internal("a streamed body is longer than its announced length");
     pieces_left_ -= piece.size();
   }
-  if (sent_ == pieces_.size()) {
-    pieces_ = std::move(piece);
-    sent_ = 0;
-  } else {
-    if (sent_ > pieces_.size() / 2) {
-      pieces_.erase(0, sent_);
-      sent_ = 0;
-    }
-    pieces_ += piece;
-  }
+  pieces_.add(std::move(piece));
   resume();
 }
 

@@ -42,7 +42,6 @@ void Http2Stream::begin(Http2Connection& connection, std::int32_t id, ServerExch
   scheme_ = cookie_ = body_ = {};
   cookies_.clear();
   body_size_ = body_kept_ = body_held_ = 0;
-  sent_ = 0;
   moved_ = 1;  // it is not waited for yet
 }
 

@@ -11,6 +11,7 @@
 
 #include <ashlar/async/task.hpp>
 #include <ashlar/http/detail/connection.hpp>
+#include <ashlar/http/detail/piece_buffer.hpp>
 #include <ashlar/http/request_body.hpp>
 #include <ashlar/http/request_parser.hpp>
 
@@ -38,9 +39,7 @@ class Http2Stream final : private ExchangeOwner, private async::Completion {
   void on_close() noexcept;
 
   // What leaves. An answer in memory and a stream of pieces look the same from here.
-  [[nodiscard]] std::string_view unsent() const noexcept {
-    return (streamed_ ? std::string_view(pieces_) : body_).substr(sent_);
-  }
+  [[nodiscard]] std::string_view unsent() const noexcept { return streamed_ ? pieces_.unsent() : body_; }
   /// No more will come than is unsent now.
   [[nodiscard]] bool complete() const noexcept { return complete_; }
   /// After what is unsent the stream is to be reset.
@@ -152,8 +151,7 @@ class Http2Stream final : private ExchangeOwner, private async::Completion {
   std::unique_ptr<Socket> websocket_;
 
   std::string_view body_;
-  std::string pieces_;
-  std::size_t sent_ = 0;
+  PieceBuffer pieces_;
   std::uint64_t moved_ = 0;  // since the connection last looked
   std::uint64_t pieces_left_ = 0;
   bool pieces_counted_ = false;

@@ -48,7 +48,6 @@ WebSocket& Http2Stream::on_accept_websocket(WebSocketHandshake handshake, const 
   server.head_start().refresh();
   phase_ = Phase::websocket;
   streamed_ = true;
-  pieces_.clear();
   try {
     submit(std::nullopt, true);
   } catch (...) {
@@ -97,15 +96,14 @@ net::Io Http2Stream::Socket::read(std::span<char> buffer) noexcept {
 
 net::Io Http2Stream::Socket::write(std::span<const iovec> parts) noexcept {
   if (!stream_.open_ || stream_.complete_) return {net::Io::State::failed};
-  std::string& pieces = stream_.pieces_;
-  std::size_t room = kAhead - std::min(kAhead, pieces.size() - stream_.sent_);
+  PieceBuffer& pieces = stream_.pieces_;
+  std::size_t room = kAhead - std::min(kAhead, pieces.size());
   if (room == 0) return {net::Io::State::would_block};
   std::size_t written = 0;
   try {
-    if (stream_.sent_ > pieces.size() / 2) pieces.erase(0, std::exchange(stream_.sent_, 0));
     for (const iovec& part : parts) {
       const std::size_t size = std::min(room, part.iov_len);
-      pieces.append(static_cast<const char*>(part.iov_base), size);
+      pieces.append({static_cast<const char*>(part.iov_base), size});
       room -= size;
       written += size;
       if (room == 0) break;
@@ -122,7 +120,7 @@ bool Http2Stream::Socket::has_pending() const noexcept {
 }
 
 std::int64_t Http2Stream::Socket::not_taken() const noexcept {
-  return static_cast<std::int64_t>(stream_.pieces_.size() - stream_.sent_);
+  return static_cast<std::int64_t>(stream_.pieces_.size());
 }
 
 void Http2Stream::Socket::end_writing() noexcept {
@@ -156,12 +154,9 @@ void Http2Stream::Socket::on_arrived() noexcept {
 }
 
 void Http2Stream::Socket::on_moved() noexcept {
-  if (stream_.sent_ == stream_.pieces_.size()) {
-    keep_little(stream_.pieces_);
-    stream_.sent_ = 0;
-  }
+  if (stream_.pieces_.empty()) stream_.pieces_.clear(kKeptIdle);
   // At the end of the tick: the session is writing now.
-  if (handler_ != nullptr && (interest_ & EPOLLOUT) != 0 && stream_.pieces_.size() - stream_.sent_ <= kAhead / 2) {
+  if (handler_ != nullptr && (interest_ & EPOLLOUT) != 0 && stream_.pieces_.size() <= kAhead / 2) {
     socket_.write_soon();
   }
 }
