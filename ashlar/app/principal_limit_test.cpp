@@ -42,7 +42,7 @@ TEST(PrincipalLimit, CountsEachUserForHimself) {
   EXPECT_EQ(refused.status, 429);
   EXPECT_EQ(refused.header("Content-Type"), "application/problem+json");
   EXPECT_EQ(refused.header("Retry-After"), "60");
-  EXPECT_EQ(refused.header("RateLimit-Remaining"), "0");
+  EXPECT_EQ(refused.header("RateLimit"), R"("default";r=0;t=60)");
 }
 
 TEST(PrincipalLimit, AsksWhoItIsOnceARequest) {

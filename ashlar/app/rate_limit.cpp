@@ -33,16 +33,15 @@ std::uint32_t burst_of(const RateLimitOptions& options) {
 
 std::int64_t seconds_up(nanoseconds time) { return std::chrono::ceil<std::chrono::seconds>(time).count(); }
 
-RateNote* find_note(const http::Exchange& exchange) noexcept {
-  for (auto* note = exchange.notes; note != nullptr; note = note->next) {
-    if (note->key == &kNoteKey) return static_cast<RateNote*>(note);
-  }
-  return nullptr;
+RateNote* next_note(http::Exchange::Note* note) noexcept {
+  while (note != nullptr && note->key != &kNoteKey) note = note->next;
+  return static_cast<RateNote*>(note);
 }
 
-// Of several limits the answer tells the tightest.
+// A name is told once: the tightest of those that have it.
 void remember(http::Exchange& exchange, const RateTable& table, const RateDecision& decision) {
-  RateNote* note = find_note(exchange);
+  RateNote* note = next_note(exchange.notes);
+  while (note != nullptr && note->table->item() != table.item()) note = next_note(note->next);
   if (note == nullptr) {
     note = new (exchange.scratch.allocate(sizeof(RateNote), alignof(RateNote))) RateNote;
     note->key = &kNoteKey;
@@ -53,6 +52,17 @@ void remember(http::Exchange& exchange, const RateTable& table, const RateDecisi
   }
   note->table = &table;
   note->decision = decision;
+}
+
+// A String (RFC 9651 §3.3.3).
+std::string string_item(std::string_view name) {
+  std::string out = "\"";
+  for (const char c : name) {
+    if (c < ' ' || c > '~') throw Invalid(fmt::format("rate limit '{}': a name is ASCII that prints", name));
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + '"';
 }
 
 // Nullopt: go on.
@@ -66,7 +76,7 @@ std::optional<Problem> ask(RateTable& table, http::Exchange& exchange, std::stri
   problem.status = 429;
   problem.detail =
       fmt::format("more than {} requests in {} s", table.options().requests, seconds_up(table.options().per));
-  problem.headers.emplace_back("Retry-After", std::to_string(seconds_up(decision.retry_after)));
+  problem.headers.emplace_back("Retry-After", std::to_string(seconds_up(decision.one_more)));
   return problem;
 }
 
@@ -81,6 +91,8 @@ RateTable::RateTable(RateLimitOptions options) : options_(std::move(options)) {
   if (options_.max_keys == 0 || options_.max_keys > (std::size_t{1} << 28)) {
     throw Invalid(fmt::format("rate limit '{}': max_keys is from 1 to 2^28", options_.name));
   }
+  item_ = string_item(options_.name);
+  policy_ = fmt::format("{};q={};w={}", item_, options_.requests, std::max<std::int64_t>(1, seconds_up(options_.per)));
   interval_ = options_.per.count() / options_.requests;
   depth_ = interval_ * burst_of(options_);
   sets_.resize(std::bit_ceil((options_.max_keys + kWays - 1) / kWays));
@@ -118,27 +130,36 @@ RateDecision RateTable::take(std::string_view key, async::TimePoint at) noexcept
   RateDecision decision;
   if (next - now > depth_) {
     decision.allowed = false;
-    decision.full_again = nanoseconds(next - interval_ - now);
-    decision.retry_after = nanoseconds(next - now - depth_);
+    decision.one_more = nanoseconds(next - now - depth_);
     return decision;
   }
   set.used_until[place] = next;
-  decision.remaining = static_cast<std::uint32_t>((depth_ - (next - now)) / interval_);
-  decision.full_again = nanoseconds(next - now);
+  const std::int64_t left = depth_ - (next - now);
+  decision.remaining = static_cast<std::uint32_t>(left / interval_);
+  decision.one_more = nanoseconds(interval_ - left % interval_);
   return decision;
 }
 
 void write_rate_limit_headers(http::Exchange& exchange) noexcept {
-  const RateNote* const note = find_note(exchange);
-  if (note == nullptr) return;
-  const RateLimitOptions& options = note->table->options();
-  char text[256];
-  const auto end = fmt::format_to_n(
-      text, sizeof text,
-      "RateLimit-Policy: {0};w={1}\r\nRateLimit-Limit: {0}\r\nRateLimit-Remaining: {2}\r\nRateLimit-Reset: {3}\r\n",
-      options.requests, std::max<std::int64_t>(1, seconds_up(options.per)), note->decision.remaining,
-      seconds_up(note->decision.full_again));
-  exchange.response.append_header_lines({text, end.size});
+  const auto write = [&](std::string_view name, const auto& append) {
+    std::string_view before = name;
+    for (RateNote* note = next_note(exchange.notes); note != nullptr; note = next_note(note->next)) {
+      exchange.response.append_header_lines(before);
+      append(*note);
+      before = ", ";
+    }
+    exchange.response.append_header_lines("\r\n");
+  };
+  if (next_note(exchange.notes) == nullptr) return;
+  write("RateLimit-Policy: ",
+        [&](const RateNote& note) { exchange.response.append_header_lines(note.table->policy()); });
+  write("RateLimit: ", [&](const RateNote& note) {
+    char text[64];
+    const auto end =
+        fmt::format_to_n(text, sizeof text, ";r={};t={}", note.decision.remaining, seconds_up(note.decision.one_more));
+    exchange.response.append_header_lines(note.table->item());
+    exchange.response.append_header_lines({text, end.size});
+  });
 }
 
 }  // namespace detail

@@ -18,7 +18,7 @@ namespace detail {
 class RateTable;
 /// Asks one limit on behalf of a route. False: the response is a problem.
 bool ask_rate_limit(const RateLimit& limit, const Core& core, http::Exchange& exchange);
-/// Adds the headers of the limits that were asked.
+/// Adds the headers of all limits that were asked.
 void write_rate_limit_headers(http::Exchange& exchange) noexcept;
 }  // namespace detail
 
@@ -37,20 +37,26 @@ struct RateLimitOptions {
   std::chrono::nanoseconds per = std::chrono::minutes{1};
   std::uint32_t burst = 0;  ///< so many at once, after a pause; 0: `requests`
   RateLimitKey key = by_peer();
-  std::string name = "default";   ///< in metrics: ashlar_rate_limit_refused_total{limit="default"}
+  /// In metrics, ashlar_rate_limit_refused_total{limit="default"}, and in the answer's headers. ASCII that prints.
+  std::string name = "default";
   std::size_t max_keys = 32'768;  ///< clients remembered, 16 bytes each; the one nearest to a fresh start is forgotten
 };
 
 /// The generic cell rate algorithm (ITU-T I.371): one time a client, no windows with edges. More than the limit is
-/// answered with 429 and Retry-After; every answer says RateLimit-Limit, -Remaining and -Reset
-/// (draft-ietf-httpapi-ratelimit-headers-06), of several limits the one with the least left.
+/// answered with 429 and Retry-After; every answer says what the limit is and what is left of it, of several limits
+/// each by its name (draft-ietf-httpapi-ratelimit-headers-11):
+///
+///   RateLimit-Policy: "default";q=600;w=60, "sign-in";q=5;w=60     600 in 60 seconds, 5 in 60 seconds
+///   RateLimit: "default";r=412;t=1, "sign-in";r=0;t=12             0 left, and one more in 12 seconds
+///
+/// Several with one name are told as one, the one with the least left.
 ///
 /// `app.use(RateLimit{{.requests = 600}})` limits everything; `RateLimit logins{{.requests = 5}}` in the options of
 /// routes, `{.rate_limits = {logins}}`, limits these, together. Copies share their counts. Counts are exact over all
 /// loops of the process; several processes count each for itself.
 class RateLimit final : public Middleware {
  public:
-  /// Throws Invalid when no request would ever be allowed, or no key be kept.
+  /// Throws Invalid when no request would ever be allowed, no key be kept, or the name is no ASCII.
   explicit RateLimit(RateLimitOptions options = {});
 
   bool before(http::Exchange& exchange) override;

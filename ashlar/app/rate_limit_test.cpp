@@ -31,7 +31,7 @@ TEST(RateTable, AllowsTheBurstAndThenTheRate) {
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(table.take("a", kStart).allowed);
   const auto refused = table.take("a", kStart);
   EXPECT_FALSE(refused.allowed);
-  EXPECT_EQ(refused.retry_after, 100ms);
+  EXPECT_EQ(refused.one_more, 100ms);
   EXPECT_FALSE(table.take("a", kStart + 99ms).allowed);
   EXPECT_TRUE(table.take("a", kStart + 100ms).allowed);
   EXPECT_FALSE(table.take("a", kStart + 100ms).allowed);
@@ -42,8 +42,16 @@ TEST(RateTable, SaysWhatIsLeft) {
   EXPECT_EQ(table.take("a", kStart).remaining, 3U);
   const auto second = table.take("a", kStart);
   EXPECT_EQ(second.remaining, 2U);
-  EXPECT_EQ(second.full_again, 2s);
+  EXPECT_EQ(second.one_more, 1s);
   EXPECT_EQ(table.take("a", kStart + 2s).remaining, 3U);
+}
+
+TEST(RateTable, SaysWhenThereWillBeOneMore) {
+  RateTable table({.requests = 4, .per = 4s});
+  EXPECT_EQ(table.take("a", kStart).remaining, 3U);
+  const auto later = table.take("a", kStart + 250ms);
+  EXPECT_EQ(later.remaining, 2U);
+  EXPECT_EQ(later.one_more, 750ms);
 }
 
 TEST(RateTable, CountsEachKeyForItself) {
@@ -90,15 +98,14 @@ TEST(RateLimit, AnswersWith429AndWhenToComeBack) {
   app.use(RateLimit{{.requests = 2, .per = 1min, .key = everybody()}});
   app.get<"/">([] { return "hello"; });
   Client client{app};
-  EXPECT_EQ(client.get("/").send().header("RateLimit-Remaining"), "1");
+  EXPECT_EQ(client.get("/").send().header("RateLimit"), R"("default";r=1;t=30)");
   EXPECT_EQ(client.get("/").send().status, 200);
   const Answer refused = client.get("/");
   EXPECT_EQ(refused.status, 429);
   EXPECT_EQ(refused.header("Content-Type"), "application/problem+json");
   EXPECT_EQ(refused.header("Retry-After"), "30");
-  EXPECT_EQ(refused.header("RateLimit-Limit"), "2");
-  EXPECT_EQ(refused.header("RateLimit-Remaining"), "0");
-  EXPECT_EQ(refused.header("RateLimit-Policy"), "2;w=60");
+  EXPECT_EQ(refused.header("RateLimit"), R"("default";r=0;t=30)");
+  EXPECT_EQ(refused.header("RateLimit-Policy"), R"("default";q=2;w=60)");
   EXPECT_TRUE(refused.header("X-Request-Id"));
 }
 
@@ -123,7 +130,8 @@ TEST(RateLimit, OfRoutesIsSharedByTheRoutesThatNameItAndNoOthers) {
   EXPECT_EQ(client.post("/reset").send().status, 429);
   const Answer other = client.get("/");
   EXPECT_EQ(other.status, 200);
-  EXPECT_FALSE(other.header("RateLimit-Limit"));
+  EXPECT_FALSE(other.header("RateLimit"));
+  EXPECT_FALSE(other.header("RateLimit-Policy"));
 }
 
 TEST(RateLimit, OfARouteIsInOpenApi) {
@@ -133,13 +141,29 @@ TEST(RateLimit, OfARouteIsInOpenApi) {
   EXPECT_NE(app.openapi().find("\"429\""), std::string::npos);
 }
 
-TEST(RateLimit, TellsTheTightestOfSeveral) {
+TEST(RateLimit, TellsEachOfSeveralByItsName) {
   App app;
   app.use(RateLimit{{.requests = 100, .key = everybody(), .name = "all"}});
   app.get<"/">([] { return "hello"; },
                {.rate_limits = {RateLimit{{.requests = 3, .key = everybody(), .name = "few"}}}});
   Client client{app};
-  EXPECT_EQ(client.get("/").send().header("RateLimit-Limit"), "3");
+  const Answer answer = client.get("/");
+  EXPECT_EQ(answer.header("RateLimit-Policy"), R"("few";q=3;w=60, "all";q=100;w=60)");
+  EXPECT_EQ(answer.header("RateLimit"), R"("few";r=2;t=20, "all";r=99;t=1)");
+}
+
+TEST(RateLimit, TellsTheTightestOfThoseThatShareAName) {
+  App app;
+  app.use(RateLimit{{.requests = 100, .key = everybody()}});
+  app.get<"/">([] { return "hello"; }, {.rate_limits = {RateLimit{{.requests = 3, .key = everybody()}}}});
+  Client client{app};
+  EXPECT_EQ(client.get("/").send().header("RateLimit-Policy"), R"("default";q=3;w=60)");
+}
+
+TEST(RateLimit, QuotesItsNameInHeadersAndRefusesOneThatCannotStandThere) {
+  EXPECT_EQ(RateTable({.name = R"(the "big" one)"}).item(), R"("the \"big\" one")");
+  EXPECT_THROW(RateLimit({.name = "größe"}), Invalid);
+  EXPECT_THROW(RateLimit({.name = "a\r\nSet-Cookie: b"}), Invalid);
 }
 
 TEST(RateLimit, ByHeaderCountsEachValueAndWithoutItTheAddress) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -20,9 +21,8 @@ namespace ashlar::detail {
 /// What the limit says to one request.
 struct RateDecision {
   bool allowed = true;
-  std::uint32_t remaining = 0;             ///< requests that would be allowed now
-  std::chrono::nanoseconds full_again{};   ///< until nothing is used
-  std::chrono::nanoseconds retry_after{};  ///< of a refused one: until the next is allowed
+  std::uint32_t remaining = 0;          ///< requests that would be allowed now
+  std::chrono::nanoseconds one_more{};  ///< until one more would be; of a refused request, until it would be allowed
 };
 
 class RateTable {
@@ -31,6 +31,9 @@ class RateTable {
 
   [[nodiscard]] RateDecision take(std::string_view key, async::TimePoint now) noexcept;
   [[nodiscard]] const RateLimitOptions& options() const noexcept { return options_; }
+  /// `"name"` and `"name";q=600;w=60`, as items of structured fields (RFC 9651).
+  [[nodiscard]] std::string_view item() const noexcept { return item_; }
+  [[nodiscard]] std::string_view policy() const noexcept { return policy_; }
   [[nodiscard]] std::size_t capacity() const noexcept { return sets_.size() * kWays; }
   void count_refused() { refused_.add(); }
 
@@ -48,6 +51,8 @@ class RateTable {
   };
 
   RateLimitOptions options_;
+  std::string item_;
+  std::string policy_;
   std::int64_t interval_;  // between two requests at the allowed rate
   std::int64_t depth_;     // how far ahead of now a client may be
   KeyedHash hash_;
