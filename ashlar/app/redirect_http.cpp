@@ -15,44 +15,16 @@
 namespace ashlar::detail {
 namespace {
 
-bool is_name(std::string_view text) noexcept {
-  return !text.empty() && std::ranges::all_of(text, [](char c) {
-    return is_alpha_ascii(c) || is_digit_ascii(c) || c == '-' || c == '.' || c == '_';
-  });
-}
-
-// "example.com:8080" → "example.com", "[::1]:80" → "[::1]"; empty for what is no host: nothing else may get into an
-// address that we send.
-std::string_view host_of(std::string_view authority) noexcept {
-  const std::size_t end = authority.starts_with('[') ? authority.find(']') + 1 : authority.find(':');
-  const std::string_view host = authority.substr(0, end);
-  const std::string_view port = authority.substr(host.size());
-  if (!port.empty() && (port.front() != ':' || !std::ranges::all_of(port.substr(1), &is_digit_ascii))) return {};
-  if (!host.starts_with('[')) return is_name(host) ? host : std::string_view();
-  const auto of_address = [](char c) {
-    return is_digit_ascii(c) || (to_lower_ascii(c) >= 'a' && to_lower_ascii(c) <= 'f') || c == ':' || c == '.';
-  };
-  return host.size() > 2 && std::ranges::all_of(host.substr(1, host.size() - 2), of_address) ? host
-                                                                                             : std::string_view();
-}
-
-std::vector<std::string> parse_hosts(std::string_view list) {
+HostNames parse_hosts(std::string_view list) {
   std::vector<std::string> hosts;
   while (!list.empty()) {
     const std::size_t end = std::min(list.find(','), list.size());
     const std::string_view one = trim(list.substr(0, end));
     list.remove_prefix(std::min(end + 1, list.size()));
-    if (one.empty()) continue;
-    if (host_of(one) != one && !(one.starts_with("*.") && is_name(one.substr(2)))) {
-      throw Invalid(
-          fmt::format("--redirect-hosts: '{}' is no host: write names without ports, *.example.com for all "
-                      "names below one, [::1] for an IPv6 address",
-                      one));
-    }
-    hosts.push_back(to_lower_ascii(one));
+    if (!one.empty()) hosts.emplace_back(one);
   }
   if (hosts.empty()) throw Invalid("--redirect-hosts names no host: leave it out to redirect every one");
-  return hosts;
+  return {hosts, "--redirect-hosts"};
 }
 
 void say(http::Response& response, int status, std::string_view why) {
@@ -81,25 +53,15 @@ std::unique_ptr<RedirectToHttps> RedirectToHttps::make(const ServeSettings& sett
   check(settings);
   if (!settings.redirect_http) return nullptr;
   return std::make_unique<RedirectToHttps>(settings.redirect_hosts ? parse_hosts(*settings.redirect_hosts)
-                                                                   : std::vector<std::string>());
-}
-
-bool RedirectToHttps::serves(std::string_view host) const noexcept {
-  if (hosts_.empty()) return true;
-  if (host.ends_with('.')) host.remove_suffix(1);  // the same name, written in full
-  return std::ranges::any_of(hosts_, [host](const std::string& one) {
-    if (!one.starts_with("*.")) return equals_ignore_case(one, host);
-    const std::string_view below = std::string_view(one).substr(1);
-    return host.size() > below.size() && equals_ignore_case(host.substr(host.size() - below.size()), below);
-  });
+                                                                   : HostNames());
 }
 
 void RedirectToHttps::answer(http::Exchange& exchange) {
   const http::Request& request = exchange.request;
   http::Response& response = exchange.response;
-  const std::string_view host = host_of(request.authority);
+  const std::string_view host = host_of(request.authority);  // nothing else gets into an address that we send
   if (host.empty()) return say(response, 400, "This serves https, and the request names no host to find it at.\n");
-  if (!serves(host)) {
+  if (!hosts_.empty() && !hosts_.contains(host)) {
     refused_.fetch_add(1, std::memory_order_relaxed);
     return say(response, 421, "This host is not served here.\n");
   }

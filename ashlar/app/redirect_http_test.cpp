@@ -57,7 +57,7 @@ TEST(RedirectToHttps, RefusesWhatIsNoHost) {
 }
 
 TEST(RedirectToHttps, RefusesForeignHostsWhenItKnowsItsOwn) {
-  RedirectToHttps redirect({"example.com", "*.example.com", "[::1]"});
+  RedirectToHttps redirect(HostNames({"example.com", "*.example.com", "[::1]"}, "hosts"));
   for (const char* host :
        {"example.com", "EXAMPLE.com:80", "www.example.com", "a.b.example.com", "example.com.", "[::1]"}) {
     EXPECT_TRUE(sent_to(redirect, host).starts_with("308 ")) << host;

@@ -7,6 +7,7 @@
 #include <ashlar/app/app.hpp>
 #include <ashlar/app/content_security_policy.hpp>
 #include <ashlar/app/csrf.hpp>
+#include <ashlar/app/trusted_hosts.hpp>
 #include <ashlar/testing/client.hpp>
 
 namespace {
@@ -58,6 +59,17 @@ TEST(SecurityGuide, GivesScriptsANonce) {
   const auto page = client.get("/").send();
   const std::string nonce = page.body.substr(15, 24);
   EXPECT_NE(page.header("Content-Security-Policy").value_or("").find("'nonce-" + nonce + "'"), std::string::npos);
+}
+
+TEST(SecurityGuide, AnswersForItsOwnNames) {
+  App app;
+  // sample: hosts
+  app.use(TrustedHosts{{"example.com", "*.example.com"}});
+  // end of sample
+  app.get<"/">([] { return Text{"hello"}; });
+  ashlar::testing::Client client{app};
+  EXPECT_EQ(client.get("/").secure("www.example.com").send().status, 200);
+  EXPECT_EQ(client.get("/").secure("evil.net").send().status, 421);
 }
 
 }  // namespace

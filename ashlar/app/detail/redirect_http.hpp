@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include <ashlar/app/detail/host_names.hpp>
 #include <ashlar/app/serve.hpp>
 #include <ashlar/http/exchange.hpp>
 #include <ashlar/http/listening.hpp>
@@ -28,8 +29,8 @@ class RedirectToHttps final : public http::Handler {
   /// Null when the settings ask for none. Throws as check() does.
   [[nodiscard]] static std::unique_ptr<RedirectToHttps> make(const ServeSettings& settings);
 
-  /// `hosts`: names, and "*.example.com" for all names below one; none: every host.
-  explicit RedirectToHttps(std::vector<std::string> hosts) : hosts_(std::move(hosts)) {}
+  /// `hosts`: none: every host.
+  explicit RedirectToHttps(HostNames hosts) : hosts_(std::move(hosts)) {}
 
   /// Before it serves: the port of https.
   void to(std::uint16_t port) noexcept { port_ = port; }
@@ -39,10 +40,9 @@ class RedirectToHttps final : public http::Handler {
   void collect(metrics::Collector& out) const;
 
  private:
-  [[nodiscard]] bool serves(std::string_view host) const noexcept;
   void answer(http::Exchange& exchange);
 
-  std::vector<std::string> hosts_;
+  HostNames hosts_;
   std::uint16_t port_ = 443;
   std::atomic<std::uint64_t> redirected_{0};
   std::atomic<std::uint64_t> refused_{0};
