@@ -33,6 +33,8 @@ class Middleware {
   /// Answers with a problem, in the application's error format; gives false: `return refuse(exchange, {.status =
   /// 403});`
   bool refuse(http::Exchange& exchange, const Problem& problem) const;
+  /// The application that uses it; null before it starts.
+  [[nodiscard]] const detail::Core* core() const noexcept { return core_; }
 
  private:
   friend class detail::Core;
