@@ -10,9 +10,12 @@
 #include <cstring>
 #include <fstream>
 #include <system_error>
+#include <utility>
 
 #include <ashlar/base/bytes.hpp>
 #include <ashlar/base/error.hpp>
+#include <ashlar/base/small_file.hpp>
+#include <ashlar/schema/settings.hpp>
 #include <ashlar/telemetry/log.hpp>
 
 namespace ashlar::auth {
@@ -48,13 +51,22 @@ void make(const std::filesystem::path& path, const std::string& variable) {
   if (error != 0) fail(path, variable, error);
 }
 
+Secret<> from_file(const std::string& variable, const char* path) {
+  std::string text = read_small_file(path, variable);
+  while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
+  if (text.empty()) throw Invalid(fmt::format("{}: {} is empty; it should hold the secret", variable, path));
+  return Secret<>(std::move(text));
+}
+
 }  // namespace
 
 Secret<> local_secret(const std::string& variable, std::filesystem::path folder) {
+  schema::know_variable(variable);
   if (const char* value = std::getenv(variable.c_str())) {
     if (*value == '\0') throw Invalid(variable + " is set to nothing; unset it, or give it a secret");
     return Secret<>(value);
   }
+  if (const char* path = std::getenv((variable + "_FILE").c_str())) return from_file(variable + "_FILE", path);
   if (folder.empty()) {
     const char* data = std::getenv("ASHLAR_DATA_DIR");
     folder = data != nullptr && *data != '\0' ? data : ".ashlar";

@@ -24,6 +24,7 @@ class LocalSecret : public testing::Test {
   }
   ~LocalSecret() override {
     ::unsetenv("TEST_SECRET");
+    ::unsetenv("TEST_SECRET_FILE");
     std::filesystem::remove_all(folder_);
   }
   std::filesystem::path folder_;
@@ -35,6 +36,29 @@ TEST_F(LocalSecret, IsTheEnvironmentsWhenThatHasOne) {
   EXPECT_FALSE(std::filesystem::exists(folder_ / "TEST_SECRET"));
   ::setenv("TEST_SECRET", "", 1);
   EXPECT_THROW((void)local_secret("TEST_SECRET", folder_), Invalid);
+}
+
+TEST_F(LocalSecret, MayLieInAFileThatTheEnvironmentNames) {
+  std::ofstream(folder_ / "mounted") << "from a file\r\n";
+  ::setenv("TEST_SECRET_FILE", (folder_ / "mounted").c_str(), 1);
+  EXPECT_EQ(local_secret("TEST_SECRET", folder_).reveal(), "from a file");
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "TEST_SECRET"));
+  ::setenv("TEST_SECRET", "from outside", 1);
+  EXPECT_EQ(local_secret("TEST_SECRET", folder_).reveal(), "from outside");
+}
+
+TEST_F(LocalSecret, IsNotReplacedByOneOfItsOwnWhenTheNamedFileIsEmptyOrMissing) {
+  std::ofstream(folder_ / "empty") << "\n";
+  for (const char* name : {"empty", "missing"}) {
+    ::setenv("TEST_SECRET_FILE", (folder_ / name).c_str(), 1);
+    try {
+      (void)local_secret("TEST_SECRET", folder_);
+      ADD_FAILURE() << name;
+    } catch (const Invalid& error) {
+      EXPECT_NE(error.message().find("TEST_SECRET_FILE"), std::string::npos) << error.message();
+    }
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "TEST_SECRET"));
 }
 
 TEST_F(LocalSecret, IsMadeOnceAndKeptForItsOwnerOnly) {
