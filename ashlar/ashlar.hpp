@@ -4,10 +4,12 @@
 
 #include <ashlar/app/app.hpp>
 #include <ashlar/app/background.hpp>
+#include <ashlar/app/body_log.hpp>
 #include <ashlar/app/content_security_policy.hpp>
 #include <ashlar/app/csrf.hpp>
 #include <ashlar/app/depends.hpp>
 #include <ashlar/app/idempotency.hpp>
+#include <ashlar/app/live_settings.hpp>
 #include <ashlar/app/local_idempotency_store.hpp>
 #include <ashlar/app/maintenance.hpp>
 #include <ashlar/app/middleware.hpp>
@@ -18,6 +20,7 @@
 #include <ashlar/app/responses.hpp>
 #include <ashlar/app/rooms.hpp>
 #include <ashlar/app/router.hpp>
+#include <ashlar/app/trusted_hosts.hpp>
 #include <ashlar/app/trusted_proxies.hpp>
 #include <ashlar/app/uploads.hpp>
 #include <ashlar/app/websocket.hpp>

@@ -5,7 +5,6 @@
 #include <ashlar/app/detail/core.hpp>
 #include <ashlar/async/loop.hpp>
 #include <ashlar/base/error.hpp>
-#include <ashlar/schema/settings.hpp>
 
 namespace ashlar {
 
@@ -68,13 +67,16 @@ void App::add_files(std::string_view prefix, std::span<const EmbeddedFile> files
 
 void App::add_settings(const schema::TypeInfo* type, std::shared_ptr<void> object, std::string prefix, std::string file,
                        void (*move)(void* into, void* fresh), std::shared_ptr<void> (*make)()) {
-  core_->settings.push_back({type, std::move(object), std::move(prefix), std::move(file), move, make, {}});
-  auto& added = core_->settings.back();
-  try {
-    added.load({});
-  } catch (const std::exception& error) {
-    added.problem = error.what();
-  }
+  core_->add_settings({.type = type,
+                       .object = std::move(object),
+                       .prefix = std::move(prefix),
+                       .file = std::move(file),
+                       .move = move,
+                       .make = make,
+                       .problem = {},
+                       .profile_file = {},
+                       .report = {},
+                       .live = nullptr});
 }
 
 void App::provide_object(unsigned key, void* object) { core_->providers.push_back({key, {}, {}, object}); }

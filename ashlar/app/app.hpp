@@ -15,6 +15,7 @@
 
 #include <ashlar/app/compression.hpp>
 #include <ashlar/app/files.hpp>
+#include <ashlar/app/live.hpp>
 #include <ashlar/app/middleware.hpp>
 #include <ashlar/app/router.hpp>
 #include <ashlar/async/component.hpp>
@@ -190,6 +191,8 @@ class App {
   /// serve. `settings` prints them, secrets masked.
   template <class S>
   const S& settings(std::string prefix, std::string file = {}) {
+    static_assert(!detail::contains_live<S>(),
+                  "a setting of this struct is marked live{}, and these never change: load it by Live<S>");
     auto object = std::make_shared<S>();
     add_settings(
         &schema::type_info<S>(), object, std::move(prefix), std::move(file),

@@ -1,13 +1,16 @@
 // Before the start: settings, resources in the order they need each other, routes. Everything that contradicts is told
 // at once.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <deque>
 #include <iterator>
 
 #include <ashlar/app/detail/around.hpp>
 #include <ashlar/app/detail/core.hpp>
+#include <ashlar/app/detail/live_settings.hpp>
 #include <ashlar/app/detail/openapi_security.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/schema/settings.hpp>
@@ -156,14 +159,29 @@ void Core::make(Provider& provider) {
   }
 }
 
-void Core::ProgramSettings::load(std::span<const schema::Pair> flags) {
-  auto fresh = make();
-  schema::Errors errors;
-  if (!schema::read_settings(*type, fresh.get(),
-                             {.prefix = prefix, .file = file, .file_must_exist = false, .flags = flags}, errors)) {
-    throw schema::ValidationError(std::move(errors));
+void Core::add_settings(ProgramSettings added) {
+  try {
+    added.load({});
+  } catch (const std::exception& error) {
+    added.problem = error.what();
   }
+  settings.push_back(std::move(added));
+}
+
+void Core::ProgramSettings::load(std::span<const schema::Pair> flags) {
+  SettingsPlaces places{.prefix = prefix, .file = file, .profile = {}, .file_must_exist = false, .flags = {}};
+  for (const schema::Pair& flag : flags) places.flags.emplace_back(flag.name, flag.value);
+  if (const char* profile = std::getenv(kProfileVariable)) places.profile = profile;
+  auto fresh = make();
+  schema::SettingsReport found;
+  places.read(*type, fresh.get(), found);
   move(object.get(), fresh.get());
+  profile_file = file.empty() || places.profile.empty() ? "" : schema::profile_file(file, places.profile);
+  report = std::move(found);
+  if (live == nullptr) return;
+  // A file that was there is not taken away by a change.
+  places.file_must_exist = !file.empty() && ::access(file.c_str(), F_OK) == 0;
+  live->begin(object.get(), std::move(places), report);
 }
 
 void Core::load_settings(const std::vector<std::string>& assignments) {

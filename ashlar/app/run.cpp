@@ -17,11 +17,12 @@
 #include <ashlar/app/detail/dependency_graph.hpp>
 #include <ashlar/app/detail/dev_page.hpp>
 #include <ashlar/app/detail/fuzz_command.hpp>
+#include <ashlar/app/detail/route_cost.hpp>
 #include <ashlar/app/detail/serve.hpp>
+#include <ashlar/app/detail/settings_command.hpp>
 #include <ashlar/app/openapi_changes.hpp>
 #include <ashlar/async/runtime.hpp>
 #include <ashlar/base/error.hpp>
-#include <ashlar/schema/settings.hpp>
 #include <ashlar/telemetry/log.hpp>
 
 namespace ashlar {
@@ -141,35 +142,6 @@ int run_check(Core& core) {
   });
 }
 
-void print_table(std::string_view title, const std::vector<std::pair<std::string, std::string>>& rows) {
-  if (rows.empty()) return;
-  std::size_t width = 0;
-  for (const auto& [name, value] : rows) width = std::max(width, name.size());
-  fmt::print("# {}\n", title);
-  for (const auto& [name, value] : rows) fmt::print("{:<{}}  {}\n", name, width, value);
-  fmt::print("\n");
-}
-
-void print_struct(std::string_view title, const std::vector<schema::Setting>& settings) {
-  std::vector<std::pair<std::string, std::string>> rows;
-  for (const auto& one : settings) {
-    rows.emplace_back(one.variable,
-                      one.description.empty() ? one.value : fmt::format("{}  ({})", one.value, one.description));
-  }
-  print_table(title, rows);
-}
-
-int print_settings(Core& core, const ServeSettings& settings) {
-  print_struct("serving: defaults < environment < flags", schema::describe_settings(settings, "ASHLAR"));
-  for (const auto& one : core.settings) {
-    print_struct(fmt::format("{}: defaults < {}environment < --set", core.options.title,
-                             one.file.empty() ? std::string() : one.file + " < "),
-                 schema::list_settings(*one.type, one.object.get(), one.prefix));
-  }
-  for (auto* component : core.all_components()) print_table(component->name(), component->settings());
-  return 0;
-}
-
 }  // namespace
 
 int run(App& app, int argc, char** argv) {
@@ -184,8 +156,9 @@ int run(App& app, int argc, char** argv) {
   cli.footer("Without a command it serves. `COMMAND --help` says more about one.");
 
   ServeSettings settings;
+  detail::ServeSettingsOrigins origins;
   try {
-    detail::load_serve_settings(settings);
+    origins = detail::load_serve_settings(settings);
     core.require_settings();
   } catch (const std::exception& error) {
     return report("these settings are wrong", error);
@@ -201,6 +174,9 @@ int run(App& app, int argc, char** argv) {
     serve->add_option("--set", assignments, "A setting of the program: NAME=VALUE")->type_name("NAME=VALUE");
   }
   auto* routes = cli.add_subcommand("routes", "List the routes");
+  std::string cost_of;
+  routes->add_option("--cost", cost_of, "What each costs the service that runs there, with --route-cost")
+      ->type_name("URL");
   std::string output;
   auto* openapi = cli.add_subcommand("openapi", "Print the OpenAPI 3.1 document");
   openapi->add_option("-o,--output", output, "Write it to this file instead");
@@ -254,11 +230,13 @@ int run(App& app, int argc, char** argv) {
     core.load_settings(assignments);
     if (serves) hand_over = detail::take_hand_over();
     configure_logs(settings, serves, hand_over ? std::optional(hand_over->slot) : std::nullopt);
+    if ((serves && !hand_over) || check->parsed()) detail::warn_of_unknown_variables(core);
+    if (routes->parsed() && !cost_of.empty()) return detail::print_route_cost(cost_of, core.options.metrics_path);
     if (routes->parsed()) return print_routes(core);
     if (dependencies->parsed()) return print_dependencies(core, only, json, dot);
     if (openapi->parsed() && !earlier.empty()) return compare_with_earlier(core, earlier);
     if (openapi->parsed()) return write_openapi(core, output);
-    if (show_settings->parsed()) return print_settings(core, settings);
+    if (show_settings->parsed()) return detail::print_settings(core, settings, origins);
     if (check->parsed()) return run_check(core);
     if (fuzz->parsed()) return detail::run_fuzz(app, std::move(fuzz_command));
     for (auto& [sub, command] : component_commands) {

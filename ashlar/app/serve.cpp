@@ -13,6 +13,7 @@
 
 #include <ashlar/app/detail/core.hpp>
 #include <ashlar/app/detail/redirect_http.hpp>
+#include <ashlar/app/detail/route_cost.hpp>
 #include <ashlar/app/detail/serve_tls.hpp>
 #include <ashlar/app/detail/worker.hpp>
 #include <ashlar/app/trusted_proxies.hpp>
@@ -302,6 +303,10 @@ class Serving {
     started_loops_ = true;
     co_await on_every_loop(&Core::start_loop);
     co_await core_.begin();
+    if (!settings_.route_cost) co_return;
+    for (Core* core : core_.all_cores()) {
+      for (auto& middleware : core->middleware) middleware = measured(std::move(middleware));
+    }
   }
 
   Task<void> main() {
@@ -326,8 +331,14 @@ class Serving {
                                                                            : "the supervisor stops"}});
       co_return;
     }
-    const int signal = co_await signals_.next();
-    log::info("stopping", {{"signal", std::string_view(signal == SIGINT ? "SIGINT" : "SIGTERM")}});
+    int signal = co_await signals_.next();
+    while (signal == SIGHUP && !(at_terminal_ && terminal_is_gone())) {
+      log::info("settings are read again", {{"signal", "SIGHUP"}});
+      co_await core_.reload_settings();
+      signal = co_await signals_.next();
+    }
+    const std::string_view name = signal == SIGINT ? "SIGINT" : signal == SIGHUP ? "SIGHUP" : "SIGTERM";
+    log::info("stopping", {{"signal", name}});
   }
 
   // Ends only by being cancelled, or by what refuses to start.
@@ -343,6 +354,7 @@ class Serving {
       collect_server(stats, out);
       if (tls_) tls_->collect(out);
       if (overload_) overload_->collect(out);
+      if (cost_) cost_->collect(out);
       collect_websockets(server_.stats().websockets, out);
     });
     for (unsigned i = 0; i < runtime_.size(); ++i) {
@@ -366,29 +378,35 @@ class Serving {
                                             {"loop", static_cast<std::uint64_t>(stall.loop)},
                                             {"stack", std::string_view(stall.stack)}});
     });
+    if (settings_.route_cost) cost_.emplace(runtime_);
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(async::Clock::now() - began);
     if (worker_) {
       for (Core* core : core_.all_cores()) {
         core->gather_metrics = [this](metrics::Exposition form) { return worker_->gather_metrics(form); };
       }
       log::info("worker serves", {{"pid", ::getpid()}, {"took_ms", took.count()}});
-      co_await async::race(worker_->serve(duration_of(settings_.worker_stall_seconds) / 4), keep_tls_fresh());
+      co_await async::race(worker_->serve(duration_of(settings_.worker_stall_seconds) / 4), keep_fresh());
     }
     announce(core_, settings_, server_.addresses().front(),
              redirect_ ? &redirect_->server.addresses().front() : nullptr, took);
-    co_await keep_tls_fresh();
+    co_await keep_fresh();
   }
 
-  // Until it is cancelled, with TLS or without.
-  Task<void> keep_tls_fresh() {
-    if (tls_) co_await tls_->watch();
+  // Certificates and settings, where there are any that change; until it is cancelled.
+  Task<void> keep_fresh() {
+    std::vector<Task<void>> watches;
+    if (tls_) watches.push_back(tls_->watch());
+    if (core_.has_live_settings())
+      watches.push_back(core_.watch_settings(duration_of(settings_.settings_reload_seconds)));
+    if (!watches.empty()) co_await async::all(std::move(watches));
     async::Event never;
     co_await never.wait();
   }
 
   // The second signal does not wait.
   Task<void> exit_on_signal() {
-    co_await signals_.next();
+    while (co_await signals_.next() == SIGHUP) {
+    }
     while (worker_ && !worker_->orphaned()) co_await signals_.next();  // its supervisor kills it
     fmt::print(stderr, "stopped at once\n");
     ::_exit(130);
@@ -408,6 +426,7 @@ class Serving {
     co_await core_.drain_background();
     watchdog_.reset();
     loop_metrics_ = {};
+    cost_.reset();
     if (serving_ > 0) {
       co_await core_.end();
     }
@@ -431,17 +450,24 @@ class Serving {
   std::optional<Worker> worker_;
   http::Waiting waiting_ = http::Waiting::serve;
   std::optional<async::Watchdog> watchdog_;
+  std::optional<RouteCost> cost_;
   metrics::Registry::Collection loop_metrics_;
   unsigned serving_ = 0;
   bool started_loops_ = false;
+  const bool at_terminal_ = ::isatty(STDIN_FILENO) == 1 || ::isatty(STDOUT_FILENO) == 1;
 };
+
+// SIGHUP ends a program that nothing can be read again for.
+async::Signals signals_of(bool reloads) {
+  return reloads ? async::Signals{SIGINT, SIGTERM, SIGHUP} : async::Signals{SIGINT, SIGTERM};
+}
 
 }  // namespace
 
 int serve(Core& core, const ServeSettings& settings, std::optional<HandOver> hand_over) {
   if (hand_over) ::signal(SIGHUP, SIG_IGN);  // the terminal's, or for the supervisor
   raise_descriptor_limit();
-  async::Signals signals{SIGINT, SIGTERM};
+  async::Signals signals = signals_of(!hand_over && core.has_live_settings());
   Serving serving{core, settings, std::move(hand_over), signals};
   serving.run();
   return 0;

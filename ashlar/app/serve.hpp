@@ -10,7 +10,7 @@
 
 namespace ashlar {
 
-/// Read from defaults < the configuration file's [server] table < ASHLAR_… variables < flags of `serve`.
+/// Read from defaults < ASHLAR_… variables < flags of `serve`.
 struct ServeSettings {
   using Seconds = Annotated<double, ge{0.001}, le{366 * 24 * 3600}>;
 
@@ -41,11 +41,13 @@ struct ServeSettings {
   std::optional<std::string> trusted_proxies = {};
   std::string proxy_header = "x-forwarded";  ///< which one they send: x-forwarded or forwarded
   std::uint32_t stall_limit_ms = 200;        ///< a handler that holds its loop for longer is named in the log
+  bool route_cost = false;                   ///< /metrics tell the processor time of each route: see `routes --cost`
   Seconds worker_backoff_seconds = 0.1;      ///< until a crashed worker is started again; doubles with each crash
   Seconds worker_backoff_most_seconds = 30;  ///< … up to this; a worker that served for longer begins anew
   Seconds worker_start_seconds = 120;        ///< that a worker that replaces another may take until it serves
   Seconds worker_stall_seconds = 10;         ///< without a sign of life until a worker is reported as stalled
   std::uint32_t worker_kill_seconds = 0;     ///< until it is killed and started again; 0: never
+  Seconds settings_reload_seconds = 2;       ///< between two looks at whether the files of settings have changed
   std::string log_level = "info";
   std::string log_format = "auto";  ///< auto, human, json
 

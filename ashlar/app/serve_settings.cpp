@@ -3,14 +3,24 @@
 
 #include <map>
 #include <string>
+#include <utility>
 
 #include <ashlar/app/detail/serve.hpp>
 #include <ashlar/schema/settings.hpp>
 
 namespace ashlar::detail {
 
-void load_serve_settings(ServeSettings& settings) {
-  settings = schema::load_settings<ServeSettings>({.prefix = "ASHLAR"});
+ServeSettingsOrigins load_serve_settings(ServeSettings& settings) {
+  ServeSettingsOrigins origins;
+  ServeSettings fresh;
+  schema::Errors errors;
+  if (!schema::read_settings(schema::type_info<ServeSettings>(), &fresh, {.prefix = "ASHLAR"}, errors,
+                             &origins.report)) {
+    throw schema::ValidationError(std::move(errors));
+  }
+  settings = std::move(fresh);
+  origins.values = schema::describe_settings(settings, "ASHLAR");
+  return origins;
 }
 
 void add_serve_flags(CLI::App& cli, ServeSettings& settings) {
@@ -93,6 +103,7 @@ void add_serve_flags(CLI::App& cli, ServeSettings& settings) {
                    "Milliseconds a handler may hold its loop before the log names it")
       ->capture_default_str()
       ->check(CLI::Range(1, 3'600'000));
+  group->add_flag("--route-cost", settings.route_cost, "Measure the processor time of each route, for /metrics");
   seconds("--worker-backoff", settings.worker_backoff_seconds,
           "Seconds until a crashed worker is started again, doubled with each crash");
   seconds("--worker-backoff-most", settings.worker_backoff_most_seconds, "… and the most of it");
@@ -100,6 +111,7 @@ void add_serve_flags(CLI::App& cli, ServeSettings& settings) {
   seconds("--worker-stall", settings.worker_stall_seconds, "Seconds without a sign of life until a worker is reported");
   group->add_option("--worker-kill", settings.worker_kill_seconds, "… and killed and started again; 0: never")
       ->capture_default_str();
+  seconds("--settings-reload", settings.settings_reload_seconds, "Seconds between two looks for changed live settings");
   group->add_option("--log-level", settings.log_level, "trace, debug, info, warn, error, off")->capture_default_str();
   group->add_option("--log-format", settings.log_format, "auto, human or json")
       ->capture_default_str()

@@ -27,12 +27,12 @@ namespace {
 
 Task<void> wait_for(async::Event& event) { co_await event.wait(); }
 
+}  // namespace
+
 bool terminal_is_gone() noexcept {
   const net::Fd terminal(::open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC));
   return !terminal;
 }
-
-}  // namespace
 
 Supervisor::Process::Process(Supervisor& its_owner, unsigned its_slot, pid_t its_pid, net::Fd control)
     : owner(its_owner), slot(its_slot), pid(its_pid), link(async::Loop::current(), std::move(control), *this) {}

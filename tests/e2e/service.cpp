@@ -1,7 +1,7 @@
 // The service that the end-to-end tests run as a process of its own, talk to over sockets, and kill. The environment
 // says what it is made of: SERVICE_DATABASE=1 for the routes that write, SERVICE_MIGRATIONS for another folder of
 // migrations, SERVICE_FILES for a folder to serve and to save uploads in, SERVICE_JOURNAL for the file in which it
-// leaves what it did, SERVICE_WITHOUT_RESOURCE=1 to lack one.
+// leaves what it did, SERVICE_SETTINGS for a file of settings that change, SERVICE_WITHOUT_RESOURCE=1 to lack one.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -213,6 +213,13 @@ void add_database_routes(App& app) {
   app.get<"/notes/count">([](pg::Db& db) -> Task<std::int64_t> { co_return co_await db.one(count_notes); });
 }
 
+// ---- settings that change
+struct Tunables {
+  std::string greeting = "hello";
+  Annotated<std::int32_t, ge{1}, le{100}, live{}> page_size = 20;
+  Annotated<Secret<>, live{}, defaulted{}> key;
+};
+
 struct Missing {};
 
 bool asked_for(const char* variable) { return std::getenv(variable) != nullptr; }
@@ -223,10 +230,20 @@ int main(int argc, char** argv) {
   Rooms rooms;
   App app{{.title = "Service"}};
   app.provide(rooms);
+  app.use(BodyLog{});
   app.use(Counted{});
   add_routes(app);
   app.on_stop([] { journal(fmt::format("stopped after {} requests", handled.load())); });
   if (asked_for("SERVICE_WITHOUT_RESOURCE")) app.get<"/missing">([](Missing&) { return "?"; });
+
+  std::optional<Live<Tunables>> tunables;
+  if (asked_for("SERVICE_SETTINGS")) {
+    tunables.emplace(app, "TUNABLES", std::getenv("SERVICE_SETTINGS"));
+    app.get<"/tunables">([](const Live<Tunables>& settings) {
+      const auto now = settings.now();
+      return Text{fmt::format("{} {} {}", now->greeting, now->page_size.value, now->key.reveal().size())};
+    });
+  }
 
   if (asked_for("SERVICE_FILES")) add_file_routes(app, std::getenv("SERVICE_FILES"));
 

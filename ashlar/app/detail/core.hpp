@@ -17,10 +17,13 @@
 #include <ashlar/app/detail/route_tree.hpp>
 #include <ashlar/async/sync.hpp>
 #include <ashlar/http/exchange.hpp>
+#include <ashlar/schema/settings.hpp>
 #include <ashlar/schema/text_io.hpp>
 #include <ashlar/telemetry/metric.hpp>
 
 namespace ashlar::detail {
+
+class LiveSettings;
 
 /// Request durations of one route, one histogram a status; found without a lock once made.
 struct Route::Metrics {
@@ -57,7 +60,10 @@ class Core final : public http::Handler {
     std::string file;
     void (*move)(void* into, void* fresh);
     std::shared_ptr<void> (*make)();
-    std::string problem;  // of the first loading, told by run()
+    std::string problem;       // of the first loading, told by run()
+    std::string profile_file;  // the second file; empty: none
+    schema::SettingsReport report;
+    std::shared_ptr<LiveSettings> live;  // null: nothing of it changes
     void load(std::span<const schema::Pair> flags);
   };
   struct Mounted {
@@ -65,10 +71,17 @@ class Core final : public http::Handler {
     App* app;
   };
 
+  /// Loads them; what is wrong is kept for require_settings().
+  void add_settings(ProgramSettings added);
   /// (Re)reads the program's settings, with "name=value" over everything. Throws ValidationError or Invalid.
   void load_settings(const std::vector<std::string>& assignments);
   /// Throws Invalid with what was wrong when they were loaded first.
   void require_settings() const;
+  /// Of this application and those mounted in it.
+  bool has_live_settings();
+  Task<void> reload_settings();
+  /// Reads them again when their files have changed, until it is cancelled.
+  Task<void> watch_settings(async::Nanoseconds every);
 
   explicit Core(AppOptions the_options) : options(std::move(the_options)) {}
 

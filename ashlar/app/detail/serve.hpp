@@ -10,6 +10,7 @@
 #include <ashlar/app/detail/hand_over.hpp>
 #include <ashlar/app/serve.hpp>
 #include <ashlar/http/server_options.hpp>
+#include <ashlar/schema/settings.hpp>
 
 namespace CLI {  // NOLINT(readability-identifier-naming): CLI11 calls itself so
 class App;
@@ -25,6 +26,9 @@ int serve(Core& core, const ServeSettings& settings, std::optional<HandOver> han
 /// code; throws what refuses to start.
 int supervise(Core& core, const ServeSettings& settings, const std::vector<std::string>& arguments);
 
+/// Of a process that had one: SIGHUP is its end then.
+bool terminal_is_gone() noexcept;
+
 http::ServerOptions server_options(const ServeSettings& settings);
 /// Of a worker when `workers`, else of this process.
 unsigned loop_count(const ServeSettings& settings) noexcept;
@@ -33,8 +37,13 @@ std::chrono::nanoseconds duration_of(ServeSettings::Seconds seconds) noexcept;
 void announce(const Core& core, const ServeSettings& settings, const net::Address& address,
               const net::Address* redirect, std::chrono::milliseconds took);
 
+/// Where the settings of serving came from before the flags were read.
+struct ServeSettingsOrigins {
+  schema::SettingsReport report;
+  std::vector<schema::Setting> values;
+};
 /// The environment over the defaults. Throws ValidationError naming the variables.
-void load_serve_settings(ServeSettings& settings);
+ServeSettingsOrigins load_serve_settings(ServeSettings& settings);
 void add_serve_flags(CLI::App& cli, ServeSettings& settings);
 
 }  // namespace ashlar::detail
