@@ -9,6 +9,8 @@
 #include <ashlar/async/combinators.hpp>
 #include <ashlar/async/offload.hpp>
 #include <ashlar/pg/check.hpp>
+#include <ashlar/pg/detail/advisor_commands.hpp>
+#include <ashlar/pg/detail/query_watch.hpp>
 #include <ashlar/pg/migrations.hpp>
 #include <ashlar/telemetry/log.hpp>
 
@@ -87,9 +89,10 @@ Task<void> Db::ensure_config() {
   config_ = std::move(config);
 }
 
-Task<void> Db::with_session(Session& session) {
+Task<void> Db::with_session(Session& session, std::string database) {
   co_await ensure_config();
   auto config = std::make_shared<detail::ConnectionConfig>(*config_);
+  if (!database.empty()) config->options.database = std::move(database);
   std::erase_if(config->options.parameters,
                 [](const auto& parameter) { return parameter.first == "statement_timeout"; });
   config->options.parameters.emplace_back("statement_timeout", "0");  // migrations take the time they take
@@ -109,6 +112,8 @@ Task<void> Db::with_session(Session& session) {
 }
 
 Task<void> Db::start() {
+  if (options_.warn_after_repeats > 0)
+    warnings_ = std::make_shared<detail::RepeatWarnings>(options_.warn_after_repeats);
   std::exception_ptr error;
   try {
     co_await with_session([this](detail::Connection& connection) -> Task<void> {
@@ -143,6 +148,7 @@ Task<void> Db::start() {
 }
 
 Task<void> Db::stop() {
+  warnings_.reset();
   {
     const std::lock_guard lock(mutex_);
     if (!pools_.empty()) log::warn("pg::Db::stop before stop_loop on every loop", {{"loops", pools_.size()}});
@@ -281,6 +287,7 @@ std::vector<async::Command> Db::commands() {
                  .help = "print the command that opens the database in psql",
                  .run = [this](std::vector<std::string> arguments) { return psql_command(std::move(arguments)); },
                  .needs_start = false});
+  for (async::Command& command : detail::advisor_commands(*this)) out.push_back(std::move(command));
   return out;
 }
 

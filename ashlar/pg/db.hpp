@@ -29,6 +29,11 @@
 
 namespace ashlar::pg {
 
+namespace detail {
+class Advisor;
+class RepeatWarnings;
+}  // namespace detail
+
 struct Options {
   /// postgresql://… Empty: DATABASE_URL from the environment; neither: a private server.
   std::string url = {};
@@ -49,6 +54,9 @@ struct Options {
   bool check_queries = true;
   /// Apply migrations in start(). Off: start() refuses when some are missing.
   bool migrate = true;
+  /// For development: warn when one request runs the same query so often that it should be one (N+1). Zero: nobody
+  /// counts.
+  std::size_t warn_after_repeats = 0;
 };
 
 struct Notification {
@@ -127,6 +135,7 @@ class Db final : public async::Component, public Executor {
   };
 
   friend class NotifyBackplane;
+  friend class detail::Advisor;
   detail::Target target() override { return {&pool(), nullptr}; }
   Pool& pool() {
     async::Loop& loop = async::Loop::current();
@@ -148,15 +157,16 @@ class Db final : public async::Component, public Executor {
    protected:
     ~Session() = default;
   };
-  Task<void> with_session(Session& session);
+  /// A connection of its own without a limit of time; to another database of the server, if one is named.
+  Task<void> with_session(Session& session, std::string database = {});
   template <class F>
-  Task<void> with_session(F body) {
+  Task<void> with_session(F body, std::string database = {}) {
     struct Holder final : Session {
       explicit Holder(F& f) : function(f) {}
       Task<void> run(detail::Connection& connection) override { return function(connection); }
       F& function;
     } holder(body);
-    co_await with_session(static_cast<Session&>(holder));
+    co_await with_session(static_cast<Session&>(holder), std::move(database));
   }
   Task<int> migrate_command(std::vector<std::string> arguments);
   Task<int> psql_command(std::vector<std::string> arguments);
@@ -165,6 +175,7 @@ class Db final : public async::Component, public Executor {
   Options options_;
   std::shared_ptr<const detail::ConnectionConfig> config_;
   std::unique_ptr<PrivateServer> server_;
+  std::shared_ptr<detail::RepeatWarnings> warnings_;
   std::string url_;
   std::array<std::atomic<Pool*>, kDirect> direct_{};
   std::mutex mutex_;

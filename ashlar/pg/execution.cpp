@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include <ashlar/pg/connection.hpp>
+#include <ashlar/pg/detail/query_watch.hpp>
 #include <ashlar/pg/pool.hpp>
 
 namespace ashlar::pg::detail {
@@ -17,6 +18,8 @@ bool Execution::await_ready() noexcept {
 }
 
 void Execution::await_suspend(std::coroutine_handle<> handle) {
+  if (statement_ != nullptr && query_watchers.load(std::memory_order_relaxed) != 0) [[unlikely]]
+    note_query(*statement_, async::context());
   suspend(handle, cancellable_ ? async::Cancellable::yes : async::Cancellable::no);
   started_ = loop()->now();
   if (pool_ != nullptr) {

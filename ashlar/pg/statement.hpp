@@ -31,6 +31,9 @@ struct QueryOptions {
   const char* name = nullptr;
   /// Takes a connection of its own, so that it does not hold up the short ones that share theirs.
   bool slow = false;
+  /// Rules of the advisor that do not count for this query, each with the reason: "offset-pagination: ten pages; …".
+  /// Static storage.
+  const char* allow = "";
 };
 
 struct ParameterSpec {

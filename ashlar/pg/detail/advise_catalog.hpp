@@ -1,0 +1,79 @@
+// What the advisor knows of the tables: columns, indexes, foreign keys, sizes, and how old the statistics are.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <ashlar/async/task.hpp>
+#include <ashlar/pg/connection.hpp>
+
+namespace ashlar::pg::detail {
+
+struct CatalogColumn {
+  std::string name;
+  std::string type;     ///< of its domain, if it is one: "text", "_text", "jsonb"
+  char category = 'U';  ///< of the type: https://www.postgresql.org/docs/current/catalog-pg-type.html
+  double distinct = 0;  ///< values, estimated; 0: not known
+};
+
+struct CatalogIndex {
+  std::string name;
+  std::string method;             ///< btree, gin, …
+  std::vector<std::string> keys;  ///< columns and expressions in order, without those that are only included
+  std::string predicate;          ///< of a partial one
+  std::string definition;         ///< create index …
+  std::string comment;
+  bool unique = false;
+  bool constraint = false;  ///< a primary key, unique or exclusion constraint stands on it
+  bool valid = true;
+  std::int64_t bytes = 0;
+  std::int64_t scans = 0;  ///< since the server's counters began
+};
+
+struct CatalogTable {
+  std::uint32_t id = 0;
+  std::string schema, name;
+  std::string comment;
+  double rows = -1;        ///< as of the last ANALYZE or VACUUM; below zero: never
+  double rows_found = -1;  ///< when the copy was analyzed
+  std::int64_t pages_then = 0;
+  std::int64_t pages_now = 0;
+  std::int64_t changed_since_analyze = 0;
+  std::int64_t inserts = 0, updates = 0, hot_updates = 0, deletes = 0;
+  std::int64_t scans = 0;  ///< of the table and its indexes
+  std::map<std::string, CatalogColumn> columns;
+  std::vector<CatalogIndex> indexes;
+
+  [[nodiscard]] std::string qualified() const;  ///< with the schema where it is not public
+  /// Rows as the planner would count them now.
+  [[nodiscard]] double rows_now() const noexcept;
+  /// Too few rows for costs to say anything: every plan is cheap.
+  [[nodiscard]] bool is_small() const noexcept;
+};
+
+struct CatalogForeignKey {
+  std::string name;
+  std::string comment;
+  std::uint32_t table = 0;
+  std::vector<std::string> columns;
+  std::string referenced;
+};
+
+struct Catalog {
+  std::map<std::pair<std::string, std::string>, CatalogTable> tables;  ///< by schema and name; none of the system's
+  std::vector<CatalogForeignKey> foreign_keys;
+  std::string counters_since;  ///< when the server began to count scans; empty: not known
+
+  [[nodiscard]] const CatalogTable* find(const std::string& schema, const std::string& name) const;
+  [[nodiscard]] const CatalogTable* find(std::uint32_t id) const;
+};
+
+[[nodiscard]] Task<Catalog> load_catalog(Connection& connection);
+/// The columns again, when their statistics are new.
+[[nodiscard]] Task<void> load_columns(Connection& connection, Catalog& catalog);
+
+}  // namespace ashlar::pg::detail

@@ -1,0 +1,37 @@
+// Which indexes would serve the way a query reads a table: guesses, for the planner to judge.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <ashlar/pg/detail/accesses.hpp>
+#include <ashlar/pg/detail/advise_catalog.hpp>
+
+namespace ashlar::pg::detail {
+
+struct IndexSpec {
+  std::string schema, table;
+  std::string method = "btree";
+  std::vector<std::string> keys;  ///< as they stand in `create index`
+  std::string predicate;
+  std::string extension;  ///< that must be there first: pg_trgm
+  std::string rule;       ///< what it would mend
+
+  /// articles_author_id_created_at_idx; cut so that it fits into 63 bytes, and unlike the names of `taken`.
+  [[nodiscard]] std::string name(const Catalog& catalog) const;
+  /// `create index …`
+  [[nodiscard]] std::string sql(std::string_view index_name, std::string_view words = "index") const;
+  friend bool operator==(const IndexSpec& a, const IndexSpec& b) {
+    return a.schema == b.schema && a.table == b.table && a.method == b.method && a.keys == b.keys &&
+           a.predicate == b.predicate;
+  }
+};
+
+/// At most 16, those that serve most conditions first; none that an index of the table already is the beginning of.
+[[nodiscard]] std::vector<IndexSpec> candidates_for(const Access& access);
+
+/// The table has such an index already.
+[[nodiscard]] bool has_index(const CatalogTable& table, const IndexSpec& spec);
+
+}  // namespace ashlar::pg::detail
