@@ -457,8 +457,10 @@ TEST(Advisor, WarnsOfNotInWhereANullWouldEmptyIt) {
       "create table people (id bigint primary key); create table banned (person_id bigint, why text not null)");
   const Query<std::int64_t()> query{"select id from people where id not in (select person_id from banned)",
                                     {.name = "not_banned"}};
-  const Query<std::int64_t()> other{"select id from people where 'x' || id not in (select why from banned)",
+  const Query<std::int64_t()> other{"select id from people where id::text not in (select why from banned)",
                                     {.name = "no_nulls"}};
+  const Query<std::int64_t()> more{"select id from people where 1 + id not in (select person_id from banned)",
+                                   {.name = "not_a_name"}};
   const Advice advice = schema.advise();
   const Finding* const finding = find(advice, "not-in-subquery", "not_banned");
   ASSERT_NE(finding, nullptr) << to_text(advice);
@@ -466,6 +468,7 @@ TEST(Advisor, WarnsOfNotInWhereANullWouldEmptyIt) {
             "select id from people where not exists (select from (select person_id from banned) as listed (value) "
             "where listed.value = id)");
   EXPECT_EQ(find(advice, "not-in-subquery", "no_nulls"), nullptr);
+  EXPECT_EQ(find(advice, "not-in-subquery", "not_a_name"), nullptr);
 }
 
 TEST(Advisor, ProposesARangeWhereACastCannotBeIndexed) {
