@@ -58,9 +58,9 @@ Task<void> use(pg::Db& db) {
 }
 
 TEST(Guide, AdvisorNamesTheIndexThatIsMissingAndTheLoopThatAsksAgainAndAgain) {
-  const testing::Database database;
-  testing::Database::server().run_sql(database.name(),
-                                      "create table reports (id bigint primary key, author text not null)");
+  const ashlar::testing::Database database;
+  ashlar::testing::Database::server().run_sql(database.name(),
+                                              "create table reports (id bigint primary key, author text not null)");
   async::run([](std::string url) -> Task<void> {
     pg::Db db{{.url = std::move(url)}};
     co_await use(db);
