@@ -106,9 +106,10 @@ enum class Explain : std::uint8_t {
   plan,  ///< runs nothing
   run,   ///< runs each query, with values out of the tables, on a copy of the database that is dropped at the end
 };
-/// Plans all queries of the program, twice. Throws ConnectionLost and the server's errors; Invalid when they are to be
-/// run and there can be no copy.
-[[nodiscard]] Task<std::vector<ExplainedQuery>> explain_queries(Db& db, Explain how = Explain::plan);
+/// Plans the queries of the program whose names contain `only`, twice. Throws ConnectionLost and the server's errors;
+/// Invalid when they are to be run and there can be no copy.
+[[nodiscard]] Task<std::vector<ExplainedQuery>> explain_queries(Db& db, Explain how = Explain::plan,
+                                                                std::string only = {});
 
 /// Looks at all queries of the program and at the schema. Changes nothing in the database: indexes are hypothetical
 /// (hypopg, whose extension is made in a transaction that is rolled back, unless it is there) or are built in a copy of

@@ -96,8 +96,9 @@ class Walk {
       access.how = access.served.empty() ? Access::How::walk : Access::How::index;
     } else if (node.type == "Bitmap Heap Scan") {
       bitmap(node, access);
-      // Whole partial indexes are read by bitmaps, too: their conditions are in their definition.
-      access.how = Access::How::index;
+      const auto partial = [&](const std::string& name) { return is_partial(table, name); };
+      access.how = access.served.empty() && !std::ranges::any_of(access.indexes, partial) ? Access::How::walk
+                                                                                          : Access::How::index;
     } else if (node.type == "Tid Scan" || node.type == "Tid Range Scan") {
       access.how = Access::How::index;
     }

@@ -31,8 +31,9 @@ class Advisor {
  public:
   Advisor(Db& db, AdviseOptions options) : db_(db), options_(options) {}
 
-  Task<std::vector<ExplainedQuery>> explain(Explain how) {
+  Task<std::vector<ExplainedQuery>> explain(Explain how, std::string only) {
     runs_ = how == Explain::run;
+    only_ = std::move(only);
     co_await look();
     if (!runs_) {
       co_await db_.with_session(
@@ -64,6 +65,7 @@ class Advisor {
   Task<void> look() {
     co_await db_.with_session([this](Connection& connection) -> Task<void> {
       co_await look_around(connection, study_);
+      std::erase_if(study_.subjects, [this](const Subject& subject) { return !subject.name.contains(only_); });
       const auto rows =
           co_await TextQuery(connection, "select current_database(), pg_database_size(current_database())");
       database_ = rows.at(0).at(0).value_or("");
@@ -235,15 +237,16 @@ class Advisor {
   std::string database_;
   std::int64_t bytes_ = 0;
   bool runs_ = false;
+  std::string only_;
   bool worked_ = false;
   bool is_copy_ = false;
 };
 
 }  // namespace detail
 
-Task<std::vector<ExplainedQuery>> explain_queries(Db& db, Explain how) {
+Task<std::vector<ExplainedQuery>> explain_queries(Db& db, Explain how, std::string only) {
   detail::Advisor advisor(db, {});
-  co_return co_await advisor.explain(how);
+  co_return co_await advisor.explain(how, std::move(only));
 }
 
 Task<Advice> advise(Db& db, AdviseOptions options) {

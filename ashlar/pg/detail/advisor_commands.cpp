@@ -24,9 +24,11 @@ namespace {
 struct Arguments {
   bool json = false, write = false, check = false, copy = true, run = false;
   std::string file;
+  std::string only;
 };
 
-constexpr std::string_view kExplainHelp = "explain [--analyze] [--json | --write FILE | --check FILE]";
+constexpr std::string_view kExplainHelp =
+    "explain [--analyze] [--json] [NAME] | explain --write FILE | explain --check FILE";
 constexpr std::string_view kAdviseHelp = "advise [--json] [--write] [--check] [--no-copy]";
 
 Arguments parse(const std::vector<std::string>& words, std::string_view help, bool takes_file) {
@@ -45,10 +47,14 @@ Arguments parse(const std::vector<std::string>& words, std::string_view help, bo
         if (i + 1 == words.size()) throw Invalid(fmt::format("{} needs a file: {}", word, help));
         out.file = words[++i];
       }
+    } else if (takes_file && out.only.empty() && !word.starts_with('-')) {
+      out.only = word;
     } else {
       throw Invalid(fmt::format("`{}` is unknown: {}", word, help));
     }
   }
+  if (takes_file && !out.only.empty() && (out.write || out.check))
+    throw Invalid(fmt::format("plans are written and checked of all queries, not of `{}`: {}", out.only, help));
   if (takes_file && out.write && out.check) throw Invalid(fmt::format("either write or check: {}", help));
   return out;
 }
@@ -67,7 +73,7 @@ void write_file(const std::string& path, const std::string& text) {
 }
 
 Task<int> explain_now(Db& db, Arguments arguments) {
-  const auto queries = co_await explain_queries(db, arguments.run ? Explain::run : Explain::plan);
+  const auto queries = co_await explain_queries(db, arguments.run ? Explain::run : Explain::plan, arguments.only);
   if (arguments.write) {
     write_file(arguments.file, plans_to_json(queries));
     fmt::print("{} plans written to {}\n", queries.size(), arguments.file);
@@ -128,7 +134,8 @@ std::vector<async::Command> advisor_commands(Db& db) {
   out.push_back(
       {.name = "explain",
        .help = "show how each query reads its tables; --write FILE keeps that, --check FILE fails when a query has "
-               "lost an index since; --analyze runs them on a copy of the database; --json",
+               "lost an index since; --analyze runs them on a copy of the database; NAME: only those with that in "
+               "their name; --json",
        .run = [&db](std::vector<std::string> words) { return explain_command(db, std::move(words)); },
        .needs_start = false});
   out.push_back(
