@@ -11,6 +11,7 @@
 #include <ashlar/app/local_idempotency_store.hpp>
 #include <ashlar/app/maintenance.hpp>
 #include <ashlar/app/middleware.hpp>
+#include <ashlar/app/outgoing.hpp>
 #include <ashlar/app/parameters.hpp>
 #include <ashlar/app/principal_limit.hpp>
 #include <ashlar/app/rate_limit.hpp>

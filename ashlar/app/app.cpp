@@ -84,6 +84,8 @@ void App::provide_factory(unsigned key, std::vector<unsigned> needs,
   core_->providers.push_back({key, std::move(needs), std::move(make)});
 }
 
+void App::add_webhook(OutgoingRequest webhook) { core_->webhooks.push_back(std::move(webhook)); }
+
 void App::add_middleware(std::shared_ptr<Middleware> middleware) { core_->middleware.push_back(std::move(middleware)); }
 
 void App::add_error_mapping(std::function<std::optional<Problem>(const std::exception&)> mapping) {

@@ -16,6 +16,7 @@
 #include <ashlar/app/compression.hpp>
 #include <ashlar/app/files.hpp>
 #include <ashlar/app/middleware.hpp>
+#include <ashlar/app/outgoing.hpp>
 #include <ashlar/app/router.hpp>
 #include <ashlar/async/component.hpp>
 
@@ -27,9 +28,12 @@ struct AppOptions {
   std::string summary = {};
   std::string description = {};
   std::vector<std::pair<std::string, std::string>> servers = {};  ///< URL and description, for OpenAPI
-  std::vector<std::pair<std::string, std::string>> tags = {};     ///< name and description, in order
+  std::vector<ApiTag> tags = {};                                  ///< in the order to show
   std::string license_name = {};
   std::string license_url = {};
+  std::string terms_of_service = {};  ///< a URL
+  std::string contact_name = {}, contact_url = {}, contact_email = {};
+  ExternalDocs external_docs = {};
   std::string docs_path = "/docs";             ///< the documentation pages; empty: none
   std::string openapi_path = "/openapi.json";  ///< empty: none
   std::string metrics_path = "/metrics";       ///< empty: none
@@ -205,6 +209,15 @@ class App {
   /// Security<…> whose scope no flow has.
   App& security_scheme(std::string name, SecurityScheme scheme);
 
+  /// A request that the service sends to whoever has asked for it beforehand, by whatever way, for the document:
+  /// `app.webhook<NoContent(StockLow)>("stock_low", {.summary = …})`, a function of what is sent that gives what comes
+  /// back. What comes because of a single request is a callback: see callback(). The sending is the program's.
+  template <class Signature>
+  App& webhook(std::string name, OutgoingOptions options = {}) {
+    add_webhook({std::move(name), {}, std::move(options), &detail::describe_outgoing<Signature>});
+    return *this;
+  }
+
   // ---- around requests
   /// Adds middleware; the first added is the outermost.
   template <class M>
@@ -301,6 +314,7 @@ class App {
   void provide_object(unsigned key, void* object);
   void provide_factory(unsigned key, std::vector<unsigned> needs,
                        std::function<std::shared_ptr<void>(detail::Core&)> make);
+  void add_webhook(OutgoingRequest webhook);
   void add_middleware(std::shared_ptr<Middleware> middleware);
   void add_error_mapping(std::function<std::optional<Problem>(const std::exception&)> mapping);
   void set_error_format(std::string_view content_type, const schema::TypeInfo* type,

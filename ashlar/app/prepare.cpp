@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <deque>
 #include <iterator>
+#include <utility>
 
 #include <ashlar/app/detail/around.hpp>
 #include <ashlar/app/detail/core.hpp>
+#include <ashlar/app/detail/openapi_problems.hpp>
 #include <ashlar/app/detail/openapi_security.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/schema/settings.hpp>
@@ -33,15 +35,13 @@ std::vector<std::string> parameter_names(std::string_view pattern) {
 }
 
 // Bad patterns and members with one name on the wire are told now, not by the first request.
-OperationInfo prepare_types(Route& route) {
-  OperationInfo info = operation_of(route);
-  route.scopes = info.scopes;
+OperationInfo prepare_types(OperationInfo info, std::string_view name) {
   const auto prepare = [&](const schema::TypeInfo* type) {
     if (type == nullptr) return;
     try {
       schema::prepare(*type);
     } catch (const Error& error) {
-      throw Invalid(fmt::format("{}: {}", route.name, error.message()));
+      throw Invalid(fmt::format("{}: {}", name, error.message()));
     }
   };
   for (const auto& parameter : info.parameters) prepare(parameter.type);
@@ -53,6 +53,17 @@ OperationInfo prepare_types(Route& route) {
     prepare(info.websocket->sends);
   }
   return info;
+}
+
+OperationInfo prepare_types(Route& route) {
+  OperationInfo info = prepare_types(operation_of(route), route.name);
+  route.scopes = info.scopes;
+  return info;
+}
+OperationInfo prepare_types(const OutgoingRequest& request, std::string_view name) {
+  OperationInfo info;
+  request.describe(info);
+  return prepare_types(std::move(info), name);
 }
 
 std::string short_name(const ResourceType& type) {
@@ -204,6 +215,11 @@ void Core::prepare() {
   std::vector<std::string> problems;
   std::deque<OperationInfo> infos;
   std::vector<std::pair<std::string, const OperationInfo*>> described;
+  const auto describe = [&](std::string name, OperationInfo info) {
+    infos.push_back(std::move(info));
+    described.emplace_back(std::move(name), &infos.back());
+  };
+  bool says_more_than_types = !webhooks.empty();
   for (auto& route : routes) {
     route->name = fmt::format("{} {}", method_name(route->method), route->pattern);
     route->parameter_names = parameter_names(route->pattern);
@@ -220,13 +236,28 @@ void Core::prepare() {
     try {
       put_around(*route);
       tree.add(*route);
-      infos.push_back(prepare_types(*route));
-      described.emplace_back(route->name, &infos.back());
+      describe(route->name, prepare_types(*route));
+      for (const auto& callback : route->options.callbacks) {
+        const std::string name = fmt::format("{}, callback {}", route->name, callback.name);
+        describe(name, prepare_types(callback, name));
+      }
+    } catch (const Error& error) {
+      problems.push_back(error.message());
+    }
+    says_more_than_types = says_more_than_types || says_more(route->options);
+  }
+  for (const auto& webhook : webhooks) {
+    try {
+      describe("the webhook " + webhook.name, prepare_types(webhook, "the webhook " + webhook.name));
     } catch (const Error& error) {
       problems.push_back(error.message());
     }
   }
   for (auto& problem : security_problems(described, security_schemes)) problems.push_back(std::move(problem));
+  if (problems.empty() && says_more_than_types) {
+    openapi();
+    problems = std::move(openapi_problems_);
+  }
   if (!problems.empty()) throw Invalid(fmt::format("{}", fmt::join(problems, "\n")));
   unmatched_.pattern = "";
   unmatched_.name = "no route";

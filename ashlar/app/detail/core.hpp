@@ -116,6 +116,7 @@ class Core final : public http::Handler {
   std::vector<std::shared_ptr<Middleware>> middleware;
   std::vector<RouteDependency> dependencies;
   std::map<std::string, SecurityScheme> security_schemes;
+  std::vector<OutgoingRequest> webhooks;
   std::vector<std::function<std::optional<Problem>(const std::exception&)>> mappings;
   std::string_view error_content_type;
   const schema::TypeInfo* error_type = nullptr;
@@ -149,6 +150,7 @@ class Core final : public http::Handler {
   std::size_t started_ = 0;
   std::once_flag openapi_once_;
   std::string openapi_text_;
+  std::vector<std::string> openapi_problems_;  // of what is said beside the types
   Route unmatched_;
   Overload* overload_ = nullptr;
   metrics::UpDownCounter active_;
