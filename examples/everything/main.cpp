@@ -18,7 +18,7 @@ using namespace shop;
 
 struct Claims {
   std::string sub;
-  std::string scope = "";
+  Annotated<std::string, defaulted{}> scope;
 };
 struct Shopper {
   std::string name;
@@ -66,7 +66,8 @@ void add_products(App& app) {
       },
       {.summary = "Add a product",
        .examples = {{.name = "chair", .summary = "What most send", .value = chair},
-                    {.name = "table", .value = Json(R"({"name": "Table", "price": {"amount": "99.90"}})")}},
+                    {.name = "table",
+                     .value = Json(R"({"name": "Table", "price": {"amount": "99.90"}, "size": [2, 1]})")}},
        .answers = {{.status = 201, .description = "It is there", .examples = {{.name = "chair", .value = chair}}},
                    {.status = 503, .description = "The shelf is full"}}});
   // end of sample
@@ -92,7 +93,7 @@ void add_products(App& app) {
         co_await in.image.save_as("pictures/" + id.to_string());
         co_return Stored{in.image.size()};
       },
-      {.extensions = {{"x-internal", Json("true")}}});
+      {.extensions = {{"x-badges", Json(R"([{"name": "New"}])")}}});
   products.get<"/events">([](LastEventId, Shelf& shelf) -> Events<Product> { return events(shelf.find({})); });
   products.get<"/export">([](Depends<auditor>, Shelf& shelf) -> JsonLines<Product> { return lines(shelf.find({})); });
   app.include(std::move(products));
@@ -105,8 +106,8 @@ void add_orders(App& app) {
          Background background) -> Accepted<Receipt> {
         const Receipt receipt{Uuid::v7()};
         for (const StockLow& low : shelf.take(order.products)) {
-          if (!settings.stock_webhook.empty())
-            background.add(tell(client, settings.stock_webhook, schema::to_json(low), settings.stock_token.reveal()));
+          if (settings.stock_webhook && settings.stock_token)
+            background.add(tell(client, *settings.stock_webhook, schema::to_json(low), settings.stock_token->reveal()));
         }
         if (order.notify)
           background.add(tell(client, order.notify->to_string(), schema::to_json(Delivery{receipt.order})));

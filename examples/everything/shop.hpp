@@ -99,7 +99,7 @@ struct Login {  // RFC 6749, 4.3
   Literal<"password"> grant_type;
   std::string username;
   Secret<> password;
-  std::string scope = "";
+  Annotated<std::string, defaulted{}> scope;
 };
 struct Token {
   std::string access_token;
@@ -108,7 +108,7 @@ struct Token {
 };
 struct Picture {
   Annotated<UploadedFile, max_length{1'000'000}> image;
-  Annotated<std::string, max_length{100}> caption = "";
+  Annotated<std::string, max_length{100}, defaulted{}> caption;
 };
 struct Stored {
   std::uint64_t bytes;
@@ -120,8 +120,8 @@ struct Message {
 // ---- what there is
 
 struct Settings {
-  std::string stock_webhook = "";  // who hears of what runs out
-  Secret<> stock_token;
+  std::optional<std::string> stock_webhook;  // who hears of what runs out
+  std::optional<Secret<>> stock_token;
   bool private_addresses = false;  // may strangers name addresses within our network?
 };
 

@@ -38,7 +38,7 @@ FIELDS = {
     "schema": ("", "$ref type enum const multipleOf maximum exclusiveMaximum minimum exclusiveMinimum maxLength minLength "
                    "pattern items prefixItems maxItems minItems uniqueItems maxProperties minProperties required "
                    "properties additionalProperties anyOf oneOf allOf title description default deprecated readOnly "
-                   "writeOnly examples format discriminator contentEncoding contentMediaType"),
+                   "writeOnly examples format discriminator contentEncoding contentMediaType contentSchema"),
 }
 
 
@@ -119,6 +119,7 @@ class Check:
                 self.no(where, f"{kind} is no media type")
             self.fields("media", media, where)
             self.schema(media.get("schema", {}), f"{where} {kind}")
+            self.schema(media.get("x-itemSchema", {}), f"{where} {kind} item")
             for name, example in media.get("examples", {}).items():
                 self.fields("example", example, f"{where} {kind} {name}")
                 if "value" not in example:
@@ -196,6 +197,8 @@ class Check:
                 self.no(where, f"{status} is no status")
             self.response(response, f"{where} {status}")
         self.security(node.get("security", []), where)
+        for side, message in node.get("x-websocket", {}).items():
+            self.schema(message, f"{where} {side}")
 
     def components(self, node):
         self.fields("components", node, "components")
@@ -210,7 +213,8 @@ class Check:
         for name, one in node.get("securitySchemes", {}).items():
             where = f"security scheme {name}"
             self.fields("scheme", one, where)
-            needs = {"apiKey": {"name", "in"}, "http": {"scheme"}, "openIdConnect": {"openIdConnectUrl"}, "oauth2": {"flows"}}
+            needs = {"apiKey": {"name", "in"}, "http": {"scheme"}, "openIdConnect": {"openIdConnectUrl"}, "oauth2": {"flows"},
+                     "mutualTLS": set()}
             for field in needs.get(one.get("type"), {"a known type"}) - one.keys():
                 self.no(where, f"{field} is missing")
         for kind in ("schemas", "responses"):
