@@ -1,5 +1,5 @@
 // A request that the service sends, written as if it were a handler.
-// expect: kCanBeSent<NoContent \(Delivery, Mailer &\)>': a request that the service sends consists of at most one body .*: other parameters are for handlers
+// expect: kCanBeSent<ashlar::NoContent \(Delivery, Mailer &\)>': a request that the service sends consists of at most one body .*: other parameters are for handlers
 #include <ashlar/ashlar.hpp>
 
 using namespace ashlar;
