@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 
+#include <ashlar/app/detail/openapi_headers.hpp>
 #include <ashlar/app/detail/openapi_names.hpp>
 #include <ashlar/app/detail/openapi_security.hpp>
 #include <ashlar/app/detail/openapi_writer.hpp>
@@ -154,6 +155,9 @@ class Document {
       if (info.websocket && info.websocket->sends) schemas_.add(*info.websocket->sends, Mode::output);
       for (const auto& response : info.responses) {
         if (response.type) schemas_.add(*response.type, Mode::output);
+        for (const auto& part : response.parts) {
+          if (part.type) static_cast<void>(schemas_.parameters(*part.type));
+        }
       }
     }
     if (!described_.empty()) schemas_.add(error_type_, Mode::output);
@@ -319,7 +323,8 @@ class Document {
     std::map<int, std::vector<const ResponseInfo*>> by_status;
     std::set<int> errors(options.errors.begin(), options.errors.end());
     for (const auto& response : info.responses) {
-      const int status = options.status != 0 && !response.error ? options.status : response.status;
+      const bool chosen = options.status != 0 && !response.error && response.status < 400;
+      const int status = chosen ? options.status : response.status;
       by_status[status].push_back(&response);
       errors.erase(status);
     }
@@ -363,10 +368,7 @@ class Document {
       if (!std::ranges::count(at->second, json)) at->second.push_back(std::move(json));
     }
     out_.open('{').member("description", description.empty() ? status_text(status) : description);
-    if (status >= 300 && status < 400 && status != 304) {
-      out_.key("headers").raw(R"({"Location":{"description":"Where to go","required":true,)"
-                              R"("schema":{"type":"string","format":"uri-reference"}}})");
-    }
+    write_response_headers(out_, schemas_, responses, status >= 300 && status < 400 && status != 304);
     if (!contents.empty()) {
       out_.key("content").open('{');
       for (const auto& [type, schemas] : contents) write_content(type, schemas, sequences.contains(type));
