@@ -16,6 +16,7 @@
 #include <ashlar/app/principal_limit.hpp>
 #include <ashlar/app/rate_limit.hpp>
 #include <ashlar/app/response_cache.hpp>
+#include <ashlar/app/response_parts.hpp>
 #include <ashlar/app/responses.hpp>
 #include <ashlar/app/rooms.hpp>
 #include <ashlar/app/router.hpp>

@@ -114,6 +114,9 @@ std::string Core::openapi() {
     for (const auto& route : routes) {
       if (route->options.hidden) continue;
       operations.push_back({route->method, route->pattern, &route->options, operation_of(*route)});
+      if (version_header.empty()) continue;
+      operations.back().info.parameters.push_back(
+          {version_header, In::header, false, &schema::type_info<std::string>()});
     }
     ErrorFormat errors;
     if (error_type != nullptr) {

@@ -47,6 +47,14 @@ struct BodyInfo {
   bool required = true;
 };
 
+/// Headers or a cookie of an answer.
+struct ResponsePartInfo {
+  In in = In::header;                      ///< or cookie
+  const schema::TypeInfo* type = nullptr;  ///< a struct, whose members are headers; null: see `name`
+  std::string name = {};                   ///< of one header that is text, or of a cookie
+  bool required = true;                    ///< it is always there
+};
+
 struct ResponseInfo {
   int status = 200;
   std::string description;                 ///< empty: the status's reason phrase
@@ -54,6 +62,7 @@ struct ResponseInfo {
   const schema::TypeInfo* type = nullptr;  ///< null: no schema, as for HTML
   bool error = false;                      ///< described by the application's error format
   bool sequence = false;                   ///< `type` is one of many items, sent one after the other
+  std::vector<ResponsePartInfo> parts = {};
 };
 
 struct SecurityInfo {
@@ -89,6 +98,7 @@ struct DependencyInfo {
   std::vector<std::string> needs;  ///< names of the dependencies among its parameters
   bool suspends = false;           ///< it is a task
   bool cleaned_up_after_answer = false;
+  bool once_per_connection = false;
 };
 
 /// The messages of a WebSocket, when they are JSON.

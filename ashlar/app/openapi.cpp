@@ -11,6 +11,7 @@
 #include <set>
 
 #include <ashlar/app/detail/described_problem.hpp>
+#include <ashlar/app/detail/openapi_headers.hpp>
 #include <ashlar/app/detail/openapi_names.hpp>
 #include <ashlar/app/detail/openapi_security.hpp>
 #include <ashlar/app/detail/openapi_writer.hpp>
@@ -173,6 +174,9 @@ class Document {
     if (info.websocket && info.websocket->sends) schemas_.add(*info.websocket->sends, Mode::output);
     for (const auto& response : info.responses) {
       if (response.type) schemas_.add(*response.type, one.answer());
+      for (const auto& part : response.parts) {
+        if (part.type) static_cast<void>(schemas_.parameters(*part.type));
+      }
     }
     for (const auto& callback : one.callbacks) collect_schemas(callback);
   }
@@ -404,7 +408,8 @@ class Document {
     std::map<int, std::vector<const ResponseInfo*>> by_status;
     std::set<int> errors(options.errors.begin(), options.errors.end());
     for (const auto& response : info.responses) {
-      const int status = options.status != 0 && !response.error ? options.status : response.status;
+      const bool chosen = options.status != 0 && !response.error && response.status < 400;
+      const int status = chosen ? options.status : response.status;
       by_status[status].push_back(&response);
       errors.erase(status);
     }
@@ -459,11 +464,11 @@ class Document {
       if (!std::ranges::count(at->second, json)) at->second.push_back(std::move(json));
     }
     out_.open('{').member("description", description.empty() ? status_text(status) : description);
-    if (status >= 300 && status < 400 && status != 304) {
-      out_.key("headers").raw(R"({"Location":{"description":"Where to go","required":true,)"
-                              R"("schema":{"type":"string","format":"uri-reference"}}})");
-    } else if (status == 401 && mode == Mode::output) {
+    const bool says_parts = std::ranges::any_of(responses, [](const ResponseInfo* r) { return !r->parts.empty(); });
+    if (status == 401 && mode == Mode::output && !says_parts) {
       out_.key("headers").raw(kAuthenticate);
+    } else {
+      write_response_headers(out_, schemas_, responses, status >= 300 && status < 400 && status != 304);
     }
     if (!contents.empty()) {
       out_.key("content").open('{');
