@@ -13,10 +13,12 @@
 #include <ashlar/app/local_idempotency_store.hpp>
 #include <ashlar/app/maintenance.hpp>
 #include <ashlar/app/middleware.hpp>
+#include <ashlar/app/outgoing.hpp>
 #include <ashlar/app/parameters.hpp>
 #include <ashlar/app/principal_limit.hpp>
 #include <ashlar/app/rate_limit.hpp>
 #include <ashlar/app/response_cache.hpp>
+#include <ashlar/app/response_parts.hpp>
 #include <ashlar/app/responses.hpp>
 #include <ashlar/app/rooms.hpp>
 #include <ashlar/app/router.hpp>

@@ -79,12 +79,22 @@ void App::add_settings(const schema::TypeInfo* type, std::shared_ptr<void> objec
                        .live = nullptr});
 }
 
-void App::provide_object(unsigned key, void* object) { core_->providers.push_back({key, {}, {}, object}); }
+bool App::is_new_part(void (*part)(App&)) {
+  if (std::ranges::find(core_->parts, part) != core_->parts.end()) return false;
+  core_->parts.push_back(part);
+  return true;
+}
+
+void App::provide_object(unsigned key, void* object, bool replaces) {
+  core_->providers.push_back({key, {}, {}, object, replaces});
+}
 
 void App::provide_factory(unsigned key, std::vector<unsigned> needs,
-                          std::function<std::shared_ptr<void>(detail::Core&)> make) {
-  core_->providers.push_back({key, std::move(needs), std::move(make)});
+                          std::function<std::shared_ptr<void>(detail::Core&)> make, bool replaces) {
+  core_->providers.push_back({key, std::move(needs), std::move(make), nullptr, replaces});
 }
+
+void App::add_webhook(OutgoingRequest webhook) { core_->webhooks.push_back(std::move(webhook)); }
 
 void App::add_middleware(std::shared_ptr<Middleware> middleware) { core_->middleware.push_back(std::move(middleware)); }
 

@@ -16,8 +16,11 @@
 #include <ashlar/app/compression.hpp>
 #include <ashlar/app/files.hpp>
 #include <ashlar/app/live.hpp>
+#include <ashlar/app/methods.hpp>
 #include <ashlar/app/middleware.hpp>
+#include <ashlar/app/outgoing.hpp>
 #include <ashlar/app/router.hpp>
+#include <ashlar/app/versions.hpp>
 #include <ashlar/async/component.hpp>
 
 namespace ashlar {
@@ -28,9 +31,12 @@ struct AppOptions {
   std::string summary = {};
   std::string description = {};
   std::vector<std::pair<std::string, std::string>> servers = {};  ///< URL and description, for OpenAPI
-  std::vector<std::pair<std::string, std::string>> tags = {};     ///< name and description, in order
+  std::vector<ApiTag> tags = {};                                  ///< in the order to show
   std::string license_name = {};
   std::string license_url = {};
+  std::string terms_of_service = {};  ///< a URL
+  std::string contact_name = {}, contact_url = {}, contact_email = {};
+  ExternalDocs external_docs = {};
   std::string docs_path = "/docs";             ///< the documentation pages; empty: none
   std::string openapi_path = "/openapi.json";  ///< empty: none
   std::string metrics_path = "/metrics";       ///< empty: none
@@ -48,13 +54,28 @@ using Bound = std::function<Task<int>(Core&, std::vector<std::string>)>;
 
 void* core_resource(Core& core, unsigned key);
 
+// Written with who takes it, so that the message shows both.
+template <FixedString Taker, class Parameter>
+inline constexpr bool kTakesResources =
+    std::is_lvalue_reference_v<Parameter> || std::is_same_v<std::remove_cvref_t<Parameter>, std::vector<std::string>>;
+
+template <FixedString Taker, class P>
+consteval bool takes_resource() {
+  static_assert(kTakesResources<Taker, P>,
+                "hooks, commands and what makes resources take resources by reference, and commands "
+                "std::vector<std::string> arguments");
+  return kTakesResources<Taker, P>;
+}
+template <FixedString Taker, class... P>
+consteval bool takes_resources(List<P...>) {
+  return (takes_resource<Taker, P>() && ...);
+}
+
 template <class P>
 decltype(auto) program_argument(Core& core, std::vector<std::string>& arguments) {
   if constexpr (std::is_same_v<std::remove_cvref_t<P>, std::vector<std::string>>) {
     return std::move(arguments);
   } else {
-    static_assert(std::is_lvalue_reference_v<P>,
-                  "hooks and commands take resources by reference, and std::vector<std::string> arguments");
     return *static_cast<std::remove_cvref_t<P>*>(core_resource(core, kResourceKey<std::remove_cvref_t<P>>));
   }
 }
@@ -75,12 +96,17 @@ Task<int> call_bound(F& function, Core& core, std::vector<std::string> arguments
   }
 }
 
-template <class F>
+template <FixedString Taker, class F>
 Bound bind_program(F function) {
-  auto kept = std::make_shared<F>(std::move(function));  // outlives its coroutines
-  return [kept](Core& core, std::vector<std::string> arguments) {
-    return call_bound(*kept, core, std::move(arguments), typename Signature<F>::Parameters{});
-  };
+  using Parameters = typename Signature<F>::Parameters;
+  if constexpr (takes_resources<Taker>(Parameters{})) {
+    auto kept = std::make_shared<F>(std::move(function));  // outlives its coroutines
+    return [kept](Core& core, std::vector<std::string> arguments) {
+      return call_bound(*kept, core, std::move(arguments), Parameters{});
+    };
+  } else {
+    return {};  // said already
+  }
 }
 
 template <class F, class... P>
@@ -139,6 +165,14 @@ class App {
     add_route(detail::make_route<M, Pattern>(std::move(handler), std::move(options)));
     return *this;
   }
+  /// The same handler for several methods: see Methods.
+  template <Methods Set, FixedString Pattern, class F>
+  App& add(F handler, RouteOptions options = {}) {
+    for (auto& route : detail::make_routes<Set, Pattern>(std::move(handler), std::move(options))) {
+      add_route(std::move(route));
+    }
+    return *this;
+  }
   template <FixedString Prefix>
   App& include(Router<Prefix> router) {
     for (auto& route : router.take()) add_route(std::move(route));
@@ -165,10 +199,31 @@ class App {
   App& mount(std::string prefix, App& other);
   /// Another application for a host name ("api.example.com"), whatever the port.
   App& host(std::string name, App& other);
+  /// Versions of an API side by side, each with its own documents: `app.versions({.fallback = "2"}, {{"1", v1}, {"2",
+  /// v2}});` Paths that this application has routes for itself have no versions. Throws Invalid for what contradicts
+  /// itself. Once.
+  App& versions(VersionOptions options, std::vector<ApiVersion> versions);
+
+  /// Adds a part of the service, with everything that belongs to it (resources, routes, hooks, checks, commands): a
+  /// function `void mail(App& app)`, or an object with `void install(App& app)`. A function that is installed again
+  /// adds nothing, so that parts can install those that they need.
+  template <class P>
+  App& install(P&& part) {
+    if constexpr (requires { part.install(*this); }) {
+      part.install(*this);
+    } else if constexpr (std::is_convertible_v<P, void (*)(App&)>) {
+      if (void (*const function)(App&) = part; is_new_part(function)) function(*this);
+    } else {
+      static_assert(std::is_invocable_v<P, App&>,
+                    "a part is a function that takes App&, or an object with install(App&)");
+      part(*this);
+    }
+    return *this;
+  }
 
   // ---- resources
   /// Makes an object available to handlers as `T&`. It must outlive the application. A Component is started and stopped
-  /// with it.
+  /// with it. Start-up refuses two for one type.
   template <class T>
   App& provide(T& object) {
     provide_object(detail::kResourceKey<std::remove_const_t<T>>, const_cast<std::remove_const_t<T>*>(&object));
@@ -178,12 +233,21 @@ class App {
   /// std::make_unique<Mailer>(…); })`. Its parameters are resources too, made before it, whatever the order of the
   /// calls.
   template <class T, class F>
+    requires detail::HasSignature<F>
   App& provide(F factory) {
-    using Parameters = typename detail::Signature<F>::Parameters;
-    auto kept = std::make_shared<F>(std::move(factory));
-    provide_factory(detail::kResourceKey<T>, detail::bound_resources<F>(Parameters{}),
-                    [kept](detail::Core& core) { return make<T>(*kept, core, Parameters{}); });
+    return provide_made<T>(std::move(factory), false);
+  }
+  /// Provides this in place of what provide() gives for the type, before or after it, which is then never made or
+  /// started: `app.install(shop).replace<Mailer>(fake)` in a test. The last one holds.
+  template <class T>
+  App& replace(T& object) {
+    provide_object(detail::kResourceKey<std::remove_const_t<T>>, const_cast<std::remove_const_t<T>*>(&object), true);
     return *this;
+  }
+  template <class T, class F>
+    requires detail::HasSignature<F>
+  App& replace(F factory) {
+    return provide_made<T>(std::move(factory), true);
   }
 
   /// The program's settings, loaded now from defaults < TOML file < environment, and again by run() with `--set
@@ -207,6 +271,15 @@ class App {
   /// Credentials<"Bearer">, ApiKey<In::header, "X-API-Key">. Start-up refuses a scheme that no route reads, and a
   /// Security<…> whose scope no flow has.
   App& security_scheme(std::string name, SecurityScheme scheme);
+
+  /// A request that the service sends to whoever has asked for it beforehand, by whatever way, for the document:
+  /// `app.webhook<NoContent(StockLow)>("stock_low", {.summary = …})`, a function of what is sent that gives what comes
+  /// back. What comes because of a single request is a callback: see callback(). The sending is the program's.
+  template <class Signature>
+  App& webhook(std::string name, OutgoingOptions options = {}) {
+    add_webhook({std::move(name), {}, std::move(options), &detail::describe_outgoing<Signature>});
+    return *this;
+  }
 
   // ---- around requests
   /// Adds middleware; the first added is the outermost.
@@ -252,13 +325,13 @@ class App {
   /// to refuse.
   template <class F>
   App& on_start(F hook) {
-    add_hook(true, detail::bind_program(std::move(hook)));
+    add_hook(true, detail::bind_program<"on_start">(std::move(hook)));
     return *this;
   }
   /// Runs once after the last request, before the components stop.
   template <class F>
   App& on_stop(F hook) {
-    add_hook(false, detail::bind_program(std::move(hook)));
+    add_hook(false, detail::bind_program<"on_stop">(std::move(hook)));
     return *this;
   }
   /// A command of the program: `./blog seed ARGS`. Takes resources by reference and the arguments as
@@ -267,7 +340,7 @@ class App {
   App& command(std::string name, std::string help, F function) {
     add_command(std::move(name), std::move(help),
                 detail::bound_resources<F>(typename detail::Signature<F>::Parameters{}),
-                detail::bind_program(std::move(function)));
+                detail::bind_program<"command">(std::move(function)));
     return *this;
   }
   /// A check that `check` and start-up run: gives the problems found, empty when all is well.
@@ -296,14 +369,28 @@ class App {
     }
   }
 
+  template <class T, class F>
+  App& provide_made(F factory, bool replaces) {
+    using Parameters = typename detail::Signature<F>::Parameters;
+    if constexpr (detail::takes_resources<"provide">(Parameters{})) {
+      auto kept = std::make_shared<F>(std::move(factory));
+      provide_factory(
+          detail::kResourceKey<T>, detail::bound_resources<F>(Parameters{}),
+          [kept](detail::Core& core) { return make<T>(*kept, core, Parameters{}); }, replaces);
+    }
+    return *this;
+  }
+
+  [[nodiscard]] bool is_new_part(void (*part)(App&));
   void add_route(detail::Route route);
   void add_files(std::string_view prefix, std::string folder, FilesOptions options);
   void add_files(std::string_view prefix, std::span<const EmbeddedFile> files, FilesOptions options);
   void add_settings(const schema::TypeInfo* type, std::shared_ptr<void> object, std::string prefix, std::string file,
                     void (*move)(void* into, void* fresh), std::shared_ptr<void> (*make)());
-  void provide_object(unsigned key, void* object);
+  void provide_object(unsigned key, void* object, bool replaces = false);
   void provide_factory(unsigned key, std::vector<unsigned> needs,
-                       std::function<std::shared_ptr<void>(detail::Core&)> make);
+                       std::function<std::shared_ptr<void>(detail::Core&)> make, bool replaces);
+  void add_webhook(OutgoingRequest webhook);
   void add_middleware(std::shared_ptr<Middleware> middleware);
   void add_error_mapping(std::function<std::optional<Problem>(const std::exception&)> mapping);
   void set_error_format(std::string_view content_type, const schema::TypeInfo* type,

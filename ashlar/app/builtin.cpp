@@ -3,6 +3,7 @@
 
 #include <ashlar/app/app.hpp>
 #include <ashlar/app/detail/core.hpp>
+#include <ashlar/app/detail/openapi_problems.hpp>
 #include <ashlar/app/docs_pages.hpp>
 #include <ashlar/app/openapi.hpp>
 #include <ashlar/async/combinators.hpp>
@@ -79,7 +80,12 @@ void Core::add_builtin_routes() {
   }
   if (!options.docs_path.empty() && !options.openapi_path.empty()) {
     const auto page = [this](const http::Request& request, http::Response& response) {
-      return docs_page(request, response, {options.title, options.docs_path, options.openapi_path, options.servers});
+      return docs_page(request, response,
+                       {.title = options.title,
+                        .docs_path = options.docs_path,
+                        .openapi_path = options.openapi_path,
+                        .servers = options.servers,
+                        .security_schemes = &security_schemes});
     };
     add(options.docs_path, page, hidden);
     add(options.docs_path + "/{rest:path}", page, hidden);
@@ -97,11 +103,20 @@ std::string Core::openapi() {
     info.tags = options.tags;
     info.license_name = options.license_name;
     info.license_url = options.license_url;
+    info.terms_of_service = options.terms_of_service;
+    info.contact_name = options.contact_name;
+    info.contact_url = options.contact_url;
+    info.contact_email = options.contact_email;
+    info.external_docs = options.external_docs;
+    info.webhooks = webhooks;
     info.security_schemes = security_schemes;
     std::vector<Operation> operations;
     for (const auto& route : routes) {
       if (route->options.hidden) continue;
       operations.push_back({route->method, route->pattern, &route->options, operation_of(*route)});
+      if (version_header.empty()) continue;
+      operations.back().info.parameters.push_back(
+          {version_header, In::header, false, &schema::type_info<std::string>()});
     }
     ErrorFormat errors;
     if (error_type != nullptr) {
@@ -109,6 +124,7 @@ std::string Core::openapi() {
       errors.type = error_type;
     }
     openapi_text_ = make_openapi(info, operations, errors);
+    openapi_problems_ = openapi_problems(info, operations, openapi_text_);
   });
   return openapi_text_;
 }

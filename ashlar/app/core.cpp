@@ -155,9 +155,9 @@ bool host_is(std::string_view authority, std::string_view host) noexcept {
 }  // namespace
 
 // Whose request this is, if not ours; `path` becomes what it is to that application.
-Core* Core::delegate(std::string_view authority, std::string_view& path) const {
+Core* Core::delegate(const http::Request& request, std::string_view& path) const {
   for (const Mounted& one : hosts) {
-    if (host_is(authority, one.prefix)) return &one.app->core();
+    if (host_is(request.authority, one.prefix)) return &one.app->core();
   }
   for (const Mounted& one : mounts) {
     if (!path.starts_with(one.prefix)) continue;
@@ -166,7 +166,15 @@ Core* Core::delegate(std::string_view authority, std::string_view& path) const {
     path = rest.empty() ? std::string_view("/") : rest;
     return &one.app->core();
   }
-  return nullptr;
+  if (versions == nullptr) return nullptr;
+  std::array<std::string_view, kMaxPathParameters> values;
+  const bool own = tree.find(request.method, path, values).allowed != 0;
+  const bool with_slash = path.size() > 1 && path.ends_with('/');
+  if (own || (with_slash && tree.find(request.method, path.substr(0, path.size() - 1), values).allowed != 0)) {
+    return nullptr;
+  }
+  App* const version = versions->choose(request);
+  return version != nullptr ? &version->core() : nullptr;
 }
 
 void Core::handle(http::Exchange& exchange) noexcept {
@@ -178,8 +186,8 @@ void Core::handle(http::Exchange& exchange) noexcept {
       return exchange.finish();
     }
   }
-  if (!mounts.empty() || !hosts.empty()) [[unlikely]] {
-    Core* const other = delegate(exchange.request.authority, exchange.request.path);
+  if (delegates_) [[unlikely]] {
+    Core* const other = delegate(exchange.request, exchange.request.path);
     if (other != nullptr) return other->handle(exchange);
   }
   exchange.notes = nullptr;
@@ -288,7 +296,8 @@ bool Core::find_route(Call& call) {
     return false;
   }
   if (redirect_slash(call, path)) return false;
-  write_problem(exchange, simple_problem(404, "there is nothing at this path"));
+  write_problem(exchange, versions != nullptr ? versions->refusal(request)  // or one of them would have been chosen
+                                              : simple_problem(404, "there is nothing at this path"));
   return false;
 }
 
@@ -322,7 +331,7 @@ http::BodyPlan Core::plan_body(const http::Request& head, std::uint64_t standard
   // A mounted application may have others mounted in it.
   const Core* core = this;
   std::string_view path = head.path;
-  while (const Core* const inner = core->delegate(head.authority, path)) core = inner;
+  while (const Core* const inner = core->delegate(head, path)) core = inner;
   std::array<std::string_view, kMaxPathParameters> values;
   const auto match = core->tree.find(head.method, path, values);
   if (match.route == nullptr) return {.limit = standard};

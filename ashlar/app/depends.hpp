@@ -44,4 +44,13 @@ struct Checked {};
 template <auto Function>
 inline constexpr bool kCleanUpAfterAnswer = false;
 
+/// Marks a dependency that is made once a connection, by the first request that needs it, shared by the requests of the
+/// connection (those of HTTP/2 at the same time, all on one loop; those of its WebSockets too) and destroyed with it:
+/// `template <> inline constexpr bool ashlar::kOncePerConnection<&open_cursors> = true;` A connection may carry the
+/// requests of many users, when a proxy is in front: so it takes nothing of a request, only resources,
+/// ClientCertificate, and dependencies that are of the connection as well. It is no task. Background work and streams
+/// may outlive it.
+template <auto Function>
+inline constexpr bool kOncePerConnection = false;
+
 }  // namespace ashlar

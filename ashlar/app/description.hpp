@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include <ashlar/app/api_docs.hpp>
 #include <ashlar/app/idempotency.hpp>
 #include <ashlar/app/overload.hpp>
 #include <ashlar/app/parameters.hpp>
@@ -18,6 +19,7 @@
 #include <ashlar/app/rate_limit.hpp>
 #include <ashlar/app/response_cache.hpp>
 #include <ashlar/http/request.hpp>
+#include <ashlar/schema/json_value.hpp>
 
 namespace ashlar::schema {
 struct TypeInfo;
@@ -45,6 +47,14 @@ struct BodyInfo {
   bool required = true;
 };
 
+/// Headers or a cookie of an answer.
+struct ResponsePartInfo {
+  In in = In::header;                      ///< or cookie
+  const schema::TypeInfo* type = nullptr;  ///< a struct, whose members are headers; null: see `name`
+  std::string name = {};                   ///< of one header that is text, or of a cookie
+  bool required = true;                    ///< it is always there
+};
+
 struct ResponseInfo {
   int status = 200;
   std::string description;                 ///< empty: the status's reason phrase
@@ -52,6 +62,7 @@ struct ResponseInfo {
   const schema::TypeInfo* type = nullptr;  ///< null: no schema, as for HTML
   bool error = false;                      ///< described by the application's error format
   bool sequence = false;                   ///< `type` is one of many items, sent one after the other
+  std::vector<ResponsePartInfo> parts = {};
 };
 
 struct SecurityInfo {
@@ -87,6 +98,7 @@ struct DependencyInfo {
   std::vector<std::string> needs;  ///< names of the dependencies among its parameters
   bool suspends = false;           ///< it is a task
   bool cleaned_up_after_answer = false;
+  bool once_per_connection = false;
 };
 
 /// The messages of a WebSocket, when they are JSON.
@@ -128,13 +140,18 @@ struct RouteOptions {
   bool hidden = false;           ///< not in OpenAPI
   int status = 0;                ///< of the successful answer; 0: what the return type says
   std::vector<int> errors = {};  ///< statuses that the handler may answer beside those known from its parameters
-  std::optional<std::uint64_t> max_body = {};         ///< bytes; default: the server's
-  Priority priority = Priority::normal;               ///< who is shed first when there is more than can be done
-  std::vector<RateLimit> rate_limits = {};            ///< asked in order, before its dependencies; 429
-  std::vector<PrincipalLimit> principal_limits = {};  ///< asked in order, once it is known who asks; 429
-  std::optional<Idempotency> idempotency = {};        ///< POST, PUT, PATCH, DELETE: done once for an Idempotency-Key
-  std::optional<CachedAnswers> cache = {};            ///< GET: answers that are given again
-  std::chrono::milliseconds heartbeat{15'000};        ///< of an event stream whose generator waits; 0: none
+  ExternalDocs external_docs = {};
+  std::vector<ApiExample> examples = {};                      ///< of its body
+  std::vector<ApiAnswer> answers = {};                        ///< texts and examples of its answers
+  std::vector<OutgoingRequest> callbacks = {};                ///< made by callback<…>(): what the service then sends
+  std::vector<std::pair<std::string, Json>> extensions = {};  ///< "x-…": for tools that know them
+  std::optional<std::uint64_t> max_body = {};                 ///< bytes; default: the server's
+  Priority priority = Priority::normal;                       ///< who is shed first when there is more than can be done
+  std::vector<RateLimit> rate_limits = {};                    ///< asked in order, before its dependencies; 429
+  std::vector<PrincipalLimit> principal_limits = {};          ///< asked in order, once it is known who asks; 429
+  std::optional<Idempotency> idempotency = {};  ///< POST, PUT, PATCH, DELETE: done once for an Idempotency-Key
+  std::optional<CachedAnswers> cache = {};      ///< GET: answers that are given again
+  std::chrono::milliseconds heartbeat{15'000};  ///< of an event stream whose generator waits; 0: none
   UploadOptions uploads = {};
 };
 

@@ -81,8 +81,20 @@ std::optional<std::string> origin_of(std::string_view url) {
 
 std::string content_security_policy(const DocsContext& context) {
   std::set<std::string> origins;
-  for (const auto& [url, _] : context.servers) {
+  const auto add = [&](std::string_view url) {
     if (auto origin = origin_of(url)) origins.insert(std::move(*origin));
+  };
+  for (const auto& [url, _] : context.servers) add(url);
+  if (context.security_schemes != nullptr) {
+    for (const auto& [_, scheme] : *context.security_schemes) {
+      add(scheme.open_id_connect_url);
+      for (const auto* flow :
+           {&scheme.authorization_code, &scheme.client_credentials, &scheme.password, &scheme.implicit}) {
+        if (!*flow) continue;
+        add((*flow)->token_url);
+        add((*flow)->refresh_url);
+      }
+    }
   }
   std::string connect = "'self'";
   for (const auto& origin : origins) connect += ' ' + origin;
@@ -179,6 +191,9 @@ Content asset(const http::Request& request, http::Response& response, const Asse
   response.header("Cache-Control", versioned ? "public, max-age=31536000, immutable" : "no-cache");
   response.header("ETag", found.etag);
   response.header("Vary", "Accept-Encoding");
+  // Where an authorization server sends the browser back to: a page with a script of its own.
+  if (found.content_type.starts_with("text/html"))
+    response.header("Content-Security-Policy", "default-src 'none'; script-src 'self'; frame-ancestors 'none'");
   switch (http::check_conditions(request, {.etag = found.etag})) {
     case http::Condition::proceed:
       break;

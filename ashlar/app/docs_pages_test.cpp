@@ -19,6 +19,7 @@ using ::testing::StartsWith;
 constexpr Asset kAssets[] = {
     {"page/page.css", "text/css; charset=utf-8", "W/\"c1\"", "a{}", "zipped css"},
     {"swagger-ui/swagger-ui-bundle.js", "text/javascript; charset=utf-8", "W/\"s1\"", "swagger()", "zipped swagger"},
+    {"swagger-ui/oauth2-redirect.html", "text/html; charset=utf-8", "W/\"r1\"", "<script src=a.js>", "zipped page"},
     {"scalar/standalone.js", "text/javascript; charset=utf-8", "W/\"k1\"", "scalar()", "zipped scalar"},
 };
 const std::vector<std::pair<std::string, std::string>> kServers = {
@@ -87,6 +88,27 @@ TEST_F(DocsPages, PolicyAllowsScriptsOfThisOriginOnly) {
 TEST_F(DocsPages, PolicyLetsTheServersOfTheDocumentBeCalled) {
   get("/docs");
   EXPECT_THAT(header("Content-Security-Policy"), HasSubstr("connect-src 'self' https://api.example.com;"));
+}
+
+TEST_F(DocsPages, PolicyLetsTokensBeAskedForWhereTheyComeFrom) {
+  const std::map<std::string, SecurityScheme> schemes = {
+      {"Bearer",
+       {.authorization_code = OAuthFlow{.authorization_url = "https://login.example.com/authorize",
+                                        .token_url = "https://tokens.example.com/token"},
+        .password = OAuthFlow{.token_url = "/token", .refresh_url = "https://again.example.com/token"}}},
+      {"Other", {.open_id_connect_url = "https://id.example.com/.well-known/openid-configuration"}}};
+  context.security_schemes = &schemes;
+  get("/docs");
+  EXPECT_THAT(header("Content-Security-Policy"),
+              HasSubstr("connect-src 'self' https://again.example.com https://api.example.com https://id.example.com "
+                        "https://tokens.example.com;"));
+}
+
+TEST_F(DocsPages, TheWayBackFromALoginRunsItsOwnScript) {
+  EXPECT_EQ(get("/docs/assets/swagger-ui/oauth2-redirect.html").status, 200);
+  EXPECT_EQ(header("Content-Security-Policy"), "default-src 'none'; script-src 'self'; frame-ancestors 'none'");
+  get("/docs/assets/page/page.css");
+  EXPECT_EQ(header("Content-Security-Policy"), "(none)");
 }
 
 TEST_F(DocsPages, HasNoInlineScriptsOrHandlers) {

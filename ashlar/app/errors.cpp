@@ -7,7 +7,6 @@
 #include <ashlar/telemetry/log.hpp>
 
 namespace ashlar::detail {
-namespace {
 
 int status_of(ErrorKind kind) noexcept {
   switch (kind) {
@@ -43,6 +42,8 @@ int status_of(ErrorKind kind) noexcept {
   }
   return 500;
 }
+
+namespace {
 
 Problem from_error(const Error& error) {
   Problem problem;
@@ -141,7 +142,7 @@ namespace ashlar::detail {
 
 void set_status(Call& call, int status) noexcept {
   const int chosen = call.route->options.status;
-  call.exchange.response.status = chosen != 0 ? chosen : status;
+  call.exchange.response.status = chosen != 0 && status < 400 ? chosen : status;
 }
 
 void respond_text(Call& call, int status, std::string_view type, std::string body) {

@@ -9,13 +9,22 @@
 
 namespace ashlar::detail {
 
+std::vector<App*> Core::other_apps() const {
+  std::vector<App*> others;
+  for (const auto* list : {&mounts, &hosts}) {
+    for (const Mounted& one : *list) others.push_back(one.app);
+  }
+  if (versions != nullptr) {
+    for (const ApiVersion& one : versions->all()) others.push_back(&one.app);
+  }
+  return others;
+}
+
 std::vector<Core*> Core::all_cores() {
   std::vector<Core*> all{this};
-  for (const auto* list : {&mounts, &hosts}) {
-    for (const auto& mounted : *list) {
-      for (Core* core : mounted.app->core().all_cores()) {
-        if (std::ranges::find(all, core) == all.end()) all.push_back(core);
-      }
+  for (App* other : other_apps()) {
+    for (Core* core : other->core().all_cores()) {
+      if (std::ranges::find(all, core) == all.end()) all.push_back(core);
     }
   }
   return all;

@@ -23,8 +23,10 @@ struct ApiInfo {
   std::string contact_name = {}, contact_url = {}, contact_email = {};
   std::string license_name = {}, license_url = {};
   std::vector<std::pair<std::string, std::string>> servers = {};  ///< URL and description; none: where the document is
-  std::vector<std::pair<std::string, std::string>> tags = {};     ///< name and description, in the order to show
-  std::map<std::string, SecurityScheme> security_schemes = {};    ///< by the name that its parameter has
+  std::vector<ApiTag> tags = {};                                  ///< in the order to show
+  ExternalDocs external_docs = {};
+  std::map<std::string, SecurityScheme> security_schemes = {};  ///< by the name that its parameter has
+  std::vector<OutgoingRequest> webhooks = {};
 };
 
 namespace detail {

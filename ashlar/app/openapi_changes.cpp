@@ -81,6 +81,14 @@ class Document {
 // A request's schema may only grow in what it takes, an answer's only shrink in what it leaves open.
 enum class Side : std::uint8_t { taken, answered };
 
+// Of what the service sends itself the request is what it gives, and the answer what it takes.
+struct Operation {
+  Json json;
+  bool sent = false;
+  [[nodiscard]] Side request() const { return sent ? Side::answered : Side::taken; }
+  [[nodiscard]] Side answer() const { return sent ? Side::taken : Side::answered; }
+};
+
 class Comparison {
  public:
   Comparison(std::string_view before, std::string_view after) : before_(before), after_(after) {}
@@ -91,7 +99,7 @@ class Comparison {
     for (const auto& [name, was] : old_operations) {
       const auto is = new_operations.find(name);
       if (is == new_operations.end()) {
-        breaks(name, "is gone");
+        breaks(name, was.sent ? "is no longer sent" : "is gone");
       } else {
         operation(name, was, is->second);
       }
@@ -114,31 +122,44 @@ class Comparison {
     breaking ? breaks(where, what) : notes(where, what);
   }
 
-  static std::map<std::string, Json> operations(const Json& document) {
-    std::map<std::string, Json> all;
-    const auto paths = document.find("paths");
-    for (const auto& path : keys_of(paths)) {
-      const auto item = *paths->find(path);
+  using Operations = std::map<std::string, Operation>;
+
+  static Operations operations(const Json& document) {
+    Operations all;
+    add_items(document.find("paths"), "", false, all);
+    add_items(document.find("webhooks"), "webhook ", true, all);
+    return all;
+  }
+
+  static void add_items(const std::optional<Json>& items, std::string_view prefix, bool sent, Operations& all) {
+    for (const auto& path : keys_of(items)) {
+      const auto item = *items->find(path);
       for (std::string method : keys_of(item)) {
         const auto operation = *item.find(method);
         if (!operation.find("responses")) continue;
         std::ranges::transform(method, method.begin(), [](unsigned char c) { return std::toupper(c); });
-        all.emplace(fmt::format("{} {}", method, path), operation);
+        const std::string name = fmt::format("{}{} {}", prefix, method, path);
+        all.emplace(name, Operation{operation, sent});
+        const auto callbacks = operation.find("callbacks");
+        for (const auto& callback : keys_of(callbacks))
+          add_items(callbacks->find(callback), fmt::format("{}, callback {} ", name, callback), true, all);
       }
     }
-    return all;
   }
 
-  void operation(const std::string& name, const Json& was, const Json& is) {
+  void operation(const std::string& name, const Operation& old_one, const Operation& new_one) {
+    const Json& was = old_one.json;
+    const Json& is = new_one.json;
+    sent_ = old_one.sent;
     if (text_of(was.find("operationId")) != text_of(is.find("operationId"))) {
       breaks(name, fmt::format("its operation id was {} and is {}: generated clients call it by another name",
                                text_of(was.find("operationId")), text_of(is.find("operationId"))));
     }
     if (!is_true(was.find("deprecated")) && is_true(is.find("deprecated"))) notes(name, "is deprecated now");
     security(name, was, is);
-    parameters(name, was, is);
-    body(name, was.find("requestBody"), is.find("requestBody"));
-    responses(name, was.find("responses"), is.find("responses"));
+    parameters(name, was, is, old_one.request());
+    body(name, was.find("requestBody"), is.find("requestBody"), old_one.request());
+    responses(name, was.find("responses"), is.find("responses"), old_one.answer());
   }
 
   void security(const std::string& name, const Json& was, const Json& is) {
@@ -148,6 +169,7 @@ class Comparison {
     const bool needed_none = old_ones.empty() || old_ones.contains("{}");
     const bool needs_some = !new_ones.empty() && !new_ones.contains("{}");
     const bool keeps_all = std::ranges::includes(new_ones, old_ones) || new_ones.empty();
+    if (sent_) return breaks(name, "shows other credentials");
     report(needs_some && (needed_none || !keeps_all), name, "asks for other credentials");
   }
 
@@ -162,48 +184,58 @@ class Comparison {
     return all;
   }
 
-  void parameters(const std::string& name, const Json& was, const Json& is) {
+  void parameters(const std::string& name, const Json& was, const Json& is, Side side) {
     const auto old_ones = by_name(before_, was);
     const auto new_ones = by_name(after_, is);
     for (const auto& [key, parameter] : old_ones) {
       const std::string where = fmt::format("{} {}", name, key);
       const auto now = new_ones.find(key);
       if (now == new_ones.end()) {
-        breaks(where, "is no longer read");
+        breaks(where, no_longer(side));
         continue;
       }
-      if (!is_true(parameter.find("required")) && is_true(now->second.find("required"))) {
-        breaks(where, "is required now");
-      }
-      schema(where, parameter.find("schema"), now->second.find("schema"), Side::taken);
+      requirement(where, parameter, now->second, side);
+      schema(where, parameter.find("schema"), now->second.find("schema"), side);
     }
     for (const auto& [key, parameter] : new_ones) {
       if (old_ones.contains(key)) continue;
-      const bool required = is_true(parameter.find("required"));
+      const bool required = side == Side::taken && is_true(parameter.find("required"));
       report(required, fmt::format("{} {}", name, key), required ? "is new and required" : "is new");
     }
   }
 
-  void body(const std::string& name, const std::optional<Json>& was, const std::optional<Json>& is) {
-    const std::string where = name + " body";
-    if (!was && !is) return;
-    if (!was) return report(is_true(is->find("required")), where, "is new");
-    if (!is) return breaks(where, "is no longer read");
-    if (!is_true(was->find("required")) && is_true(is->find("required"))) breaks(where, "is required now");
-    content(where, was->find("content"), is->find("content"), Side::taken);
+  [[nodiscard]] std::string_view no_longer(Side side) const {
+    if (side == Side::taken) return "is no longer read";
+    return sent_ ? "is no longer sent" : "is no longer answered";
+  }
+  void requirement(const std::string& where, const Json& was, const Json& is, Side side) {
+    const bool before = is_true(was.find("required"));
+    const bool after = is_true(is.find("required"));
+    if (side == Side::taken && !before && after) breaks(where, "is required now");
+    if (side == Side::answered && before && !after) breaks(where, "may be missing now");
   }
 
-  void responses(const std::string& name, const std::optional<Json>& was, const std::optional<Json>& is) {
+  void body(const std::string& name, const std::optional<Json>& was, const std::optional<Json>& is, Side side) {
+    const std::string where = name + " body";
+    if (!was && !is) return;
+    if (!was) return report(side == Side::taken && is_true(is->find("required")), where, "is new");
+    if (!is) return breaks(where, no_longer(side));
+    requirement(where, *was, *is, side);
+    content(where, was->find("content"), is->find("content"), side);
+  }
+
+  void responses(const std::string& name, const std::optional<Json>& was, const std::optional<Json>& is, Side side) {
     const auto new_ones = keys_of(is);
     const auto old_ones = keys_of(was);
     for (const auto& status : old_ones) {
       const std::string where = fmt::format("{} {}", name, status);
       if (!new_ones.contains(status)) {
-        report(status.starts_with('2'), where, "is no longer answered");
+        report(side == Side::taken || status.starts_with('2'), where,
+               side == Side::taken ? "is no longer taken for an answer" : "is no longer answered");
         continue;
       }
       content(where, before_.resolve(*was->find(status)).find("content"),
-              after_.resolve(*is->find(status)).find("content"), Side::answered);
+              after_.resolve(*is->find(status)).find("content"), side);
     }
     for (const auto& status : new_ones) {
       if (!old_ones.contains(status)) notes(fmt::format("{} {}", name, status), "is a new answer");
@@ -329,7 +361,7 @@ class Comparison {
     for (const auto& name : before) {
       const std::string place = fmt::format("{}.{}", where, name);
       if (!after.contains(name)) {
-        breaks(place, side == Side::taken ? "is no longer read" : "is no longer answered");
+        breaks(place, no_longer(side));
         continue;
       }
       if (side == Side::taken && needs.contains(name) && !needed.contains(name)) breaks(place, "is required now");
@@ -345,6 +377,7 @@ class Comparison {
 
   Document before_;
   Document after_;
+  bool sent_ = false;  // the operation under way
   std::vector<ApiChange> breaking_, other_;
   std::set<std::tuple<std::string, std::string, Side>> seen_;
 };

@@ -14,7 +14,8 @@ struct ApiChange {
 
 /// Compares by what a client of `before` meets in a service of `after`: operations and their ids, parameters, what is
 /// taken (less than before breaks), what is answered (less than promised, or something new in its place, breaks),
-/// security. Texts, examples and the order do not count. Breaking changes come first. Throws Invalid for text that is
+/// security. Of callbacks and webhooks, which the service sends, the sides change places. Texts, examples and the order
+/// do not count. Breaking changes come first. Throws Invalid for text that is
 /// not JSON.
 [[nodiscard]] std::vector<ApiChange> compare_openapi(std::string_view before, std::string_view after);
 

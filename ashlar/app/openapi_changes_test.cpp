@@ -32,6 +32,9 @@ struct NewNote {
   Annotated<std::string, max_length{100}> text;
   std::optional<std::string> title;
 };
+struct Key {
+  std::string key;
+};
 struct Page {
   Annotated<int, le{100}> limit = 10;
   int offset = 0;
@@ -120,6 +123,37 @@ TEST(OpenApiChanges, CredentialsMayNotBecomeNecessary) {
               ElementsAre("breaking GET /notes: asks for other credentials", "GET /notes 401: is a new answer"));
   EXPECT_THAT(compare(after, before),
               ElementsAre("GET /notes: asks for other credentials", "GET /notes 401: is no longer answered"));
+}
+
+TEST(OpenApiChanges, WhatTheServiceSendsIsReadByOthers) {
+  App before;
+  before.webhook<NoContent(v1::Note)>("noted", {.answers = {{.status = 410}}});
+  before.webhook<NoContent()>("gone");
+  App after;
+  after.webhook<NoContent(v2::Note)>("noted");
+  after.webhook<NoContent()>("new");
+  EXPECT_THAT(compare(before, after),
+              ElementsAre("breaking webhook POST gone: is no longer sent",
+                          "breaking webhook POST noted body.author: is no longer sent",
+                          "breaking webhook POST noted body.state: its enum was [\"open\",\"closed\"] and is "
+                          "[\"open\",\"closed\",\"archived\"]",
+                          "breaking webhook POST noted 410: is no longer taken for an answer",
+                          "webhook POST noted body.likes: is new", "webhook POST new: is new"));
+}
+
+TEST(OpenApiChanges, AnswersOfReceiversMayOnlyGrow) {
+  App before;
+  before.post<"/notes">([](v1::NewNote) {}, {.callbacks = {callback<v1::NewNote(Header<v1::Key>)>("a", "https://a")}});
+  App after;
+  after.post<"/notes">([](v1::NewNote) {}, {.callbacks = {callback<v2::NewNote()>("a", "https://a")}});
+  EXPECT_THAT(
+      compare(before, after),
+      ElementsAre("breaking POST /notes, callback a POST https://a header Key: is no longer sent",
+                  "breaking POST /notes, callback a POST https://a 200.text: its maxLength was 100 and is 50",
+                  "breaking POST /notes, callback a POST https://a 200.title: is required now",
+                  "breaking POST /notes, callback a POST https://a 200.title: its type was [\"string\",\"null\"] "
+                  "and is \"string\"",
+                  "POST /notes, callback a POST https://a 200.tag: is new"));
 }
 
 TEST(OpenApiChanges, TextsDoNotCount) {

@@ -137,7 +137,8 @@ TEST(OpenApi, BodiesAndAnswersReferToComponents) {
       R"({"content":{"application/json":{"schema":{"$ref":"#/components/schemas/ArticleInput"}}},"required":true})");
   EXPECT_EQ(
       text(document, {"paths", "/articles", "post", "responses", "201"}),
-      R"({"description":"Created","content":{"application/json":{"schema":{"$ref":"#/components/schemas/Article"}}}})");
+      R"({"description":"Created","headers":{"Location":{"description":"Where it is","schema":{"type":"string",)"
+      R"("format":"uri-reference"}}},"content":{"application/json":{"schema":{"$ref":"#/components/schemas/Article"}}}})");
   EXPECT_EQ(text(document, {"paths", "/articles", "get", "responses", "200", "content", "application/json", "schema"}),
             R"({"type":"array","items":{"$ref":"#/components/schemas/Article"}})");
   EXPECT_EQ(text(document, {"components", "schemas", "ArticleInput", "required"}), R"(["id","title"])");

@@ -107,7 +107,6 @@ using Bearer = Credentials<"Bearer">;
 /// request.
 template <In Where, FixedString Name>
 struct ApiKey {
-  static_assert(Where != In::path, "a key is sent in a header, a cookie or the query");
   static constexpr std::string_view name = Name.view();
   std::string_view value;
 };

@@ -7,12 +7,17 @@
 #include <cstdlib>
 #include <deque>
 #include <iterator>
+#include <set>
+#include <utility>
 
 #include <ashlar/app/detail/around.hpp>
 #include <ashlar/app/detail/core.hpp>
 #include <ashlar/app/detail/live_settings.hpp>
+#include <ashlar/app/detail/openapi_headers.hpp>
+#include <ashlar/app/detail/openapi_problems.hpp>
 #include <ashlar/app/detail/openapi_security.hpp>
 #include <ashlar/base/error.hpp>
+#include <ashlar/http/response.hpp>
 #include <ashlar/schema/settings.hpp>
 
 namespace ashlar::detail {
@@ -35,27 +40,85 @@ std::vector<std::string> parameter_names(std::string_view pattern) {
   return names;
 }
 
+// Checked while compiling, but for what routers within routers and the paths of the options make.
+std::string_view path_problem(std::string_view pattern) {
+  if (pattern.empty()) return "its path is empty; it is \"/\", or that of a router with a prefix";
+  return pattern_problem(pattern);
+}
+
+// Of the handler's own parameters this is known while compiling; of those of its routers' dependencies only now.
+void check_inputs(const Route& route, const OperationInfo& info) {
+  for (const auto& parameter : info.parameters) {
+    if (parameter.in != In::path || std::ranges::count(route.parameter_names, parameter.name) != 0) continue;
+    throw Invalid(fmt::format("{}: a dependency takes Path<\"{}\">, but the route has no {{{}}}", route.name,
+                              parameter.name, parameter.name));
+  }
+  if (info.body && !takes_body(route.method)) {
+    throw Invalid(
+        fmt::format("{}: a dependency takes a body, but a {} request has none", route.name, method_name(route.method)));
+  }
+}
+
+// What cannot be sent as it is described.
+void check_answers(const Route& route, const OperationInfo& info) {
+  std::set<int> successes;
+  for (const auto& response : info.responses) {
+    if (!response.error && response.status < 400) successes.insert(response.status);
+    for (const auto& part : response.parts) {
+      if (part.type == nullptr) continue;
+      for (const std::string& name : response_header_names(*part.type)) {
+        try {
+          http::Response().header(name, {});
+        } catch (const Error& error) {
+          throw Invalid(
+              fmt::format("{}: its answer cannot have the header '{}': {}", route.name, name, error.message()));
+        }
+      }
+    }
+  }
+  if (route.options.status != 0 && successes.size() > 1) {
+    throw Invalid(
+        fmt::format("{}: says .status = {}, but its handler gives several answers, {}; say their statuses in the type: "
+                    "Status<{}, T>",
+                    route.name, route.options.status, fmt::join(successes, " and "), route.options.status));
+  }
+}
+
 // Bad patterns and members with one name on the wire are told now, not by the first request.
-OperationInfo prepare_types(Route& route) {
-  OperationInfo info = operation_of(route);
-  route.scopes = info.scopes;
+OperationInfo prepare_types(OperationInfo info, std::string_view name) {
   const auto prepare = [&](const schema::TypeInfo* type) {
     if (type == nullptr) return;
     try {
       schema::prepare(*type);
     } catch (const Error& error) {
-      throw Invalid(fmt::format("{}: {}", route.name, error.message()));
+      throw Invalid(fmt::format("{}: {}", name, error.message()));
     }
   };
   for (const auto& parameter : info.parameters) prepare(parameter.type);
   for (const auto& model : info.parameter_models) prepare(model.type);
   if (info.body) prepare(info.body->type);
-  for (const auto& response : info.responses) prepare(response.type);
+  for (const auto& response : info.responses) {
+    prepare(response.type);
+    for (const auto& part : response.parts) prepare(part.type);
+  }
   if (info.websocket) {
     prepare(info.websocket->receives);
     prepare(info.websocket->sends);
   }
   return info;
+}
+
+OperationInfo prepare_types(Route& route) {
+  OperationInfo info = prepare_types(operation_of(route), route.name);
+  check_inputs(route, info);
+  check_answers(route, info);
+  route.scopes = info.scopes;
+  return info;
+}
+OperationInfo prepare_types(const OutgoingRequest& request, std::string_view name) {
+  OperationInfo info;
+  request.describe(info);
+  return prepare_types(std::move(info), name);
 }
 
 std::string short_name(const ResourceType& type) {
@@ -79,9 +142,35 @@ unsigned add_resource_type(ResourceType type) {
 }
 const ResourceType& resource_type(unsigned key) { return resource_types()[key]; }
 
+std::string joined(std::string_view prefix, std::string_view pattern) {
+  std::string text(prefix == "/" ? std::string_view() : prefix);
+  if (text.empty() || pattern != "/") text += pattern;
+  return text;
+}
+
 void* core_resource(Core& core, unsigned key) { return core.resources[key]; }
 
+// One for each type: the last that replaces the others, else the only one.
+void Core::choose_providers() {
+  std::vector<Provider> chosen;
+  std::vector<std::string> problems;
+  for (Provider& one : providers) {
+    const auto same = std::ranges::find(chosen, one.key, &Provider::key);
+    if (same == chosen.end()) {
+      chosen.push_back(std::move(one));
+    } else if (one.replaces) {
+      *same = std::move(one);
+    } else if (!same->replaces) {
+      problems.push_back(fmt::format("{}& is provided twice; remove one, or say which holds: app.replace(object)",
+                                     short_name(resource_type(one.key))));
+    }
+  }
+  providers = std::move(chosen);
+  if (!problems.empty()) throw Invalid(fmt::format("{}", fmt::join(problems, "\n")));
+}
+
 void Core::order_resources() {
+  choose_providers();
   std::vector<std::string> problems;
   resources.assign(resource_types().size(), nullptr);
   // Who needs what; the first user names it in the message.
@@ -209,9 +298,35 @@ void Core::require_settings() const {
   }
 }
 
+// What would never be asked.
+std::vector<std::string> Core::mount_problems() const {
+  std::vector<std::string> problems;
+  for (const auto* list : {&mounts, &hosts}) {
+    std::set<std::string_view> taken;
+    for (const Mounted& one : *list) {
+      if (!taken.insert(one.prefix).second) {
+        problems.push_back(fmt::format("two applications are mounted at {}; remove one", one.prefix));
+      }
+    }
+  }
+  for (const auto& route : routes) {
+    const auto hides = [&](const Mounted& one) {
+      const std::string_view pattern = route->pattern;
+      return pattern.starts_with(one.prefix) &&
+             (pattern.size() == one.prefix.size() || pattern[one.prefix.size()] == '/');
+    };
+    if (const auto above = std::ranges::find_if(mounts, hides); above != mounts.end()) {
+      problems.push_back(fmt::format("{} is never reached: what is below {} goes to the application mounted there",
+                                     route->name, above->prefix));
+    }
+  }
+  return problems;
+}
+
 void Core::prepare() {
   require_settings();
 
+  if (preparing_others_) throw Invalid("applications are mounted in each other in a circle");
   if (prepared_) return;
   prepared_ = true;
   // Inside out: the request's id is there before any other middleware, and the security headers come last.
@@ -222,6 +337,11 @@ void Core::prepare() {
   std::vector<std::string> problems;
   std::deque<OperationInfo> infos;
   std::vector<std::pair<std::string, const OperationInfo*>> described;
+  const auto describe = [&](std::string name, OperationInfo info) {
+    infos.push_back(std::move(info));
+    described.emplace_back(std::move(name), &infos.back());
+  };
+  bool says_more_than_types = !webhooks.empty();
   for (auto& route : routes) {
     route->name = fmt::format("{} {}", method_name(route->method), route->pattern);
     route->parameter_names = parameter_names(route->pattern);
@@ -231,20 +351,36 @@ void Core::prepare() {
     }
     if (!route->options.rate_limits.empty()) route->options.errors.push_back(429);
     route->metrics = std::make_shared<Route::Metrics>();
-    if (route->parameter_names.size() > kMaxPathParameters) {
-      problems.push_back(fmt::format("{} has more than {} parameters", route->name, kMaxPathParameters));
+    if (const auto problem = path_problem(route->pattern); !problem.empty()) {
+      problems.push_back(fmt::format("route {}: {}", route->name, problem));
       continue;
     }
     try {
       put_around(*route);
       tree.add(*route);
-      infos.push_back(prepare_types(*route));
-      described.emplace_back(route->name, &infos.back());
+      describe(route->name, prepare_types(*route));
+      for (const auto& callback : route->options.callbacks) {
+        const std::string name = fmt::format("{}, callback {}", route->name, callback.name);
+        describe(name, prepare_types(callback, name));
+      }
+    } catch (const Error& error) {
+      problems.push_back(error.message());
+    }
+    says_more_than_types = says_more_than_types || says_more(route->options);
+  }
+  for (const auto& webhook : webhooks) {
+    try {
+      describe("the webhook " + webhook.name, prepare_types(webhook, "the webhook " + webhook.name));
     } catch (const Error& error) {
       problems.push_back(error.message());
     }
   }
+  for (auto& problem : mount_problems()) problems.push_back(std::move(problem));
   for (auto& problem : security_problems(described, security_schemes)) problems.push_back(std::move(problem));
+  if (problems.empty() && says_more_than_types) {
+    openapi();
+    problems = std::move(openapi_problems_);
+  }
   if (!problems.empty()) throw Invalid(fmt::format("{}", fmt::join(problems, "\n")));
   unmatched_.pattern = "";
   unmatched_.name = "no route";
@@ -253,8 +389,16 @@ void Core::prepare() {
   active_ = metrics::default_registry().up_down_counter(
       {.name = "http.server.active_requests", .help = "HTTP requests being handled now.", .unit = "{request}"});
   order_resources();
-  for (auto& mounted : mounts) mounted.app->core().prepare();
-  for (auto& mounted : hosts) mounted.app->core().prepare();
+  const auto others = other_apps();
+  delegates_ = !others.empty();
+  preparing_others_ = true;
+  try {
+    for (App* app : others) app->core().prepare();
+  } catch (...) {
+    preparing_others_ = false;
+    throw;
+  }
+  preparing_others_ = false;
 }
 
 }  // namespace ashlar::detail

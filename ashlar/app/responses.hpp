@@ -35,6 +35,21 @@ struct Accepted {
 /// 204.
 struct NoContent {};
 
+/// Another status than the type itself says: `std::variant<Item, Status<202, Job>>`, `std::expected<Item, Status<409,
+/// Taken>>`. Without a T: no body. An error that looks as all errors do is a ProblemOf, a redirection a Redirect.
+template <int Code, class T = void>
+struct Status {
+  static_assert(Code >= 200 && Code <= 599 && Code != 204 && Code != 205 && Code != 304,
+                "Status<code, T> is an answer with a body: 200 to 599, but 204, 205 and 304, which have none");
+  using value_type = T;
+  T value;
+  Status(T v) : value(std::move(v)) {}  // NOLINT: meant to be implicit
+};
+template <int Code>
+struct Status<Code, void> {
+  static_assert(Code >= 200 && Code <= 599, "Status<code> is an answer: 200 to 599");
+};
+
 /// text/plain in UTF-8; what a handler that returns a std::string answers too.
 struct Text {
   std::string body;
@@ -107,7 +122,8 @@ struct JsonLines : Generator<T> {
   JsonLines(Generator<T> generator) noexcept : Generator<T>(std::move(generator)) {}  // NOLINT
 };
 
-/// An error as it goes to the client: RFC 9457 problem details. Throw it, or return it in std::expected<T, Problem>.
+/// An error as it goes to the client: RFC 9457 problem details. Throw it, or return it in std::expected<T, Problem>;
+/// RouteOptions::errors then says which statuses it may have.
 struct Problem {
   int status = 500;
   std::string title = {};  ///< default: the reason phrase of the status
@@ -115,6 +131,23 @@ struct Problem {
   std::string type = {};                       ///< a URI; default: about:blank
   std::vector<schema::ErrorItem> errors = {};  ///< what is wrong with the input, each with its place
   std::vector<std::pair<std::string, std::string>> headers = {};
+};
+
+/// A Problem whose status its type says, so that OpenAPI names it: `std::expected<Book, ProblemOf<404>>`. Throw it or
+/// return it.
+template <int Code>
+struct ProblemOf : Problem {
+  static_assert(Code >= 400 && Code <= 599, "the status of a problem is 400 to 599");
+  explicit ProblemOf(std::string text = {}) { status = Code, detail = std::move(text); }
+  explicit ProblemOf(Problem other) : Problem(std::move(other)) { status = Code; }
+};
+
+/// One of several: `std::expected<Book, Problems<404, 410>>`, made of a ProblemOf of one of them and of nothing else.
+template <int... Codes>
+struct Problems : Problem {
+  template <int Code>
+    requires((Code == Codes) || ...)
+  Problems(ProblemOf<Code> one) : Problem(std::move(one)) {}  // NOLINT: meant to be implicit
 };
 
 }  // namespace ashlar

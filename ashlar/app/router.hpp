@@ -10,6 +10,7 @@
 #include <ashlar/app/detail/handler.hpp>
 #include <ashlar/app/detail/scope_of.hpp>
 #include <ashlar/app/detail/websocket_handler.hpp>
+#include <ashlar/app/methods.hpp>
 
 namespace ashlar {
 
@@ -43,6 +44,7 @@ struct RouterOptions {
 namespace detail {
 
 // "/api" and "/users" are "/api/users"; a prefix and "/" is the prefix.
+std::string joined(std::string_view prefix, std::string_view pattern);
 template <FixedString Prefix, FixedString Pattern>
 consteval auto joined() {
   constexpr std::size_t prefix = Prefix.view() == "/" ? 0 : Prefix.view().size();
@@ -52,6 +54,10 @@ consteval auto joined() {
   for (std::size_t i = 0; i < pattern; ++i) text[prefix + i] = Pattern.text[i];
   return FixedString<prefix + pattern + 1>(text);
 }
+
+// Written with both prefixes, so that the message shows them.
+template <FixedString Prefix, FixedString Inner>
+inline constexpr bool kPrefixesFit = pattern_problem(joined<Prefix, Inner>()).empty();
 
 }  // namespace detail
 
@@ -100,11 +106,24 @@ class Router {
     return *this;
   }
 
+  /// The same handler for several methods: see Methods.
+  template <Methods Set, FixedString Pattern, class F>
+  Router& add(F handler, RouteOptions options = {}) {
+    for (auto& route :
+         detail::make_routes<Set, detail::joined<Prefix, Pattern>()>(std::move(handler), std::move(options))) {
+      routes_.push_back(std::move(route));
+    }
+    return *this;
+  }
+
   /// Takes over another router's routes, under this one's prefix, tags and dependencies.
   template <FixedString Inner>
   Router& include(Router<Inner> other) {
+    static_assert(detail::kPrefixesFit<Prefix, Inner>,
+                  "the prefix of a router and that of one within it make no path: they have a parameter twice, or more "
+                  "than eight");
     for (auto& route : other.take()) {
-      route.pattern = std::string(Prefix.view()) + route.pattern;
+      route.pattern = detail::joined(Prefix.view(), route.pattern);
       routes_.push_back(std::move(route));
     }
     return *this;

@@ -11,6 +11,7 @@
 
 namespace ashlar::http {
 
+class ConnectionValues;
 class WebSocket;
 struct WebSocketHandshake;
 struct WebSocketOptions;
@@ -58,6 +59,9 @@ class Exchange {
   /// Throws now what accept_websocket() would: for who adds to the answer what belongs to a 101 alone.
   void require_websocket() { on_require_websocket(); }
 
+  /// What is kept as long as the connection that this came on. Null: it came on none.
+  [[nodiscard]] ConnectionValues* connection_values() noexcept { return on_connection_values(); }
+
  protected:
   ~Exchange() = default;
 
@@ -65,6 +69,7 @@ class Exchange {
   virtual void on_finish() noexcept = 0;
   virtual WebSocket& on_accept_websocket(WebSocketHandshake handshake, const WebSocketOptions& options);
   virtual void on_require_websocket();
+  virtual ConnectionValues* on_connection_values() noexcept { return nullptr; }
 };
 
 /// What a handler wants done with the body of a request.

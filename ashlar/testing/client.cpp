@@ -63,6 +63,7 @@ Answer Request::send() { return client_.run(client_.exchange(std::move(*this)));
 Client::Client(App& app) : app_(app) { async::run(loop_, app_.start()); }
 
 Client::~Client() {
+  connection_.clear();
   try {
     async::run(loop_, app_.stop());
   } catch (...) {  // NOLINT: a destructor; what failed has been logged
@@ -101,7 +102,8 @@ void Client::add_default_headers(std::vector<std::pair<std::string, std::string>
 
 // `target` and `headers` must outlive the exchange.
 void Client::fill(Sending& sending, http::Method method, std::string_view target,
-                  const std::vector<std::pair<std::string, std::string>>& headers) const {
+                  const std::vector<std::pair<std::string, std::string>>& headers) {
+  sending.connection = &connection_;
   auto& request = sending.request;
   request.clear();
   request.method = method;

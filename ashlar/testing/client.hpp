@@ -12,6 +12,7 @@
 
 #include <ashlar/app/app.hpp>
 #include <ashlar/async/runtime.hpp>
+#include <ashlar/http/connection_values.hpp>
 #include <ashlar/net/address.hpp>
 #include <ashlar/net/peer_identity.hpp>
 #include <ashlar/schema/json.hpp>
@@ -214,6 +215,10 @@ class Client {
     return add_override(&ashlar::detail::kTypeKey<T>, std::move(value));
   }
 
+  /// Closes the connection that all requests came on, and what was made for it (kOncePerConnection) goes; the next one
+  /// opens another. None may be under way.
+  void reconnect() noexcept { connection_.clear(); }
+
   /// Runs a task on the application's loop, for what a test does beside requests.
   template <class T>
   T run(Task<T> task) {
@@ -243,7 +248,7 @@ class Client {
   Task<Answer> exchange(Request request);
   void add_default_headers(std::vector<std::pair<std::string, std::string>>& headers) const;
   void fill(Sending& sending, http::Method method, std::string_view target,
-            const std::vector<std::pair<std::string, std::string>>& headers) const;
+            const std::vector<std::pair<std::string, std::string>>& headers);
 
   struct Kept {
     ashlar::detail::SharedValue shared;
@@ -252,6 +257,7 @@ class Client {
 
   App& app_;
   async::Loop loop_;
+  http::ConnectionValues connection_;
   std::vector<std::pair<std::string, std::string>> default_headers_;
   std::vector<std::unique_ptr<Kept>> overrides_;
 };

@@ -27,6 +27,7 @@ struct Socket::Impl {
   Client& client;
   std::string target;
   std::vector<std::pair<std::string, std::string>> headers;
+  http::ConnectionValues connection;  // a WebSocket's own
   Client::Sending sending;
   Answer answer;
 };
@@ -77,6 +78,7 @@ Socket SocketRequest::connect() {
   auto impl = std::make_unique<Socket::Impl>(client_, std::move(target_), std::move(headers_));
   client_.fill(impl->sending, http::Method::get, impl->target, impl->headers);
   impl->sending.request.upgrade = true;
+  impl->sending.connection = &impl->connection;
   client_.run([](App& app, Client::Sending& sending) -> Task<void> {
     app.handler().handle(sending);
     co_await sending.accepted.wait();

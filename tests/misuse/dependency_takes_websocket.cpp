@@ -1,6 +1,6 @@
 // A dependency that wants the WebSocket before there is one.
-// expect: a dependency takes a WebSocket, but dependencies run before there is one
-// expect in C++26: route GET /chat/\{name\}: a dependency takes a WebSocket, but dependencies run before there is one
+// expect: "/chat/\{name\}".*room, .*WebSocket &>.*: a dependency takes a WebSocket, but dependencies run before there is one
+// expect in C++26: route GET /chat/\{name\}: the dependency room takes .*WebSocket &, but dependencies run before there is
 #include <ashlar/ashlar.hpp>
 
 using namespace ashlar;

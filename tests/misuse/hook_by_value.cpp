@@ -1,5 +1,5 @@
 // A start hook that takes what is no resource.
-// expect: hooks and commands take resources by reference
+// expect: "on_start".*, Mailer>.*: hooks, commands and what makes resources take resources by reference
 #include <ashlar/ashlar.hpp>
 
 using namespace ashlar;

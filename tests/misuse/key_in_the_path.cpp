@@ -1,5 +1,6 @@
 // A key where everybody sees it.
-// expect: a key is sent in a header, a cookie or the query
+// expect: "/orders".*ApiKey<.*"key".*: a handler takes a key in the path, where every log has it; a key is sent in a header
+// expect in C++26: route GET /orders: takes .*ApiKey<.*"key".*, but a key is sent in a header, a cookie or the query
 #include <ashlar/ashlar.hpp>
 
 using namespace ashlar;

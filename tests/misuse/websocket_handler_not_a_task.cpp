@@ -1,5 +1,6 @@
 // A WebSocket handler that cannot wait for messages.
-// expect: a WebSocket handler is a Task<void>
+// expect: "/chat".*, void>.*: a WebSocket handler is a Task<void>
+// expect in C++26: route WebSocket /chat: its handler gives void; it is a Task<void>, which waits for messages
 #include <ashlar/ashlar.hpp>
 
 using namespace ashlar;

@@ -24,6 +24,8 @@ FIELDS = {
     "license": ("name", "identifier url"),
     "server": ("url", "description variables"),
     "tag": ("name", "description externalDocs"),
+    "external docs": ("url", "description"),
+    "example": ("", "summary description value externalValue"),
     "components": ("", "schemas responses parameters examples requestBodies headers securitySchemes links callbacks pathItems"),
     "operation": ("responses", "tags summary description externalDocs operationId parameters requestBody callbacks "
                                "deprecated security servers"),
@@ -36,13 +38,13 @@ FIELDS = {
     "schema": ("", "$ref type enum const multipleOf maximum exclusiveMaximum minimum exclusiveMinimum maxLength minLength "
                    "pattern items prefixItems maxItems minItems uniqueItems maxProperties minProperties required "
                    "properties additionalProperties anyOf oneOf allOf title description default deprecated readOnly "
-                   "writeOnly examples format discriminator contentEncoding contentMediaType"),
+                   "writeOnly examples format discriminator contentEncoding contentMediaType contentSchema"),
 }
 
 
 class Check:
     def __init__(self, document):
-        self.document, self.problems, self.used = document, [], set()
+        self.document, self.problems, self.used, self.ids = document, [], set(), {}
 
     def no(self, where, what):
         self.problems.append(f"{where}: {what}")
@@ -117,6 +119,11 @@ class Check:
                 self.no(where, f"{kind} is no media type")
             self.fields("media", media, where)
             self.schema(media.get("schema", {}), f"{where} {kind}")
+            self.schema(media.get("x-itemSchema", {}), f"{where} {kind} item")
+            for name, example in media.get("examples", {}).items():
+                self.fields("example", example, f"{where} {kind} {name}")
+                if "value" not in example:
+                    self.no(f"{where} {kind} {name}", "an example has a value")
 
     def response(self, node, where):
         node = self.resolve(node, where, "responses")
@@ -135,9 +142,31 @@ class Check:
                 if not isinstance(scopes, list):
                     self.no(where, "scopes are a list")
 
-    def operation(self, path, method, node):
-        where = f"{method.upper()} {path}"
+    def external_docs(self, node, where):
+        if "externalDocs" in node:
+            self.fields("external docs", node["externalDocs"], f"{where} externalDocs")
+
+    def identity(self, node, where):
+        identity = node.get("operationId")
+        if self.ids.setdefault(identity, where) != where:
+            self.no(where, f"{identity} is the id of {self.ids[identity]} too")
+
+    def item(self, item, where, path=None):
+        """What can be done at one place; without a path it is the service that does it."""
+        for method, node in item.items():
+            if method not in METHODS:
+                self.no(where, f"there is no method {method}")
+                continue
+            name = f"{method.upper()} {where}"
+            self.operation(name, path, node)
+            self.identity(node, name)
+            for callback, places in node.get("callbacks", {}).items():
+                for address, inner in places.items():
+                    self.item(inner, f"{name} {callback} {address}")
+
+    def operation(self, where, path, node):
         self.fields("operation", node, where)
+        self.external_docs(node, where)
         seen = set()
         for parameter in node.get("parameters", []):
             parameter = self.resolve(parameter, where, "parameters")
@@ -154,7 +183,7 @@ class Check:
             if parameter["in"] == "header" and parameter["name"].lower() in ("accept", "content-type", "authorization"):
                 self.no(place, "is ignored as a parameter")
             self.schema(parameter.get("schema", {}), place)
-        in_path = set(re.findall(r"{([^}]*)}", path))
+        in_path = set(re.findall(r"{([^}]*)}", path or ""))
         declared = {name for place, name in seen if place == "path"}
         if in_path != declared:
             self.no(where, f"the path has {sorted(in_path)}, the parameters are {sorted(declared)}")
@@ -168,6 +197,8 @@ class Check:
                 self.no(where, f"{status} is no status")
             self.response(response, f"{where} {status}")
         self.security(node.get("security", []), where)
+        for side, message in node.get("x-websocket", {}).items():
+            self.schema(message, f"{where} {side}")
 
     def components(self, node):
         self.fields("components", node, "components")
@@ -182,7 +213,8 @@ class Check:
         for name, one in node.get("securitySchemes", {}).items():
             where = f"security scheme {name}"
             self.fields("scheme", one, where)
-            needs = {"apiKey": {"name", "in"}, "http": {"scheme"}, "openIdConnect": {"openIdConnectUrl"}, "oauth2": {"flows"}}
+            needs = {"apiKey": {"name", "in"}, "http": {"scheme"}, "openIdConnect": {"openIdConnectUrl"}, "oauth2": {"flows"},
+                     "mutualTLS": set()}
             for field in needs.get(one.get("type"), {"a known type"}) - one.keys():
                 self.no(where, f"{field} is missing")
         for kind in ("schemas", "responses"):
@@ -201,21 +233,17 @@ class Check:
             self.fields("license", document["info"]["license"], "license")
         for server in document.get("servers", []):
             self.fields("server", server, "server")
-        shapes, ids = {}, {}
+        self.external_docs(document, "document")
+        shapes = {}
         for path, item in document.get("paths", {}).items():
             if not path.startswith("/"):
                 self.no(path, "a path begins with /")
             other = shapes.setdefault(re.sub(r"{[^}]*}", "{}", path), path)
             if other != path:
                 self.no(path, f"is the same path as {other}")
-            for method, node in item.items():
-                if method not in METHODS:
-                    self.no(path, f"there is no method {method}")
-                    continue
-                self.operation(path, method, node)
-                identity = node.get("operationId")
-                if ids.setdefault(identity, (path, method)) != (path, method):
-                    self.no(path, f"{identity} is the id of {ids[identity]} too")
+            self.item(item, path, path)
+        for name, item in document.get("webhooks", {}).items():
+            self.item(item, f"webhook {name}")
         self.security(document.get("security", []), "document")
         self.components(document.get("components", {}))
         tags = [tag["name"] for tag in document.get("tags", [])]
@@ -223,6 +251,7 @@ class Check:
             self.no("tags", "a name comes twice")
         for tag in document.get("tags", []):
             self.fields("tag", tag, "tag")
+            self.external_docs(tag, f"tag {tag['name']}")
         return self.problems
 
 

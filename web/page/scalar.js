@@ -1,5 +1,15 @@
 'use strict';
 
+// The one that most operations ask for is there to be filled in.
+const usualScheme = (spec) => {
+  const uses = Object.values(spec.paths ?? {})
+    .flatMap((item) => Object.values(item))
+    .flatMap((operation) => operation.security ?? [])
+    .flatMap((requirement) => Object.keys(requirement));
+  const count = (name) => uses.filter((one) => one === name).length;
+  return Object.keys(spec.components?.securitySchemes ?? {}).sort((a, b) => count(b) - count(a))[0];
+};
+
 ashlar
   .document()
   .then((spec) => {
@@ -7,7 +17,7 @@ ashlar
       content: spec,
       forceDarkModeState: ashlar.prefersDark.matches ? 'dark' : 'light',
       hideDarkModeToggle: true,
-      authentication: {preferredSecurityScheme: Object.keys(spec.components?.securitySchemes ?? {})[0]},
+      authentication: {preferredSecurityScheme: usualScheme(spec)},
       // Nothing leaves this service: no fonts, proxy, or assistant of another host.
       withDefaultFonts: false,
       proxyUrl: '',

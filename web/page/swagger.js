@@ -4,6 +4,9 @@ const followColours = () => document.documentElement.classList.toggle('dark-mode
 followColours();
 ashlar.prefersDark.addEventListener('change', followColours);
 
+// Known only while this script is loaded.
+const oauth2RedirectUrl = new URL('../swagger-ui/oauth2-redirect.html', document.currentScript.src).href;
+
 ashlar
   .document()
   .then((spec) => {
@@ -14,6 +17,7 @@ ashlar
       displayRequestDuration: true,
       defaultModelsExpandDepth: 0,
       validatorUrl: null,
+      oauth2RedirectUrl,
       presets: [SwaggerUIBundle.presets.apis],
     });
   })

@@ -15,6 +15,7 @@
 #include <ashlar/app/app.hpp>
 #include <ashlar/app/detail/load.hpp>
 #include <ashlar/app/detail/route_tree.hpp>
+#include <ashlar/app/detail/versions.hpp>
 #include <ashlar/async/sync.hpp>
 #include <ashlar/http/exchange.hpp>
 #include <ashlar/schema/settings.hpp>
@@ -46,6 +47,7 @@ class Core final : public http::Handler {
     std::vector<unsigned> needs;
     std::function<std::shared_ptr<void>(Core&)> make;  // null: `object` is there
     void* object = nullptr;
+    bool replaces = false;  // the others of its type
   };
   struct ProgramCommand {
     std::string name;
@@ -122,6 +124,7 @@ class Core final : public http::Handler {
   std::vector<std::unique_ptr<Route>> routes;
   RouteTree tree;
   std::vector<Provider> providers;
+  std::vector<void (*)(App&)> parts;  // installed
   std::vector<Provider*> making_order;
   std::vector<void*> resources;              // by key
   std::vector<std::shared_ptr<void>> owned;  // made here, in order
@@ -129,6 +132,7 @@ class Core final : public http::Handler {
   std::vector<std::shared_ptr<Middleware>> middleware;
   std::vector<RouteDependency> dependencies;
   std::map<std::string, SecurityScheme> security_schemes;
+  std::vector<OutgoingRequest> webhooks;
   std::vector<std::function<std::optional<Problem>(const std::exception&)>> mappings;
   std::string_view error_content_type;
   const schema::TypeInfo* error_type = nullptr;
@@ -140,6 +144,8 @@ class Core final : public http::Handler {
   std::vector<ProgramSettings> settings;
   std::vector<Mounted> mounts;
   std::vector<Mounted> hosts;
+  std::unique_ptr<const Versions> versions;  // null: none
+  std::string version_header;                // that tells this application from its other versions
   std::atomic<bool> draining{false};
   /// Of several workers: /metrics of all.
   std::function<Task<std::string>(metrics::Exposition)> gather_metrics;
@@ -152,16 +158,23 @@ class Core final : public http::Handler {
   void refuse_overload(Call& call, LoopLoad& load);
   bool find_route(Call& call);
   bool redirect_slash(Call& call, std::string_view path) const;
-  Core* delegate(std::string_view authority, std::string_view& path) const;
+  Core* delegate(const http::Request& request, std::string_view& path) const;
+  /// Those mounted, of hosts, and versions.
+  [[nodiscard]] std::vector<App*> other_apps() const;
   void add_builtin_routes();
+  [[nodiscard]] std::vector<std::string> mount_problems() const;
+  void choose_providers();
   void order_resources();
   void make(Provider& provider);
   void make_all();
 
   bool prepared_ = false;
+  bool preparing_others_ = false;
+  bool delegates_ = false;  // some requests are those of other applications
   std::size_t started_ = 0;
   std::once_flag openapi_once_;
   std::string openapi_text_;
+  std::vector<std::string> openapi_problems_;  // of what is said beside the types
   Route unmatched_;
   Overload* overload_ = nullptr;
   metrics::UpDownCounter active_;

@@ -35,6 +35,7 @@ std::string line_of(const DependencyInfo& one) {
   std::string line = fmt::format("{}({}) -> {}", one.name, fmt::join(takes, ", "), short_name(one.result));
   if (one.suspends) line += "  task";
   if (one.cleaned_up_after_answer) line += "  kept until after the answer";
+  if (one.once_per_connection) line += "  once a connection";
   return line;
 }
 
@@ -106,7 +107,10 @@ std::string graph_as_json(std::span<const RouteGraph> routes) {
       write_list(out, "takes", one.takes);
       write_list(out, "needs", one.needs);
       out.key("suspends").raw(one.suspends ? "true" : "false");
-      out.member("cleaned_up", one.cleaned_up_after_answer ? "after the answer" : "before the answer").close('}');
+      const std::string_view until = one.once_per_connection       ? "with the connection"
+                                     : one.cleaned_up_after_answer ? "after the answer"
+                                                                   : "before the answer";
+      out.member("cleaned_up", until).close('}');
     }
     out.close(']').close('}');
   }

@@ -156,7 +156,9 @@ struct Extractor<std::optional<Credentials<Scheme>>> {
   static void describe(OperationInfo& info) { info.security.push_back(security_of(Scheme.view(), true)); }
 };
 
+// A key in the path is in every log: check_parameter says so.
 template <In Where, FixedString Name>
+  requires(Where != In::path)
 struct Extractor<ApiKey<Where, Name>> {
   using Slot = ApiKey<Where, Name>;
   static constexpr Source kSource = Source::outside;
@@ -169,6 +171,7 @@ struct Extractor<ApiKey<Where, Name>> {
 };
 
 template <In Where, FixedString Name>
+  requires(Where != In::path)
 struct Extractor<std::optional<ApiKey<Where, Name>>> {
   using Slot = std::optional<ApiKey<Where, Name>>;
   static constexpr Source kSource = Source::outside;

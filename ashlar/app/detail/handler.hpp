@@ -1,12 +1,15 @@
 // From a handler to a Route: the checks while compiling, and the function that the running program calls.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include <ashlar/app/detail/pattern.hpp>
 #include <ashlar/app/detail/resolve.hpp>
 #include <ashlar/app/detail/respond.hpp>
+#include <ashlar/app/methods.hpp>
 
 namespace ashlar::detail {
 
@@ -110,6 +113,22 @@ consteval Message unchecked_scopes_message(http::Method method, std::string_view
           "scopes; take SecurityScopes there, or use Depends");
 }
 
+// Written with the route, as above.
+template <http::Method M, FixedString Pattern, class Parameter>
+inline constexpr bool kKeyIsSent = true;
+template <http::Method M, FixedString Pattern, FixedString Name>
+inline constexpr bool kKeyIsSent<M, Pattern, ApiKey<In::path, Name>> = false;
+template <http::Method M, FixedString Pattern, FixedString Name>
+inline constexpr bool kKeyIsSent<M, Pattern, std::optional<ApiKey<In::path, Name>>> = false;
+
+template <class P>
+consteval Message key_in_path_message(http::Method method, std::string_view pattern) {
+  return route_message(method, pattern)
+      .add("takes ")
+      .add(type_name<P>())
+      .add(", but a key is sent in a header, a cookie or the query: paths are in every log");
+}
+
 template <http::Method M, FixedString Pattern, class P>
 consteval void check_parameter() {
   if constexpr (kIsDependency<P>) {
@@ -117,6 +136,10 @@ consteval void check_parameter() {
                    "a handler takes Security<function, \"scope\">, but neither the function nor a dependency of its "
                    "takes SecurityScopes, so that nobody would check the scopes; take SecurityScopes there, or use "
                    "Depends");
+  } else if constexpr (!kKeyIsSent<M, Pattern, parameter_t<P>>) {
+    ASHLAR_REQUIRE((kKeyIsSent<M, Pattern, parameter_t<P>>), key_in_path_message<P>(M, Pattern),
+                   "a handler takes a key in the path, where every log has it; a key is sent in a header, a cookie or "
+                   "the query");
   } else {
     using Parameter = parameter_t<P>;
     ASHLAR_REQUIRE(
@@ -179,9 +202,28 @@ template <class... P>
 consteval unsigned count_sockets(List<P...>) {
   return (0U + ... + count_socket<P>());
 }
-template <class... D>
-consteval unsigned count_dependency_sockets(List<D...>) {
-  return (0U + ... + count_sockets(typename dependency_signature<D>::Parameters{}));
+
+// Written with the route and the dependency, as above.
+template <http::Method M, FixedString Pattern, auto Function, class Parameter>
+inline constexpr bool kComesBeforeTheSocket = count_socket<Parameter>() == 0;
+
+template <auto Function, class P>
+consteval Message early_socket_message(http::Method method, std::string_view pattern) {
+  return route_message(method, pattern)
+      .add("the dependency ")
+      .add(function_name<Function>())
+      .add(" takes ")
+      .add(type_name<P>())
+      .add(", but dependencies run before there is a WebSocket");
+}
+template <http::Method M, FixedString Pattern, auto Function, class... P>
+consteval void check_before_socket(List<P...>) {
+  const auto check = []<class One>(std::type_identity<One>) {
+    ASHLAR_REQUIRE((kComesBeforeTheSocket<M, Pattern, Function, One>),
+                   (early_socket_message<Function, One>(M, Pattern)),
+                   "a dependency takes a WebSocket, but dependencies run before there is one");
+  };
+  (check(std::type_identity<P>{}), ...);
 }
 
 // A body that may be read while it arrives: it is known when the program runs whether a form has files.
@@ -225,6 +267,7 @@ consteval void check_parameters(List<P...>) {
 template <http::Method M, FixedString Pattern, class... D>
 consteval void check_dependencies(List<D...>) {
   (check_parameters<M, Pattern>(typename dependency_signature<D>::Parameters{}), ...);
+  (check_before_socket<M, Pattern, DependencyOf<D>::function>(typename dependency_signature<D>::Parameters{}), ...);
 }
 
 template <class F>
@@ -260,11 +303,34 @@ consteval bool check_handler() {
     ASHLAR_REQUIRE((count_bodies(Parameters{}) + count_dependency_bodies(Dependencies{}) <= 1),
                    route_message(M, Pattern).add("takes two bodies; put them into one struct, a member each"),
                    "a handler takes two bodies; put them into one struct, a member each");
-    ASHLAR_REQUIRE(
-        count_dependency_sockets(Dependencies{}) == 0,
-        route_message(M, Pattern).add("a dependency takes a WebSocket, but dependencies run before there is one"),
-        "a dependency takes a WebSocket, but dependencies run before there is one");
   }
+  return true;
+}
+
+// ---- WebSockets
+
+template <FixedString Pattern, class Result>
+inline constexpr bool kWaitsForMessages = std::is_same_v<Result, Task<void>>;
+template <FixedString Pattern, unsigned Sockets>
+inline constexpr bool kTakesOneSocket = Sockets == 1;
+
+consteval Message socket_route_message(std::string_view pattern) {
+  Message message;
+  return message.add("route WebSocket ").add(pattern).add(": ");
+}
+
+template <FixedString Pattern, class F>
+consteval bool check_socket_handler() {
+  using Result = typename Signature<F>::Result;
+  ASHLAR_REQUIRE((kTakesOneSocket<Pattern, count_sockets(typename Signature<F>::Parameters{})>),
+                 socket_route_message(Pattern).add("its handler takes one WebSocket&, or one JsonSocket<In, Out>&"),
+                 "a WebSocket handler takes one WebSocket&, or one JsonSocket<In, Out>&");
+  ASHLAR_REQUIRE((kWaitsForMessages<Pattern, Result>),
+                 socket_route_message(Pattern)
+                     .add("its handler gives ")
+                     .add(type_name<Result>())
+                     .add("; it is a Task<void>, which waits for messages"),
+                 "a WebSocket handler is a Task<void>");
   return true;
 }
 
@@ -414,7 +480,38 @@ Route make_route(F handler, RouteOptions options) {
   return route;
 }
 
+// Whether the handler fits every method of a set.
+template <Methods Set, FixedString Pattern, class F, std::size_t... I>
+consteval bool check_methods(std::index_sequence<I...>) {
+  const auto check = []<std::size_t At>() {
+    if constexpr (constexpr auto method = static_cast<http::Method>(At); Set.has(method)) {
+      return check_handler<method, Pattern, F>();
+    }
+    return true;
+  };
+  return (check.template operator()<I>() && ...);
+}
+
+// A route a method, which share the handler.
+template <Methods Set, FixedString Pattern, class F>
+std::vector<Route> make_routes(F handler, RouteOptions options) {
+  constexpr std::size_t kMethods = static_cast<std::size_t>(http::Method::other) + 1;
+  static_assert(check_methods<Set, Pattern, F>(std::make_index_sequence<kMethods>{}));
+  std::vector<Route> routes{make_route<Set.first(), Pattern>(std::move(handler), std::move(options))};
+  for (std::size_t at = 0; at < kMethods; ++at) {
+    const auto method = static_cast<http::Method>(at);
+    if (!Set.has(method) || method == Set.first()) continue;
+    Route route = routes.front();
+    route.method = method;
+    routes.push_back(std::move(route));
+  }
+  return routes;
+}
+
 // ---- dependencies of routers
+
+template <auto Function>
+inline constexpr bool kReadsRequest = all_dependencies_readable(dependencies_t<List<Depends<Function>>>{});
 
 // Runs one dependency, with those it needs, before the route; the results stand in for the same dependencies of the
 // handler.
@@ -422,6 +519,8 @@ template <auto Function>
 struct Prelude {
   using D = Depends<Function>;
   using Dependencies = dependencies_t<List<D>>;
+  static_assert(kReadsRequest<Function>,
+                "a dependency of a router, or one that it needs, has a parameter that cannot be read from a request");
 
   template <class One>
   static void publish(Call& call, Frame<Dependencies>& frame) {
@@ -454,8 +553,11 @@ struct Prelude {
 
 // The same, for a router whose routes ask for scopes.
 template <auto Function, FixedString... Scopes>
+inline constexpr bool kSecures = kScopesAreChecked<Function>;
+
+template <auto Function, FixedString... Scopes>
 struct SecurePrelude : Prelude<Function> {
-  static_assert(kScopesAreChecked<Function>,
+  static_assert(kSecures<Function, Scopes...>,
                 "secured<function, \"scope\"> asks for scopes, but neither the function nor a dependency of its takes "
                 "SecurityScopes, so that nobody would check them; take SecurityScopes there, or use depends<function>");
   static void describe(OperationInfo& info) {

@@ -66,6 +66,14 @@ std::string operation_id(http::Method method, std::string_view pattern) {
   return out;
 }
 
+std::string operation_id_of_sent(std::string_view within, std::string_view name) {
+  std::string out(within);
+  out += '_';
+  append_words(name, out);
+  if (out.back() == '_') out.pop_back();
+  return out;
+}
+
 std::string summary_of(std::string_view operation_id) {
   std::string out;
   for (std::size_t i = 0; i < operation_id.size(); ++i) {

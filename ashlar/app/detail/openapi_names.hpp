@@ -15,4 +15,7 @@ struct Pattern {
 
 Pattern read_pattern(std::string_view pattern);
 
+// Of a request that the service sends: "post_orders" and "delivered" → "post_orders_delivered".
+std::string operation_id_of_sent(std::string_view within, std::string_view name);
+
 }  // namespace ashlar::detail

@@ -9,6 +9,7 @@
 
 #include <ashlar/app/depends.hpp>
 #include <ashlar/app/detail/extract.hpp>
+#include <ashlar/http/connection_values.hpp>
 
 namespace ashlar::detail {
 
@@ -60,18 +61,50 @@ using dependencies_t = typename Collect<List<>, Parameters>::type;
 
 // ---- values ------------------------------------------------------------------------------------------------------
 
+template <class T>
+inline constexpr char kTypeKey = 0;
+template <auto F>
+inline constexpr char kFunctionKey = 0;
+
+template <class T>
+struct OfConnection final : http::ConnectionValues::Value {
+  T value;
+  explicit OfConnection(T&& made) : value(std::move(made)) {
+    destroy = [](Value* self) noexcept { delete static_cast<OfConnection*>(self); };
+  }
+};
+
 // The value is kept in the frame, or is one that stands in for it (see Call::find_shared), or waits for after the
 // answer.
 template <class D>
 struct DependencyValue {
   using T = typename D::value_type;
   static constexpr auto kFunction = DependencyOf<D>::function;
-  static constexpr bool kAfter = kCleanUpAfterAnswer<kFunction>;
+  static constexpr bool kConnection = kOncePerConnection<kFunction>;
+  static constexpr bool kAfter = kCleanUpAfterAnswer<kFunction> || kConnection;
   std::optional<T> own;
   T* value = nullptr;
 
+  // Made by an earlier request of the connection?
+  bool find_of_connection(Call& call) noexcept {
+    auto* const values = call.exchange.connection_values();
+    auto* const known = values != nullptr ? values->find(&kFunctionKey<kFunction>) : nullptr;
+    if (known == nullptr) return false;
+    value = &static_cast<OfConnection<T>*>(known)->value;
+    return true;
+  }
+
   template <class U>
   void set(Call& call, U&& result) {
+    if constexpr (kConnection) {
+      if (auto* const values = call.exchange.connection_values()) {
+        auto* const kept = new OfConnection<T>(std::forward<U>(result));
+        kept->key = &kFunctionKey<kFunction>;
+        values->keep(*kept);
+        value = &kept->value;
+        return;
+      }
+    }
     if constexpr (kAfter) {
       struct Kept final : AfterAnswer {
         T value;
@@ -89,11 +122,6 @@ struct DependencyValue {
     }
   }
 };
-
-template <class T>
-inline constexpr char kTypeKey = 0;
-template <auto F>
-inline constexpr char kFunctionKey = 0;
 
 template <class Dependencies>
 struct Frame;
@@ -160,6 +188,36 @@ using dependency_signature = Signature<std::remove_const_t<decltype(DependencyOf
 template <class D>
 inline constexpr bool kIsAsync = async::is_task<typename dependency_signature<D>::Result>;
 
+template <class P>
+consteval bool parameter_is_of_connection() {
+  if constexpr (kIsDependency<P>) {
+    return kOncePerConnection<DependencyOf<std::remove_cvref_t<P>>::function>;
+  } else if constexpr (Extractable<parameter_t<P>>) {
+    using Parameter = parameter_t<P>;
+    return Extractor<Parameter>::kSource == Source::resource || std::is_same_v<Parameter, ClientCertificate> ||
+           std::is_same_v<Parameter, std::optional<ClientCertificate>>;
+  }
+  return true;  // said elsewhere
+}
+
+// What a dependency of the connection may take. Written with the function, so that the message shows it.
+template <auto Function, class P>
+inline constexpr bool kIsOfConnection = parameter_is_of_connection<P>();
+
+template <class D, class P>
+consteval void check_of_connection() {
+  static_assert(
+      kIsOfConnection<DependencyOf<D>::function, P>,
+      "a dependency that is made once a connection takes nothing of a request, for others may come on the same "
+      "connection: it takes resources, ClientCertificate, and dependencies that are kOncePerConnection too");
+}
+template <class D, class... P>
+consteval void check_connection_scope(List<P...>) {
+  (check_of_connection<D, P>(), ...);
+  static_assert(!std::is_reference_v<typename D::Result>,
+                "a dependency that is made once a connection gives what it makes, no reference");
+}
+
 // True: a value stands in for this dependency, it is not called.
 template <class D>
 bool take_shared(Call& call, DependencyValue<D>& value) {
@@ -177,6 +235,10 @@ template <class D, class FrameType>
 void resolve_now(Call& call, FrameType& frame, schema::Errors& errors) {
   auto& value = frame.template of<D>();
   if (take_shared<D>(call, value)) return;
+  if constexpr (kOncePerConnection<DependencyOf<D>::function>) {
+    check_connection_scope<D>(typename dependency_signature<D>::Parameters{});
+    if (value.find_of_connection(call)) return;
+  }
   constexpr auto function = DependencyOf<D>::function;
   arguments_t<typename dependency_signature<D>::Parameters> arguments;
   if constexpr (decltype(arguments)::kReads) arguments.read(call, errors);
@@ -206,6 +268,8 @@ struct Ready {
 template <class D, class FrameType>
 auto resolve(Call& call, FrameType& frame, schema::Errors& errors) {
   if constexpr (kIsAsync<D>) {
+    static_assert(!kOncePerConnection<DependencyOf<D>::function>,
+                  "a dependency that is made once a connection is no task: another request would have to wait for it");
     return resolve_later<D>(call, frame, errors);
   } else {
     resolve_now<D>(call, frame, errors);
@@ -273,9 +337,13 @@ void describe_dependency(OperationInfo& info) {
   using Parameters = typename dependency_signature<D>::Parameters;
   constexpr auto function = DependencyOf<D>::function;
   describe_all(info, Parameters{});
-  DependencyInfo one{
-      std::string(function_name<function>()), std::string(type_name<typename D::Result>()), {}, {}, kIsAsync<D>,
-      kCleanUpAfterAnswer<function>};
+  DependencyInfo one{std::string(function_name<function>()),
+                     std::string(type_name<typename D::Result>()),
+                     {},
+                     {},
+                     kIsAsync<D>,
+                     kCleanUpAfterAnswer<function>,
+                     kOncePerConnection<function>};
   name_all(one.takes, one.needs, Parameters{});
   add_dependency(info, std::move(one));
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <expected>
 #include <optional>
 #include <string>
@@ -32,7 +33,7 @@ void respond_events(Call& call, Generator<std::string> pieces);
 // The fields of an event as they are sent, and the empty line; `data` null: none.
 std::string event_text(const std::string* data, std::string_view event, std::string_view id,
                        const std::optional<std::chrono::milliseconds>& retry, std::string_view comment);
-void set_status(Call& call, int status) noexcept;  // unless the route says another
+void set_status(Call& call, int status) noexcept;  // unless the route says another for what is no error
 
 template <class T>
 void respond_json(Call& call, int status, const T& value) {
@@ -48,6 +49,43 @@ inline void describe_response(OperationInfo& info, int status, std::string_view 
 
 template <class T>
 struct Respond;
+
+/// What an error's kind is to a client.
+int status_of(ErrorKind kind) noexcept;
+
+// Of the classes that say a kind; nullopt: only the object knows.
+template <class E>
+consteval std::optional<ErrorKind> kind_of() {
+  if (std::is_base_of_v<Invalid, E>) return ErrorKind::invalid;
+  if (std::is_base_of_v<Malformed, E>) return ErrorKind::malformed;
+  if (std::is_base_of_v<Unauthenticated, E>) return ErrorKind::unauthenticated;
+  if (std::is_base_of_v<Forbidden, E>) return ErrorKind::forbidden;
+  if (std::is_base_of_v<NotFound, E>) return ErrorKind::not_found;
+  if (std::is_base_of_v<Conflict, E>) return ErrorKind::conflict;
+  if (std::is_base_of_v<PreconditionFailed, E>) return ErrorKind::precondition_failed;
+  if (std::is_base_of_v<TooLarge, E>) return ErrorKind::too_large;
+  if (std::is_base_of_v<RequestTimeout, E>) return ErrorKind::request_timeout;
+  if (std::is_base_of_v<Cancelled, E>) return ErrorKind::cancelled;
+  if (std::is_base_of_v<DeadlineExceeded, E>) return ErrorKind::deadline_exceeded;
+  if (std::is_base_of_v<Unsupported, E>) return ErrorKind::unsupported;
+  if (std::is_base_of_v<Internal, E>) return ErrorKind::internal;
+  if (std::is_base_of_v<Unavailable, E>) return ErrorKind::unavailable;
+  if (std::is_base_of_v<RateLimited, E>) return ErrorKind::rate_limited;
+  return std::nullopt;
+}
+
+inline void describe_problem(OperationInfo& info, int status) {
+  info.responses.push_back({status, {}, {}, nullptr, true});
+}
+
+// Whether a type says that it is no ordinary answer. The error of an std::expected must, or it would go out with 200.
+template <class E>
+inline constexpr bool kSaysStatus = std::is_base_of_v<Error, E> || std::is_base_of_v<Problem, E> ||
+                                    std::is_same_v<E, Redirect> || std::is_same_v<E, Content>;
+template <int Code, class T>
+inline constexpr bool kSaysStatus<Status<Code, T>> = true;
+template <class... E>
+inline constexpr bool kSaysStatus<std::variant<E...>> = (kSaysStatus<E> && ...);
 
 // An answer that has to wait for something before it is complete has write_later in place of write.
 template <class T>
@@ -120,6 +158,7 @@ struct Respond<Created<T>> {
   }
   static void describe(OperationInfo& info) {
     describe_response(info, 201, "application/json", &schema::type_info<T>());
+    info.responses.back().parts.push_back({.name = "Location", .required = false});
   }
 };
 template <class T>
@@ -128,6 +167,25 @@ struct Respond<Accepted<T>> {
   static void describe(OperationInfo& info) {
     describe_response(info, 202, "application/json", &schema::type_info<T>());
   }
+};
+template <int Code, class T>
+struct Respond<Status<Code, T>> {
+  static_assert(!std::is_base_of_v<Problem, T>, "a problem with a status of its own is a ProblemOf<status>");
+  static_assert(!kRespondsLater<T>, "a File says its status itself");
+  static void write(Call& call, Status<Code, T> answer) {
+    Respond<T>::write(call, std::move(answer.value));
+    set_status(call, Code);
+  }
+  static void describe(OperationInfo& info) {
+    const std::size_t before = info.responses.size();
+    Respond<T>::describe(info);
+    for (std::size_t i = before; i < info.responses.size(); ++i) info.responses[i].status = Code;
+  }
+};
+template <int Code>
+struct Respond<Status<Code, void>> {
+  static void write(Call& call, Status<Code, void>) { set_status(call, Code); }
+  static void describe(OperationInfo& info) { describe_response(info, Code, {}); }
 };
 template <>
 struct Respond<std::string> {
@@ -199,8 +257,19 @@ struct Respond<Problem> {
   static void write(Call& call, const Problem& problem) { respond_problem(call, problem); }
   static void describe(OperationInfo&) {}  // its status is only known when it happens: see RouteOptions::errors
 };
+template <int Code>
+struct Respond<ProblemOf<Code>> : Respond<Problem> {
+  static void describe(OperationInfo& info) { describe_problem(info, Code); }
+};
+template <int... Codes>
+struct Respond<Problems<Codes...>> : Respond<Problem> {
+  static void describe(OperationInfo& info) { (describe_problem(info, Codes), ...); }
+};
 template <class T, class E>
 struct Respond<std::expected<T, E>> {
+  static_assert(kSaysStatus<E>,
+                "the error of a handler's std::expected must say its status, or it would go out with 200: Status<409, "
+                "T>, ProblemOf<404>, Problem, an ashlar::Error, or a std::variant of these");
   static constexpr bool kLater = kRespondsLater<T> || kRespondsLater<E>;
   static Task<void> write_later(Call& call, std::expected<T, E> result) {
     if (result) {
@@ -230,7 +299,11 @@ struct Respond<std::expected<T, E>> {
   }
   static void describe(OperationInfo& info) {
     Respond<T>::describe(info);
-    if constexpr (!std::is_base_of_v<Error, E>) Respond<E>::describe(info);
+    if constexpr (!std::is_base_of_v<Error, E>) {
+      Respond<E>::describe(info);
+    } else if constexpr (constexpr auto kind = kind_of<E>(); kind.has_value()) {
+      describe_problem(info, status_of(*kind));
+    }
   }
 };
 template <class... T>

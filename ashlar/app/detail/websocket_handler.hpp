@@ -63,20 +63,12 @@ struct SocketInvoker {
   }
 };
 
-consteval Message socket_route_message(std::string_view pattern) {
-  Message message;
-  return message.add("route WebSocket ").add(pattern).add(": ");
-}
-
 template <FixedString Pattern, class F>
 Route make_websocket_route(F handler, WebSocketRouteOptions options) {
   Route route;
   static_assert(check_handler<http::Method::get, Pattern, F>());
   if constexpr (fits<F>()) {
-    using Parameters = typename Signature<F>::Parameters;
-    static_assert(count_sockets(Parameters{}) == 1,
-                  "a WebSocket handler takes one WebSocket&, or one JsonSocket<In, Out>&");
-    static_assert(std::is_same_v<typename Signature<F>::Result, Task<void>>, "a WebSocket handler is a Task<void>");
+    static_assert(check_socket_handler<Pattern, F>());
     route.handler = std::make_shared<F>(std::move(handler));
     route.invoke = &SocketInvoker<F>::invoke;
     route.describe = &SocketInvoker<F>::describe;

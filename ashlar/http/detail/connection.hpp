@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include <ashlar/async/context.hpp>
+#include <ashlar/http/connection_values.hpp>
 #include <ashlar/http/exchange.hpp>
 #include <ashlar/net/address.hpp>
 #include <ashlar/net/transport.hpp>
@@ -47,6 +48,7 @@ class Connection {
   virtual void close_now() noexcept = 0;
 
   [[nodiscard]] const net::Address& peer() const noexcept { return peer_; }
+  [[nodiscard]] ConnectionValues& values() noexcept { return values_; }
 
  protected:
   Connection(LoopServer& server, net::Transport transport, const net::Address& peer) noexcept
@@ -67,6 +69,7 @@ class Connection {
   friend class LoopServer;
   Connection* next_ = nullptr;
   Connection* previous_ = nullptr;
+  ConnectionValues values_;
   std::uint8_t kept_ = 0;  // its place among those whose output LoopServer keeps, from 1
 };
 
@@ -79,6 +82,8 @@ class ExchangeOwner {
   virtual WebSocket& on_accept_websocket(WebSocketHandshake handshake, const WebSocketOptions& options);
   /// Throws when that would.
   virtual void on_require_websocket();
+  /// Of the connection.
+  virtual ConnectionValues& connection_values() noexcept = 0;
 
  protected:
   ~ExchangeOwner() = default;
@@ -95,6 +100,7 @@ class ServerExchange final : public Exchange {
   void on_finish() noexcept override { owner->on_finished(); }
   WebSocket& on_accept_websocket(WebSocketHandshake handshake, const WebSocketOptions& options) override;
   void on_require_websocket() override { owner->on_require_websocket(); }
+  ConnectionValues* on_connection_values() noexcept override { return &owner->connection_values(); }
 };
 
 /// Counts a refusal by its status.

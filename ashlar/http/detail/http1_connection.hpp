@@ -74,6 +74,7 @@ class Http1Connection final : public Connection,
   void on_finished() noexcept override;
   WebSocket& on_accept_websocket(WebSocketHandshake handshake, const WebSocketOptions& options) override;
   void on_require_websocket() override;
+  ConnectionValues& connection_values() noexcept override { return values(); }
   void keep_head_apart();
   void refuse(const Refusal& refusal);
 

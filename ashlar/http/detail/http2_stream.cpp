@@ -224,6 +224,8 @@ void Http2Stream::on_head_end(bool end_of_stream) {
 
 // ------------------------------------------------------------------------------------------------------ the exchange
 
+ConnectionValues& Http2Stream::connection_values() noexcept { return connection_->values(); }
+
 void Http2Stream::begin_body() {
   LoopServer& server = connection_->server_;
   const BodyPlan plan = server.handler().plan_body(exchange_->request, server.options().max_body);

@@ -84,6 +84,7 @@ class Http2Stream final : private ExchangeOwner, private async::Completion {
   void on_finished() noexcept override;
   WebSocket& on_accept_websocket(WebSocketHandshake handshake, const WebSocketOptions& options) override;
   void on_require_websocket() override;
+  ConnectionValues& connection_values() noexcept override;
   void refuse(const Refusal& refusal);
   void respond();
   void submit(std::optional<std::uint64_t> length, bool data);

@@ -75,6 +75,7 @@ WebSocket& Http1Connection::on_accept_websocket(WebSocketHandshake handshake, co
   made->begin_with(std::move(first), std::move(read));
   server_.loop().remove(transport_.fd(), *this);
   made->take_transport(std::move(transport_));
+  made->values() = std::move(values());
 
   ServerStats& stats = server_.stats();
   stats.requests_running.subtract();

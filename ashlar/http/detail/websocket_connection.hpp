@@ -29,6 +29,7 @@ class WebSocketConnection final : public Connection, public ExchangeOwner, priva
   void give_up() noexcept override;
   void close_now() noexcept override;
   void on_finished() noexcept override;
+  ConnectionValues& connection_values() noexcept override { return values(); }
 
  private:
   void on_stream_closed() noexcept override;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <ashlar/async/sync.hpp>
+#include <ashlar/http/connection_values.hpp>
 #include <ashlar/http/exchange.hpp>
 #include <ashlar/http/websocket_handshake.hpp>
 #include <ashlar/http/whole_body.hpp>
@@ -14,6 +15,7 @@ namespace ashlar::testing {
 
 struct Client::Sending final : http::Exchange {
   http::WholeBody whole;
+  http::ConnectionValues* connection = nullptr;
   std::unique_ptr<http::WebSocketPair> pair;  // once it has become a WebSocket
   async::Event accepted;
   async::Event done;
@@ -25,6 +27,7 @@ struct Client::Sending final : http::Exchange {
     accepted.set();
   }
   void on_require_websocket() override {}
+  http::ConnectionValues* on_connection_values() noexcept override { return connection; }
   http::WebSocket& on_accept_websocket(http::WebSocketHandshake handshake,
                                        const http::WebSocketOptions& options) override {
     pair = std::make_unique<http::WebSocketPair>(std::move(handshake.subprotocol), options.limits);
