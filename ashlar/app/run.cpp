@@ -1,5 +1,5 @@
-// The command line of every program: serve, routes, openapi, settings, check, fuzz, and what components and the program
-// add.
+// The command line of every program: serve, routes, openapi, settings, check, fuzz, bench, test-data, and what
+// components and the program add.
 #include <fmt/format.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -13,6 +13,7 @@
 #include <utility>
 
 #include <ashlar/app/app.hpp>
+#include <ashlar/app/detail/bench_command.hpp>
 #include <ashlar/app/detail/core.hpp>
 #include <ashlar/app/detail/dependency_graph.hpp>
 #include <ashlar/app/detail/dev_page.hpp>
@@ -20,6 +21,7 @@
 #include <ashlar/app/detail/route_cost.hpp>
 #include <ashlar/app/detail/serve.hpp>
 #include <ashlar/app/detail/settings_command.hpp>
+#include <ashlar/app/detail/test_data_command.hpp>
 #include <ashlar/app/openapi_changes.hpp>
 #include <ashlar/async/runtime.hpp>
 #include <ashlar/base/error.hpp>
@@ -193,6 +195,10 @@ int run(App& app, int argc, char** argv) {
   auto* check = cli.add_subcommand("check", "Start the components, check everything that can be checked, and stop");
   detail::FuzzCommand fuzz_command;
   auto* fuzz = detail::add_fuzz_command(cli, fuzz_command);
+  detail::BenchCommand bench_command;
+  auto* bench = detail::add_bench_command(cli, bench_command);
+  detail::TestDataCommand test_data_command;
+  auto* test_data = detail::add_test_data_command(cli, test_data_command);
 
   // The commands of components that are there already; those made at start-up add none before it.
   std::vector<std::string> arguments;
@@ -239,6 +245,8 @@ int run(App& app, int argc, char** argv) {
     if (show_settings->parsed()) return detail::print_settings(core, settings, origins);
     if (check->parsed()) return run_check(core);
     if (fuzz->parsed()) return detail::run_fuzz(app, std::move(fuzz_command));
+    if (bench->parsed()) return detail::run_bench(app, bench_command);
+    if (test_data->parsed()) return detail::run_test_data(app, test_data_command);
     for (auto& [sub, command] : component_commands) {
       if (!sub->parsed()) continue;
       auto work = [run = command.run, extras = sub->remaining()] { return run(extras); };

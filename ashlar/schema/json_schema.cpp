@@ -457,6 +457,8 @@ void SchemaSet::write(const TypeInfo& type, Mode mode, std::string& out) {
         number(out, "minLength", r.min_length);
         number(out, "maxLength", r.max_length);
         if (!r.schemes.empty()) text(out, "pattern", schemes_pattern(r));
+      } else if (!r.pattern.empty()) {
+        text(out, "pattern", r.pattern);
       }
       break;
     case Kind::map:
