@@ -109,6 +109,8 @@ Task<void> Db::with_session(Session& session) {
 }
 
 Task<void> Db::start() {
+  // Nothing to do: the first connection of start_loop() says whether the database is there.
+  if (options_.migrations.empty() && !options_.check_queries) co_return co_await ensure_config();
   std::exception_ptr error;
   try {
     co_await with_session([this](detail::Connection& connection) -> Task<void> {
