@@ -31,8 +31,9 @@ class Fuzz(Case):
         self.assertEqual(findings, [])
         self.assertEqual(code, 0)
         self.assertEqual(len(report["operations"]), 19)
-        failed = {one["operation"] for one in report["operations"] if one["successes"] == 0}
-        self.assertLessEqual(failed, {"POST /api/users/login"}, "chance knows nobody's password")
+        successes = {one["operation"]: one["successes"] for one in report["operations"]}
+        for operation in ("POST /api/users", "GET /api/user", "POST /api/articles", "PUT /api/articles/{slug}"):
+            self.assertGreater(successes[operation], 0, f"{operation}: the token lets in")
 
 
 if __name__ == "__main__":
