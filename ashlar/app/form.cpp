@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include <ashlar/app/detail/form.hpp>
@@ -174,14 +175,32 @@ UploadedFile FormReader::find(std::string_view place) const noexcept {
   return {};
 }
 
-void FormReader::read(Call&, const schema::TypeInfo& type, void* out, schema::Errors& errors) const {
+bool FormReader::read_into(const schema::TypeInfo& type, void* out, schema::Errors& errors) const {
   std::vector<schema::Pair> pairs;
   for (const Field& field : fields_) pairs.push_back({field.name, field.value});
   struct Reading {
     explicit Reading(const FormReader* form) noexcept { reading = form; }
     ~Reading() { reading = nullptr; }
   } const guard(this);
-  schema::read_pairs(type, pairs, out, errors, {"body", {}});
+  return schema::read_pairs(type, pairs, out, errors, {"body", {}});
+}
+
+void FormReader::read(Call&, const schema::TypeInfo& type, void* out, schema::Errors& errors) const {
+  read_into(type, out, errors);
+}
+
+bool FormReader::takes(const schema::TypeInfo& type, std::vector<Made> fields, void* out) {
+  FormReader form;
+  for (Made& one : fields) {
+    Field& field = form.fields_.emplace_back();
+    field.name = std::move(one.name);
+    field.value = std::move(one.value);
+    if (!one.is_file) continue;
+    field.file = std::make_shared<SpooledFile>();
+    field.file->hold(std::exchange(field.value, std::string(kFileText)));
+  }
+  schema::Errors errors;
+  return form.read_into(type, out, errors);
 }
 
 Task<void> receive_form(Call& call) { return FormReader::receive(call); }

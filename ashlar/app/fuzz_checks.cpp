@@ -4,7 +4,10 @@
 #include <algorithm>
 #include <memory>
 #include <new>
+#include <utility>
+#include <vector>
 
+#include <ashlar/app/detail/form.hpp>
 #include <ashlar/app/detail/fuzz_case.hpp>
 #include <ashlar/base/text.hpp>
 #include <ashlar/schema/text_io.hpp>
@@ -130,8 +133,19 @@ std::optional<bool> fuzz_is_read(const FuzzStep& step) {
   if (!operation.body || operation.body->type == nullptr) return known ? std::optional(true) : std::nullopt;
   const schema::TypeInfo& type = *operation.body->type;
   if (step.bytes) return false;
-  if (operation.has_files || !is_makeable(type)) return std::nullopt;
-  if (operation.has_form) {
+  if (!is_makeable(type)) return std::nullopt;
+  if (operation.has_files) {
+    std::vector<FormReader::Made> fields;
+    for (std::size_t i = 0; i < step.values.size(); ++i) {
+      const FuzzParameter& parameter = operation.parameters[i];
+      if (parameter.in != FuzzPlace::form || !step.values[i]) continue;
+      const Tree& value = *step.values[i];
+      if (value.kind != Tree::Kind::list) fields.push_back({parameter.name, value.plain(), parameter.is_file});
+      for (const Tree& item : value.items) fields.push_back({parameter.name, item.plain(), parameter.is_file});
+    }
+    const Place into(type);
+    if (!FormReader::takes(type, std::move(fields), into.get())) return false;
+  } else if (operation.has_form) {
     if (!model(type, FuzzPlace::form, schema::Names::exact)) return false;
   } else if (!step.body) {
     if (operation.body->required) return false;

@@ -286,6 +286,8 @@ std::vector<FuzzCase> FuzzMaker::on_bounds(std::size_t operation) {
     if (described.body->required)
       with(Intent::unfit, "a request without its body", [](FuzzStep& s) { s.body.reset(); });
   }
+  if (described.has_form && described.has_files)
+    with(Intent::unfit, "a form that is cut off", [](FuzzStep& s) { s.bytes = FuzzSender::cut_off_form(s); });
   for (std::size_t p = 0; p < described.parameters.size(); ++p) {
     const FuzzParameter& parameter = described.parameters[p];
     const bool bound = std::ranges::any_of(last.bindings, [&](const auto& one) { return one.parameter == p; });

@@ -64,24 +64,20 @@ std::string encode_rest(std::string_view text) {
   }
 }
 
-bool is_file(const SchemaNode& node) {
-  return node.format == "binary" || (node.items != nullptr && node.items->format == "binary");
-}
-
-std::string multipart(const FuzzStep& step) {
+// All of it but the closing boundary.
+std::string parts_of(const FuzzStep& step) {
   std::string out;
   for (std::size_t i = 0; i < step.values.size(); ++i) {
     const FuzzParameter& parameter = step.operation->parameters[i];
     if (parameter.in != FuzzPlace::form || !step.values[i]) continue;
     each_value(*step.values[i], [&](const Tree& one) {
-      out +=
-          fmt::format("--{}\r\nContent-Disposition: form-data; name=\"{}\"{}\r\n\r\n", kBoundary, parameter.name,
-                      is_file(*parameter.node) ? "; filename=\"a.bin\"\r\nContent-Type: application/octet-stream" : "");
+      out += fmt::format("--{}\r\nContent-Disposition: form-data; name=\"{}\"{}\r\n\r\n", kBoundary, parameter.name,
+                         parameter.is_file ? "; filename=\"a.bin\"\r\nContent-Type: application/octet-stream" : "");
       out += one.plain();
       out += "\r\n";
     });
   }
-  return out + fmt::format("--{}--\r\n", kBoundary);
+  return out;
 }
 
 // A word of the shell; bytes that it would not keep are written as $'…' has them.
@@ -133,6 +129,8 @@ void add_wrong_credentials(const FuzzOperation& operation, FuzzRequest& out) {
 }
 
 }  // namespace
+
+std::string FuzzSender::cut_off_form(const FuzzStep& step) { return parts_of(step); }
 
 bool FuzzSender::bind(FuzzStep& step, const std::vector<FuzzAnswer>& earlier) {
   for (const auto& binding : step.bindings) {
@@ -210,7 +208,7 @@ FuzzRequest FuzzSender::compose(const FuzzStep& step) const {
   } else if (step.body) {
     step.body->write(out.body);
   } else if (operation.has_form && operation.has_files) {
-    out.body = multipart(step);
+    out.body = fmt::format("{}--{}--\r\n", parts_of(step), kBoundary);
   } else if (!operation.has_form) {
     return out;
   }

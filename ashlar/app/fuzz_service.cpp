@@ -24,6 +24,10 @@ std::string squeezed(std::string_view name) {
   return out;
 }
 
+bool is_file(const SchemaNode& node) {
+  return node.format == "binary" || (node.items != nullptr && node.items->format == "binary");
+}
+
 // May the one's values stand in the place of the other?
 bool may_be(const SchemaNode& value, const SchemaNode& parameter) {
   if (parameter.takes(SchemaNode::kText)) return (value.types & (SchemaNode::kText | SchemaNode::kInteger)) != 0;
@@ -163,7 +167,12 @@ void FuzzService::read(SchemaDocument& document, const Tree& description, FuzzOp
     operation.has_files = one.media_type == "multipart/form-data";
     if (operation.has_form) {
       for (const auto& member : one.node->members)
-        operation.parameters.push_back({member.name, FuzzPlace::form, member.required, member.node, nullptr, {}});
+        operation.parameters.push_back({.name = member.name,
+                                        .in = FuzzPlace::form,
+                                        .required = member.required,
+                                        .node = member.node,
+                                        .is_file = is_file(*member.node),
+                                        .sources = {}});
     }
     operation.body = std::move(one);
   }

@@ -14,6 +14,7 @@
 
 #include <ashlar/app/app.hpp>
 #include <ashlar/async/combinators.hpp>
+#include <ashlar/app/uploads.hpp>
 #include <ashlar/async/runtime.hpp>
 #include <ashlar/async/sync.hpp>
 #include <ashlar/base/error.hpp>
@@ -105,6 +106,11 @@ struct Out {
 struct Person {
   Annotated<std::string, min_length{2}> name;
   std::optional<int> age;
+};
+struct Picture {
+  Annotated<std::string, min_length{2}, max_length{10}> title;
+  Annotated<UploadedFile, max_length{40}> image;
+  std::vector<UploadedFile> more = {};
 };
 struct Level {
   Annotated<int, ge{1}, le{3}> x_level;
@@ -283,6 +289,78 @@ TEST_F(Fuzz, FindsDataThatIsTakenUnseen) {
   app.use(Repairs{});
   app.post<"/in">([](Person) { return Out{1, "abc"}; });
   EXPECT_EQ(found(report_of(app)), Names{"invalid-accepted POST /in"});
+}
+
+TEST_F(Fuzz, FindsAMethodThatIsNotThereAndIsNotRefused) {
+  struct Forgives : Middleware {
+    explicit Forgives(int what) : status(what) {}
+    void after(http::Exchange& exchange) noexcept override {
+      if (exchange.response.status != 405) return;
+      if (status == 405) exchange.response.remove_header("Allow");
+      exchange.response.status = status;
+    }
+    int status;
+  };
+  for (const int status : {404, 405}) {
+    App app;
+    app.use(Forgives{status});
+    app.get<"/out">([] { return Out{1, "abc"}; });
+    app.post<"/out">([] { return Out{1, "abc"}; });
+    const FuzzReport report = report_of(app);
+    EXPECT_EQ(found(report), Names{"unsupported-method GET /out"}) << status;
+    const std::string expected = status == 405 ? "the 405 to PUT does not say GET in Allow"
+                                               : "PUT is not documented here and is answered with 404, not 405";
+    EXPECT_EQ(report.findings.at(0).message, expected);
+    EXPECT_EQ(report.findings.at(0).curl, "curl -i -X PUT 'http://127.0.0.1:8000/out'");
+  }
+}
+
+// ---- forms with files
+
+TEST_F(Fuzz, FindsNothingInAFormThatDoesWhatItSays) {
+  App app;
+  app.post<"/pictures">([](Form<Picture> in) -> Task<Text> { co_return Text{co_await in.image.read()}; });
+  const FuzzReport report = report_of(app, {.cases = 300});
+  for (const auto& one : report.findings) ADD_FAILURE() << one.check << " " << one.message << "\n" << one.curl;
+  EXPECT_GT(report.operations.at(0).successes, 50U);
+}
+
+TEST_F(Fuzz, FindsAFileThatTheHandlerFailsOn) {
+  App app;
+  app.post<"/pictures">([](Form<Picture> in) {
+    if (in.image.size() == 0) throw Internal("an empty picture");
+    return NoContent{};
+  });
+  const FuzzReport report = report_of(app, {.cases = 300});
+  EXPECT_EQ(found(report), Names{"server-error POST /pictures"});
+  const std::string& curl = report.findings.at(0).curl;
+  EXPECT_NE(curl.find("multipart/form-data; boundary="), std::string::npos) << curl;
+  EXPECT_NE(curl.find("name=\"image\"; filename=\"a.bin\""), std::string::npos) << curl;
+}
+
+TEST_F(Fuzz, FindsAFormThatFitsAndIsRefused) {
+  App app;
+  app.post<"/pictures">([](Form<Picture> in) {
+    if (in.more.size() > 1) throw Invalid("one at a time");
+    return NoContent{};
+  });
+  EXPECT_EQ(found(report_of(app)), Names{"valid-refused POST /pictures"});
+}
+
+TEST_F(Fuzz, FindsAFormThatIsCutOffAndTaken) {
+  struct Repairs : Middleware {
+    void after(http::Exchange& exchange) noexcept override {
+      if (exchange.response.status != 400) return;
+      exchange.response.clear();
+      exchange.response.status = 204;
+    }
+  };
+  App app;
+  app.use(Repairs{});
+  app.post<"/pictures">([](Form<Picture>) { return NoContent{}; });
+  const FuzzReport report = report_of(app);
+  EXPECT_EQ(found(report), Names{"invalid-accepted POST /pictures"});
+  EXPECT_EQ(report.findings.at(0).message, "a form that is cut off is answered with 204");
 }
 
 TEST_F(Fuzz, FindsAHandlerThatDoesNotEnd) {

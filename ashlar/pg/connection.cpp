@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include <ashlar/pg/statement_observer.hpp>
 #include <ashlar/telemetry/log.hpp>
 
 namespace ashlar::pg::detail {
@@ -83,6 +84,10 @@ void Connection::submit(Execution& execution) {
   execution.connection_ = this;
   if (!open_) {
     return execution.fail(std::make_exception_ptr(ConnectionLost("the database connection is closed", false)));
+  }
+  if (statement_observer != nullptr && !execution.retried_) [[unlikely]] {
+    const Statement* const statement = execution.statement_;
+    statement_observer->on_statement(statement, statement != nullptr ? statement->sql() : execution.sql_);
   }
   if (execution.statement_ == nullptr) {
     execution.stage_ = Execution::Stage::sent;

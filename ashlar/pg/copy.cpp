@@ -7,6 +7,7 @@
 
 #include <ashlar/async/combinators.hpp>
 #include <ashlar/pg/detail/blocking_client.hpp>
+#include <ashlar/pg/statement_observer.hpp>
 #include <ashlar/pg/stream.hpp>
 
 namespace ashlar::pg::detail {
@@ -95,6 +96,7 @@ class CopyIn final : public async::Waiter, public Operation {
 template <class Next>
 Task<std::uint64_t> run_copy_in(Connection& connection, std::string sql, Next next) {
   CopyIn copy(connection);
+  if (statement_observer != nullptr) statement_observer->on_statement(nullptr, sql);
   connection.submit_simple(copy, sql);
   connection.set_drain(&copy);
   std::exception_ptr error;
@@ -129,6 +131,7 @@ class CopyOut final : public async::Waiter, public Operation {
   bool await_ready() noexcept { return false; }
   void await_suspend(std::coroutine_handle<> handle) {
     suspend(handle, async::Cancellable::no);
+    if (statement_observer != nullptr) statement_observer->on_statement(nullptr, sql_);
     connection_.submit_simple(*this, sql_);
   }
   void await_resume() {

@@ -24,6 +24,7 @@
 #include <thread>
 
 #include <ashlar/pg/detail/blocking_client.hpp>
+#include <ashlar/pg/detail/data_image.hpp>
 #include <ashlar/pg/detail/process.hpp>
 #include <ashlar/pg/error.hpp>
 #include <ashlar/telemetry/log.hpp>
@@ -214,15 +215,22 @@ std::unique_ptr<PrivateServer> PrivateServer::start(Options options) {
   const StartLock lock(server->data_);
   if (!server->throwaway_ && server->attach()) return server;
   const bool fresh = !fs::exists(server->data_ / "PG_VERSION");
-  if (fresh) server->initialise();
-  server->launch();
-  server->wait_ready();
+  const bool copied = fresh && server->initialise(server->throwaway_);
+  try {
+    server->launch();
+    server->wait_ready();
+  } catch (const Internal&) {
+    if (!copied) throw;
+    server->initialise(false);  // the image is broken: this server does without it, and leaves a new one
+    server->launch();
+    server->wait_ready();
+  }
   if (!server->database_exists(server->options_.database)) server->create_database(server->options_.database);
   return server;
 }
 
 PrivateServer::~PrivateServer() {
-  stop();
+  end(throwaway_ ? SIGQUIT : SIGINT);  // nothing is to be kept: without a checkpoint
   if (!owned_ || socket_folder_.empty()) return;
   std::error_code ignored;
   if (throwaway_) {
@@ -275,13 +283,15 @@ void PrivateServer::prepare_folder() {
   }
 }
 
-void PrivateServer::initialise() {
+bool PrivateServer::initialise(bool from_image) {
   const auto user = detail::unprivileged_user();
   for (const auto& entry : fs::directory_iterator(data_)) {
-    if (!entry.path().filename().string().starts_with("postgresql.log") && entry.path().filename() != kSocketFile)
+    const bool known =
+        entry.path().filename().string().starts_with("postgresql.log") || entry.path().filename() == kSocketFile;
+    if (!throwaway_ && !known)
       throw Internal(fmt::format("{} is not empty and holds no PostgreSQL data ({} is in it): name another folder",
                                  data_.string(), entry.path().filename().string()));
-    fs::remove(entry.path());
+    fs::remove_all(entry.path());
   }
   const fs::path log =
       fs::path(socket_folder_.empty() ? "/tmp" : socket_folder_) / fmt::format("ashlar-initdb-{}.log", ::getpid());
@@ -294,7 +304,14 @@ void PrivateServer::initialise() {
                      "--encoding=UTF8",
                      "--locale=C.UTF-8",
                      "--no-instructions"};
-  if (throwaway_) spawn.arguments.emplace_back("--no-sync");
+  fs::path image;
+  if (throwaway_) {
+    spawn.arguments.insert(spawn.arguments.end(), {"--no-sync", "--wal-segsize=1"});
+    const std::vector<std::string> arguments(spawn.arguments.begin() + 2, spawn.arguments.end());  // without the folder
+    image = detail::image_of(options_.binaries, arguments);
+    if (from_image && detail::copy_image(image, data_, user)) return true;
+    if (!from_image) detail::drop_image(image);
+  }
   spawn.environment = environment(options_.binaries);
   spawn.user = user;
   spawn.output_file = log.string();
@@ -304,6 +321,8 @@ void PrivateServer::initialise() {
   fs::remove(log, ignored);
   if (status != 0)
     throw Internal(fmt::format("initdb failed in {} ({}):\n{}", data_.string(), detail::describe_exit(status), output));
+  if (throwaway_) detail::keep_image(image, data_);
+  return false;
 }
 
 bool PrivateServer::attach() {
@@ -489,14 +508,20 @@ void PrivateServer::wait_ready() {
   }
 }
 
-void PrivateServer::stop() noexcept {
+void PrivateServer::stop() noexcept { end(SIGINT); }
+
+void PrivateServer::end(int signal) noexcept {
   using namespace std::chrono_literals;
+  {
+    const std::lock_guard lock(administering_);
+    administrator_.reset();
+  }
   if (owned_ && child_) {
     {
       std::unique_lock lock(child_->mutex);
       child_->stopping = true;
       child_->changed.notify_all();
-      if (running_) ::kill(pid_, SIGINT);
+      if (running_) ::kill(pid_, signal);
       if (!child_->changed.wait_for(lock, 10s, [&] { return child_->ended; })) {
         ::kill(pid_, SIGQUIT);
         if (!child_->changed.wait_for(lock, 5s, [&] { return child_->ended; })) ::kill(pid_, SIGKILL);
@@ -551,15 +576,34 @@ std::string PrivateServer::url(std::string_view database) const {
                      number == "5432" ? "" : "&port=" + number);
 }
 
-std::string PrivateServer::run_sql(std::string_view database, std::string_view sql) {
-  detail::BlockingClient client(socket_path(), kUser, database);
-  const auto rows = client.query(sql);
+namespace {
+std::string first_of(const std::vector<detail::BlockingClient::Row>& rows) {
   if (rows.empty() || rows[0].empty() || !rows[0][0]) return {};
   return *rows[0][0];
 }
+}  // namespace
+
+std::string PrivateServer::run_sql(std::string_view database, std::string_view sql) {
+  return first_of(detail::BlockingClient(socket_path(), kUser, database).query(sql));
+}
+
+// Tests make and drop many databases: to connect takes a third of the time.
+std::string PrivateServer::administer(std::string_view sql) {
+  if (!throwaway_) return run_sql("postgres", sql);
+  const std::lock_guard lock(administering_);
+  for (bool kept = administrator_ != nullptr;; kept = false) {
+    if (!kept) administrator_ = std::make_unique<detail::BlockingClient>(socket_path(), kUser, "postgres");
+    try {
+      return first_of(administrator_->query(sql));
+    } catch (const Unavailable&) {
+      administrator_.reset();
+      if (!kept) throw;  // else the server has been started again since
+    }
+  }
+}
 
 bool PrivateServer::database_exists(std::string_view name) {
-  return !run_sql("postgres", "select 1 from pg_database where datname = " + detail::quote_literal(name)).empty();
+  return !administer("select 1 from pg_database where datname = " + detail::quote_literal(name)).empty();
 }
 
 void PrivateServer::create_database(std::string_view name, std::string_view from_template) {
@@ -568,11 +612,11 @@ void PrivateServer::create_database(std::string_view name, std::string_view from
   // Copying files needs a checkpoint, which costs nothing without fsync; then it is faster than writing them to the
   // log.
   if (throwaway_ && std::atoi(read_file(data_ / "PG_VERSION").c_str()) >= 15) sql += " strategy file_copy";
-  run_sql("postgres", sql);
+  administer(sql);
 }
 
 void PrivateServer::drop_database(std::string_view name) {
-  run_sql("postgres", "drop database if exists " + detail::quote_identifier(name) + " with (force)");
+  administer("drop database if exists " + detail::quote_identifier(name) + " with (force)");
 }
 
 TestDatabase::TestDatabase(std::shared_ptr<PrivateServer> server, std::string_view from_template)

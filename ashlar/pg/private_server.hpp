@@ -5,6 +5,7 @@
 #include <atomic>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,11 +14,14 @@
 namespace ashlar::pg {
 
 namespace detail {
+class BlockingClient;
 struct Spawn;
-}
+}  // namespace detail
 
 struct PrivateServerOptions {
   /// Where the data lives. Empty: a throwaway server in a temporary folder, made for tests (no fsync; gone at the end).
+  /// What initdb makes for it is kept in ASHLAR_CACHE_DIR (~/.cache/ashlar; set and empty: nowhere) and copied the next
+  /// time.
   std::filesystem::path data;
   /// Folder of `postgres` and `initdb`; empty: the newest of /usr/lib/postgresql/*/bin, /usr/pgsql-*/bin, then PATH.
   std::filesystem::path binaries;
@@ -80,10 +84,13 @@ class PrivateServer {
  private:
   explicit PrivateServer(Options options);
   void prepare_folder();
-  void initialise();
+  /// True: from an image.
+  bool initialise(bool from_image);
   bool attach();
   void launch();
   void wait_ready();
+  std::string administer(std::string_view sql);
+  void end(int signal) noexcept;
   [[nodiscard]] std::string socket_path() const;
   [[nodiscard]] std::string port() const;
   [[nodiscard]] std::string log_end() const;
@@ -100,6 +107,8 @@ class PrivateServer {
   std::atomic<int> pid_{0};
   std::atomic<bool> running_{false};
   std::shared_ptr<Child> child_;
+  std::mutex administering_;
+  std::unique_ptr<detail::BlockingClient> administrator_;  // of a throwaway server, for the next one
 };
 
 /// A database of one's own for a test: a copy of a template database, dropped at the end.

@@ -8,9 +8,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -141,6 +144,83 @@ TEST_F(PrivateServerTest, AFolderWithOtherThingsIsLeftAlone) {
   std::ofstream(folder_ / "postgres" / "thesis.txt") << "years of work";
   EXPECT_THROW(PrivateServer::start(options()), Internal);
   EXPECT_TRUE(fs::exists(folder_ / "postgres" / "thesis.txt"));
+}
+
+// Throwaway servers with a cache of their own.
+class ThrowawayServer : public PrivateServerTest {
+ protected:
+  ThrowawayServer() {
+    if (const char* const before = std::getenv("ASHLAR_CACHE_DIR"); before != nullptr) before_ = before;
+    ::setenv("ASHLAR_CACHE_DIR", cache_.c_str(), 1);
+  }
+  ~ThrowawayServer() override {
+    if (before_) {
+      ::setenv("ASHLAR_CACHE_DIR", before_->c_str(), 1);
+    } else {
+      ::unsetenv("ASHLAR_CACHE_DIR");
+    }
+  }
+  [[nodiscard]] std::vector<fs::path> images() const {
+    std::vector<fs::path> all;
+    for (const auto& entry : fs::directory_iterator(cache_)) all.push_back(entry.path());
+    return all;
+  }
+  static std::string one(PrivateServer& server) { return server.run_sql("ashlar", "select 1"); }
+
+  const fs::path cache_ = folder_ / "cache";
+  std::optional<std::string> before_;
+};
+
+TEST_F(ThrowawayServer, BeginsWithACopyOfWhatInitdbMadeTheFirstTime) {
+  EXPECT_EQ(one(*PrivateServer::start()), "1");
+  ASSERT_EQ(images().size(), 1U);
+  EXPECT_FALSE(fs::exists(images()[0] / "postmaster.pid")) << "as initdb leaves it";
+  std::ofstream(images()[0] / "mark") << "of the image";
+  auto server = PrivateServer::start();
+  EXPECT_TRUE(fs::exists(server->data() / "mark"));
+  EXPECT_EQ(one(*server), "1");
+  EXPECT_EQ(images().size(), 1U);
+}
+
+TEST_F(ThrowawayServer, IsGoneWithItsDataAtItsEnd) {
+  auto server = PrivateServer::start();
+  const fs::path data = server->data();
+  const int pid = server->pid();
+  server->run_sql("ashlar", "create table t as select generate_series(1, 10000)");
+  server.reset();
+  EXPECT_FALSE(fs::exists(data.parent_path()));
+  EXPECT_NE(::kill(pid, 0), 0);
+}
+
+TEST_F(ThrowawayServer, DoesWithoutAnImageThatIsBrokenAndLeavesAWholeOne) {
+  PrivateServer::start().reset();
+  ASSERT_EQ(images().size(), 1U);
+  fs::remove(images()[0] / "global" / "pg_control");
+  EXPECT_EQ(one(*PrivateServer::start()), "1");
+  ASSERT_EQ(images().size(), 1U);
+  EXPECT_TRUE(fs::exists(images()[0] / "global" / "pg_control"));
+  EXPECT_EQ(one(*PrivateServer::start()), "1");
+}
+
+TEST_F(ThrowawayServer, TakesNoImageFromAFolderThatOthersMayWriteIn) {
+  fs::create_directory(cache_);
+  fs::permissions(cache_, fs::perms::all);
+  EXPECT_EQ(one(*PrivateServer::start()), "1");
+  EXPECT_TRUE(images().empty());
+}
+
+TEST_F(ThrowawayServer, RemovesImagesThatNobodyHasUsedForAMonth) {
+  fs::create_directory(cache_);
+  fs::permissions(cache_, fs::perms::owner_all);
+  for (const char* const name : {"postgres-old", "postgres-new", "other"}) fs::create_directory(cache_ / name);
+  const auto month_ago = fs::file_time_type::clock::now() - std::chrono::hours{24 * 31};
+  fs::last_write_time(cache_ / "postgres-old", month_ago);
+  fs::last_write_time(cache_ / "other", month_ago);
+  PrivateServer::start().reset();
+  EXPECT_FALSE(fs::exists(cache_ / "postgres-old"));
+  EXPECT_TRUE(fs::exists(cache_ / "postgres-new"));
+  EXPECT_TRUE(fs::exists(cache_ / "other"));
+  EXPECT_EQ(images().size(), 3U);
 }
 
 TEST(TestDatabase, IsACopyAndGoesAway) {

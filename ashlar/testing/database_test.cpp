@@ -50,6 +50,41 @@ TEST_F(TestingDatabase, IsMigratedAndSeesNothingOfItsNeighbours) {
   EXPECT_EQ(add(two), 1);
 }
 
+// More of them than are made ahead and dropped behind; each leaves all it can to the next.
+TEST_F(TestingDatabase, IsAsTheMigrationsLeftItWhateverEarlierOnesDid) {
+  migration("0001_notes.sql",
+            "create table notes (id bigint generated always as identity, text text not null);"
+            "create table kept (n int); insert into kept values (7);");
+  for (int i = 0; i < 32; ++i) {
+    const Database database(folder_);
+    const auto sql = [&](const char* text) { return Database::server().run_sql(database.name(), text); };
+    EXPECT_EQ(sql("select string_agg(relname, ' ' order by relname) from pg_class c join pg_namespace n on n.oid = "
+                  "relnamespace where nspname = 'public' and relkind = 'r'"),
+              "ashlar_migrations kept notes");
+    EXPECT_EQ(sql("select count(*) || ' ' || sum(n) from kept"), "1 7");
+    EXPECT_EQ(sql("select current_setting('work_mem')"), "4MB");
+    EXPECT_EQ(sql("insert into notes (text) values ('x') returning id"), "1");
+    EXPECT_EQ(sql("select count(*) from notes"), "1");
+    sql("insert into notes (text) select 'x' from generate_series(1, 1000); delete from kept; create table mine ();"
+        "drop table kept; create schema other");
+    sql(("alter database \"" + database.name() + "\" set work_mem = '8MB'").c_str());
+  }
+}
+
+TEST_F(TestingDatabase, IsThereAgainAfterAStopOfTheServer) {
+  migration("0001_notes.sql", "create table notes (text text not null);");
+  const Database before(folder_);
+  EXPECT_EQ(add(before), 1);
+  Database::server().stop();
+  EXPECT_ANY_THROW(for (int i = 0; i < 20; ++i) const Database none(folder_));
+  Database::server().restart();
+  for (int i = 0; i < 6; ++i) {
+    const Database after(folder_);
+    EXPECT_EQ(add(after), 1);
+  }
+  EXPECT_EQ(add(before), 2);
+}
+
 TEST_F(TestingDatabase, ThrowsWhatAMigrationFailsWith) {
   migration("0001_broken.sql", "create table;");
   for (int i = 0; i < 2; ++i) {

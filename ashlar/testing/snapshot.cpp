@@ -116,12 +116,25 @@ std::string difference(std::string_view before, std::string_view after) {
   return out;
 }
 
+// Build tools name a source file from the folder that they build in, and tests run in any other: it is looked for from
+// the folders above the program, too.
+std::filesystem::path folder_of(const char* source_file) {
+  const std::filesystem::path folder = std::filesystem::path(source_file).parent_path();
+  std::error_code error;
+  if (folder.is_absolute() || std::filesystem::exists(source_file, error)) return folder;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
+  for (auto above = program.parent_path(); above.has_relative_path(); above = above.parent_path()) {
+    if (std::filesystem::exists(above / source_file, error)) return (above / folder).lexically_normal();
+  }
+  return folder;
+}
+
 std::string compare(const std::string& file_name, const std::string& text, const char* source_file) {
   const bool good = !file_name.empty() && file_name.front() != '.' && std::ranges::all_of(file_name, [](char c) {
     return is_alpha_ascii(c) || is_digit_ascii(c) || c == '-' || c == '_' || c == '.';
   });
   if (!good) throw Invalid(fmt::format("a snapshot's name is letters, digits, '-', '_' and '.': {}", file_name));
-  const std::filesystem::path folder = std::filesystem::path(source_file).parent_path() / "snapshots";
+  const std::filesystem::path folder = folder_of(source_file) / "snapshots";
   const std::filesystem::path path = folder / file_name;
   const char* const update = std::getenv("ASHLAR_UPDATE_SNAPSHOTS");
   std::optional<std::string> before;

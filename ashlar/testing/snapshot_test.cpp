@@ -56,6 +56,16 @@ TEST_F(Snapshots, AreWrittenWhenTheEnvironmentSaysSoAndEqualAfterwards) {
   EXPECT_EQ(snapshot("one", R"({ "a": [1, "x", {}], "b": null })", {}, source()), "");
 }
 
+TEST_F(Snapshots, AreBesideTheirSourceWhereverTheTestRuns) {
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path("/");
+  const std::string said = snapshot("nowhere", "1");
+  std::filesystem::current_path(before);
+  const std::filesystem::path file = said.substr(0, said.find(" is not there"));
+  EXPECT_TRUE(file.is_absolute()) << said;
+  EXPECT_TRUE(std::filesystem::exists(file.parent_path().parent_path() / "snapshot_test.cpp")) << said;
+}
+
 TEST_F(Snapshots, ShowTheLinesThatDiffer) {
   put("list.json", "[\n  1,\n  2,\n  3,\n  4,\n  5,\n  6,\n  7\n]\n");
   const std::string said = snapshot("list", "[1,2,3,4,5,60,7]", {}, source());

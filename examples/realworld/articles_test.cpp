@@ -1,3 +1,7 @@
+#include <string>
+
+#include <ashlar/testing/statements.hpp>
+
 #include "realworld_test.hpp"
 
 namespace conduit {
@@ -292,6 +296,22 @@ TEST_F(Conduit, CountsOneFavoriteOfOneReaderWhoIsInAHurry) {
 
 // ---- tags
 // ------------------------------------------------------------------------------------------------------------
+
+TEST_F(Conduit, ReadsByOneStatementHoweverMuchThereIs) {
+  const auto jake = sign_up("jake"), ann = sign_up("ann");
+  act("/profiles/ann/follow", jake);
+  std::string slug;
+  for (const char* title : {"One", "Two", "Three"}) slug = publish(ann, title, R"(["a","b"])").slug;
+  comment(jake, slug, "first");
+  comment(ann, slug, "second");
+  for (const std::string& path :
+       {std::string("/articles"), std::string("/articles?tag=a"), std::string("/articles/feed"), "/articles/" + slug,
+        "/articles/" + slug + "/comments", std::string("/profiles/ann"), std::string("/user"), std::string("/tags")}) {
+    const ashlar::testing::Statements statements;
+    EXPECT_EQ(get(path, jake).status, 200) << path;
+    EXPECT_EQ(statements.count(), 1U) << path << "\n" << statements.text();
+  }
+}
 
 TEST_F(Conduit, ListsTheTagsThatArticlesHave) {
   EXPECT_EQ(get("/tags").body, R"({"tags":[]})");

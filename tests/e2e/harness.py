@@ -116,6 +116,7 @@ class Service:
         if database:
             env["SERVICE_DATABASE"] = "1"
         env |= environment or {}
+        self.environment = env
         who = {}
         if user is not None:
             entry = pwd.getpwnam(user)

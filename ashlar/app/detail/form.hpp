@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <ashlar/app/call.hpp>
@@ -26,6 +27,11 @@ class SpooledFile {
   [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
   [[nodiscard]] bool in_memory() const noexcept { return !fd_; }
   [[nodiscard]] const std::string& memory() const noexcept { return memory_; }
+  /// The whole content, in memory.
+  void hold(std::string bytes) noexcept {
+    memory_ = std::move(bytes);
+    size_ = memory_.size();
+  }
   /// Appends a part of what is on disk. Blocks.
   void read(std::uint64_t at, std::size_t size, std::string& out) const;
   /// Blocks.
@@ -63,6 +69,13 @@ class FormReader final : public AfterAnswer {
   static Task<void> receive(Call& call);
 
   void read(Call& call, const schema::TypeInfo& type, void* out, schema::Errors& errors) const;
+  /// A field that nobody has sent.
+  struct Made {
+    std::string name, value;
+    bool is_file = false;
+  };
+  /// Whether a form of these is read into `out`, rules and all: for fuzz(), which makes them.
+  static bool takes(const schema::TypeInfo& type, std::vector<Made> fields, void* out);
   /// The file that a value of a pair stands for.
   [[nodiscard]] UploadedFile find(std::string_view place) const noexcept;
 
@@ -73,6 +86,7 @@ class FormReader final : public AfterAnswer {
     std::shared_ptr<SpooledFile> file;  // null: a text
   };
   Task<void> receive_parts(Call& call);
+  bool read_into(const schema::TypeInfo& type, void* out, schema::Errors& errors) const;
   std::deque<Field> fields_;
 };
 

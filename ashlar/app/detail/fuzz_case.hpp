@@ -83,6 +83,8 @@ class FuzzSender {
   /// The request-target; nullopt: there is none that leads to this route (an empty segment, a segment that another
   /// route has).
   static std::optional<std::string> target(const FuzzStep& step);
+  /// Its form with files, but for the boundary that closes it.
+  static std::string cut_off_form(const FuzzStep& step);
 
  private:
   [[nodiscard]] FuzzRequest compose(const FuzzStep& step) const;

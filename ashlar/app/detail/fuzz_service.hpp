@@ -28,6 +28,7 @@ struct FuzzParameter {
   bool required = false;
   const SchemaNode* node = nullptr;
   const schema::TypeInfo* type = nullptr;  // null: of a model, or not known
+  bool is_file = false;                    // of a form
   /// Where a value for a parameter of the path comes from: the answer of another operation.
   struct Source {
     std::size_t operation;
