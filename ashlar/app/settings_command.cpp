@@ -21,7 +21,8 @@ namespace ashlar::detail {
 namespace {
 
 // What the library reads from the environment beside its settings.
-constexpr std::array<std::string_view, 5> kOtherVariables = {"ASHLAR_DATA_DIR", "ASHLAR_DEV_PAGE", kProfileVariable,
+constexpr std::array<std::string_view, 6> kOtherVariables = {"ASHLAR_CACHE_DIR",  "ASHLAR_DATA_DIR",
+                                                             "ASHLAR_DEV_PAGE",   kProfileVariable,
                                                              kSupervisedVariable, "ASHLAR_UPDATE_SNAPSHOTS"};
 
 struct Row {
