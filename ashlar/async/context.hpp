@@ -7,9 +7,11 @@
 #include <memory>
 #include <string_view>
 
+#include <ashlar/base/clock.hpp>
+
 namespace ashlar::async {
 
-using Clock = std::chrono::steady_clock;
+using Clock = SteadyClock;
 using TimePoint = Clock::time_point;
 using Nanoseconds = std::chrono::nanoseconds;
 

@@ -72,6 +72,37 @@ TEST(TimerWheel, KeepsTimersThatAreFurtherAwayThanItsLevels) {
   EXPECT_EQ(fired, 1);
 }
 
+TEST(TimerWheel, FiresEachAtItsTimeHoweverFarItIsAdvancedAtOnce) {
+  const async::TimePoint start{};
+  std::mt19937_64 random{11};
+  for (int round = 0; round < 50; ++round) {
+    async::TimerWheel wheel{start};
+    async::TimePoint now = start + std::chrono::milliseconds(random() % (1U << 20));
+    wheel.advance(now);
+    std::vector<std::unique_ptr<RecordingTimer>> timers;
+    std::vector<std::chrono::milliseconds> due;
+    std::vector<std::size_t> fired;
+    for (std::size_t i = 0; i < 40; ++i) {
+      due.emplace_back(1 + random() % (std::uint64_t{1} << (5 + 4 * (i % 8))));  // up to three months
+      auto& timer = timers.emplace_back(std::make_unique<RecordingTimer>());
+      timer->fire = [&fired, i] { fired.push_back(i); };
+      wheel.arm(*timer, now + due[i]);
+    }
+    for (std::chrono::milliseconds gone{0}; wheel.size() > 0;) {
+      const std::size_t before = fired.size();
+      const std::chrono::milliseconds last = gone;
+      gone += std::chrono::milliseconds(random() % (std::uint64_t{1} << (random() % 38)));
+      wheel.advance(now + gone);
+      for (std::size_t k = before; k < fired.size(); ++k) {
+        EXPECT_GT(due[fired[k]], last);
+        EXPECT_LE(due[fired[k]], gone);
+        if (k > before) EXPECT_LE(due[fired[k - 1]], due[fired[k]]) << "in their order";
+      }
+      for (std::size_t i = 0; i < due.size(); ++i) EXPECT_EQ(timers[i]->armed(), due[i] > gone) << due[i].count();
+    }
+  }
+}
+
 TEST(TimerWheel, LetsACallbackCancelAndArmOthers) {
   const async::TimePoint start{};
   async::TimerWheel wheel{start};

@@ -87,6 +87,8 @@ void TimerWheel::advance(TimePoint now) noexcept {
       now_ = target;
       return;
     }
+    // After a long sleep, or when a test has moved the clock.
+    if (target - now_ > kSlots) now_ = std::max(now_, std::min(next_tick(), target) - 1);
     // Skip to the next tick at which a slot of level 0 is due or an upper level must be sorted.
     const unsigned position = static_cast<unsigned>(now_) & (kSlots - 1);
     const std::uint64_t ahead = position == kSlots - 1 ? 0 : occupied_[0] >> (position + 1);
@@ -107,8 +109,7 @@ void TimerWheel::advance(TimePoint now) noexcept {
   }
 }
 
-int TimerWheel::next_timeout_ms(TimePoint now) const noexcept {
-  if (size_ == 0) return -1;
+std::uint64_t TimerWheel::next_tick() const noexcept {
   std::uint64_t next = now_ + (std::uint64_t{1} << (kBits * (kLevels - 1)));
   for (unsigned level = 0; level < kLevels; ++level) {
     const std::uint64_t occupied = occupied_[level];
@@ -119,6 +120,12 @@ int TimerWheel::next_timeout_ms(TimePoint now) const noexcept {
     const std::uint64_t slot = base + 1 + static_cast<unsigned>(std::countr_zero(rotated));
     next = std::min(next, slot << (kBits * level));
   }
+  return next;
+}
+
+int TimerWheel::next_timeout_ms(TimePoint now) const noexcept {
+  if (size_ == 0) return -1;
+  const std::uint64_t next = next_tick();
   const std::uint64_t current = ticks(now, false);
   if (next <= current) return 0;
   return static_cast<int>(std::min<std::uint64_t>(next - current, INT_MAX));

@@ -58,6 +58,8 @@ class TimerWheel {
 
   void insert(Timer& timer) noexcept;
   void cascade(unsigned level) noexcept;
+  /// Before it nothing is due and no level is sorted again. Precondition: something is armed.
+  [[nodiscard]] std::uint64_t next_tick() const noexcept;
   [[nodiscard]] std::uint64_t ticks(TimePoint when, bool round_up) const noexcept;
 
   TimePoint start_;

@@ -9,6 +9,7 @@
 
 #include <ashlar/auth/detail/strict_json.hpp>
 #include <ashlar/base/bytes.hpp>
+#include <ashlar/base/clock.hpp>
 #include <ashlar/base/text.hpp>
 
 namespace ashlar::auth {
@@ -117,7 +118,7 @@ Tokens::Tokens(TokenOptions options) : options_(std::move(options)) {
 }
 
 std::int64_t Tokens::now() const noexcept {
-  auto time = options_.now != nullptr ? options_.now() : std::chrono::system_clock::now();
+  auto time = options_.now != nullptr ? options_.now() : SystemClock::now();
   return std::chrono::floor<std::chrono::seconds>(time.time_since_epoch()).count();
 }
 

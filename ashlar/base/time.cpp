@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include <ashlar/base/clock.hpp>
 #include <ashlar/base/text.hpp>
 
 namespace ashlar {
@@ -230,8 +231,7 @@ std::string TimeOfDay::to_string() const {
 }
 
 DateTime DateTime::now() {
-  return {std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
-              .count()};
+  return {std::chrono::duration_cast<std::chrono::microseconds>(SystemClock::now().time_since_epoch()).count()};
 }
 
 DateTime DateTime::of(Date date, TimeOfDay time) noexcept { return {date.days * kDay + time.micros}; }

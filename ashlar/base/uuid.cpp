@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include <ashlar/base/bytes.hpp>
+#include <ashlar/base/clock.hpp>
 
 namespace ashlar {
 namespace {
@@ -55,7 +56,7 @@ Uuid Uuid::v4() {
 Uuid Uuid::v7() {
   // 48 bits of milliseconds and, in place of rand_a, 12 bits of the millisecond's fraction (RFC 9562, 6.2, method 3).
   thread_local std::uint64_t last = 0;
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto now = SystemClock::now().time_since_epoch();
   const auto micros = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now).count());
   std::uint64_t stamp = (micros / 1000) << 12 | (micros % 1000) * 4096 / 1000;
   if (stamp <= last) stamp = last + 1;

@@ -9,6 +9,7 @@
 
 #include <ashlar/async/combinators.hpp>
 #include <ashlar/base/bytes.hpp>
+#include <ashlar/base/clock.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/http/chunked.hpp>
 #include <ashlar/http/content_coding.hpp>
@@ -70,7 +71,7 @@ std::optional<async::Nanoseconds> retry_after(const ClientResponse& response) {
   }
   const auto date = detail::parse_lenient_date(*value);
   if (!date) return std::nullopt;
-  return std::max<async::Nanoseconds>(*date - std::chrono::system_clock::now(), async::Nanoseconds{0});
+  return std::max<async::Nanoseconds>(*date - SystemClock::now(), async::Nanoseconds{0});
 }
 
 async::TimePoint deadline() noexcept {

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include <ashlar/base/clock.hpp>
+
 namespace ashlar::http {
 
 struct CookieJarLimits {
@@ -24,7 +26,7 @@ struct CookieJarLimits {
 /// one such as "co.uk" is not. Use a jar a site where sites do not trust each other.
 class CookieJar {
  public:
-  using Clock = std::chrono::system_clock;
+  using Clock = SystemClock;
 
   explicit CookieJar(CookieJarLimits limits = {}) : limits_(limits) {}
 

@@ -5,11 +5,9 @@
 #include <utility>
 
 #include <ashlar/async/combinators.hpp>
-#include <ashlar/async/sync.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/base/text.hpp>
-#include <ashlar/http/file_body.hpp>
-#include <ashlar/http/server_options.hpp>
+#include <ashlar/http/cookie_jar.hpp>
 #include <ashlar/testing/detail/sending.hpp>
 
 namespace ashlar::testing {
@@ -76,6 +74,18 @@ Client& Client::default_header(std::string name, std::string value) {
   return *this;
 }
 
+Client& Client::keep_cookies() {
+  if (cookies_ == nullptr) cookies_ = std::make_unique<http::CookieJar>();
+  return *this;
+}
+
+void Client::add_cookies(const std::string& url, std::vector<std::pair<std::string, std::string>>& headers) {
+  if (cookies_ == nullptr) return;
+  if (std::ranges::any_of(headers, [](const auto& own) { return equals_ignore_case(own.first, "Cookie"); })) return;
+  std::string all = cookies_->header(url);
+  if (!all.empty()) headers.emplace_back("Cookie", std::move(all));
+}
+
 void Client::remove_override(const void* key) {
   // The newest one of this key: scopes end in the reverse order of their beginnings.
   const auto found =
@@ -133,45 +143,6 @@ Answer head_of(const http::Response& response) {
     answer.headers.emplace_back(line.substr(0, colon), trim(line.substr(colon + 1)));
   }
   return answer;
-}
-
-Task<Answer> Client::exchange(Request sent) {
-  sent.encode_form();
-  add_default_headers(sent.headers_);
-  Sending sending;
-  auto& request = sending.request;
-  fill(sending, sent.method_, sent.target_, sent.headers_);
-  if (sent.secure_host_) request.authority = *sent.secure_host_;
-  request.secure = sent.secure_host_.has_value();
-  request.peer = sent.peer_ ? &*sent.peer_ : nullptr;
-  request.client_certificate = sent.client_certificate_ ? &*sent.client_certificate_ : nullptr;
-  if (!sent.body_.empty()) {
-    const http::BodyPlan plan = app_.handler().plan_body(request, http::ServerOptions{}.max_body);
-    if (plan.stream) {
-      sending.whole.hold(sent.body_, plan.limit);
-      sending.body = &sending.whole;
-    } else {
-      request.body = sent.body_;
-    }
-  }
-  app_.handler().handle(sending);
-  co_await sending.done.wait();
-
-  Answer answer = head_of(sending.response);
-  auto& response = sending.response;
-  const bool no_body = sent.method_ == http::Method::head || response.status == 204 || response.status == 304;
-  if (!no_body && response.file_body() != nullptr) response.stream_file();
-  if (response.streaming()) {
-    auto stream = response.take_stream();
-    while (!no_body) {
-      const auto piece = co_await stream.next();
-      if (!piece) break;
-      answer.body += *piece;
-    }
-  } else if (!no_body) {
-    answer.body = response.body_bytes();
-  }
-  co_return answer;
 }
 
 std::vector<Answer> Client::send_all(std::vector<Request> requests) {

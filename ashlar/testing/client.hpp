@@ -17,6 +17,10 @@
 #include <ashlar/net/peer_identity.hpp>
 #include <ashlar/schema/json.hpp>
 
+namespace ashlar::http {
+class CookieJar;
+}
+
 namespace ashlar::testing {
 
 /// An answer, whole.
@@ -35,6 +39,7 @@ struct Answer {
 };
 
 class Client;
+class Transfer;
 
 /// A client's end of a WebSocket of the application in this process. Each call runs the application's loop until it has
 /// what it waits for, at most ten seconds; then it throws DeadlineExceeded. Goes before its Client.
@@ -145,6 +150,8 @@ class [[nodiscard("call send()")]] Request {
   }
 
   Answer send();
+  /// Sends it and does not wait: the test goes on, and reads the answer as it comes (transfer.hpp).
+  Transfer begin();
   operator Answer() { return send(); }  // NOLINT: a request is its answer where one is wanted
 
  private:
@@ -168,7 +175,7 @@ class [[nodiscard("call send()")]] Request {
 };
 
 /// Starts the application (its components, checks and hooks) on a loop of this thread when it is made, and stops it
-/// when it goes. Not thread-safe: one test, one thread.
+/// when it goes. Requests have the deadline of a server's defaults. Not thread-safe: one test, one thread.
 class Client {
  public:
   explicit Client(App& app);
@@ -187,6 +194,10 @@ class Client {
 
   /// A header of every request from now on, in place of an earlier one with the name; an empty value removes it.
   Client& default_header(std::string name, std::string value);
+
+  /// Keeps the cookies that answers set from now on, and sends them where they belong, as a browser does. A request
+  /// with a Cookie of its own sends that one alone.
+  Client& keep_cookies();
 
   /// A dependency gives this value instead of running, in every request from now on, until the scope that this returns
   /// ends.
@@ -224,6 +235,8 @@ class Client {
   T run(Task<T> task) {
     return async::run(loop_, std::move(task));
   }
+  /// The one that the application runs on, whenever the client waits for something.
+  [[nodiscard]] async::Loop& loop() noexcept { return loop_; }
   /// Sends many requests at the same time and gives the answers in order.
   std::vector<Answer> send_all(std::vector<Request> requests);
 
@@ -231,7 +244,9 @@ class Client {
   friend class Request;
   friend class SocketRequest;
   friend class Socket;
+  friend class Transfer;
   struct Sending;
+  class Flight;
 
   template <class T>
   Override add_override(const void* key, T value) {
@@ -247,6 +262,7 @@ class Client {
   void link_overrides();
   Task<Answer> exchange(Request request);
   void add_default_headers(std::vector<std::pair<std::string, std::string>>& headers) const;
+  void add_cookies(const std::string& url, std::vector<std::pair<std::string, std::string>>& headers);
   void fill(Sending& sending, http::Method method, std::string_view target,
             const std::vector<std::pair<std::string, std::string>>& headers);
 
@@ -260,6 +276,7 @@ class Client {
   http::ConnectionValues connection_;
   std::vector<std::pair<std::string, std::string>> default_headers_;
   std::vector<std::unique_ptr<Kept>> overrides_;
+  std::unique_ptr<http::CookieJar> cookies_;  // null: they are not kept
 };
 
 }  // namespace ashlar::testing

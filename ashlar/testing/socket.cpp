@@ -75,6 +75,7 @@ Socket SocketRequest::connect() {
   header("Connection", "Upgrade").header("Upgrade", "websocket").header("Sec-WebSocket-Version", "13");
   header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
   client_.add_default_headers(headers_);
+  client_.add_cookies("http://testserver" + target_, headers_);
   auto impl = std::make_unique<Socket::Impl>(client_, std::move(target_), std::move(headers_));
   client_.fill(impl->sending, http::Method::get, impl->target, impl->headers);
   impl->sending.request.upgrade = true;

@@ -1,23 +1,51 @@
 // The code of docs/guide/testing.md: compiled and run.
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include <ashlar/app/app.hpp>
+#include <ashlar/async/combinators.hpp>
 #include <ashlar/async/task.hpp>
 #include <ashlar/pg/db.hpp>
 #include <ashlar/testing/client.hpp>
+#include <ashlar/testing/clock.hpp>
 #include <ashlar/testing/database.hpp>
 #include <ashlar/testing/snapshot.hpp>
 #include <ashlar/testing/statements.hpp>
 #include <ashlar/testing/table_factory.hpp>
+#include <ashlar/testing/transfer.hpp>
 
 #include <gtest/gtest.h>
 
 namespace {
 
 using namespace ashlar;
+using namespace std::chrono_literals;
+
+// sample: clock
+struct Reading {
+  int celsius;
+};
+
+TEST(Thermometer, SendsAReadingEveryMinute) {
+  App app;
+  app.get<"/readings">([]() -> Events<Reading> {
+    for (int celsius = 20;; ++celsius) {
+      co_yield {.data = Reading{celsius}};
+      co_await async::sleep(1min);
+    }
+  });
+  ashlar::testing::Client client{app};
+  ashlar::testing::Clock clock{client};
+
+  auto events = client.get("/readings").begin();  // goes on while the test does
+  EXPECT_EQ(events.event()->json<Reading>().celsius, 20);
+  clock.advance(1min);  // takes no minute
+  EXPECT_EQ(events.event()->json<Reading>().celsius, 21);
+}
+// end of sample
 
 struct NewAuthor {
   std::string name;
