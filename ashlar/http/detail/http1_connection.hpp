@@ -132,8 +132,8 @@ class Http1Connection final : public Connection,
   bool finished_ = false;
   bool head_began_ = false;
   bool waits_for_turn_ = false;  // something has been read (LoopServer::handle_at_tick_end)
-  bool turn_is_over_ = false;  // requests wait in the block until others have had their turn
-  bool close_after_ = false;   // once everything is sent
+  bool turn_is_over_ = false;    // requests wait in the block until others have had their turn
+  bool close_after_ = false;     // once everything is sent
   bool linger_ = false;
   bool end_of_input_ = false;
   bool pause_reading_ = false;

@@ -64,9 +64,9 @@ class LoopServer final : private async::Timer, private async::TickHook {
       pass_cork(connection);
     return cork_;
   }
-  /// Receiving for many connections, then answering, then sending for many costs less than in turns: the processor keeps
-  /// the code of each at hand (docs/performance.md). The connection has read something: Connection::handle_read comes
-  /// when the others of the tick have read, too, or many have.
+  /// Receiving for many connections, then answering, then sending for many costs less than in turns: the processor
+  /// keeps the code of each at hand (docs/performance.md). The connection has read something: Connection::handle_read
+  /// comes when the others of the tick have read, too, or many have.
   void handle_at_tick_end(Connection& connection) noexcept;
   /// Keeps what the connection has in the output buffer until the end of the tick, or until there is much of it.
   /// Precondition: it has the buffer, and there is something in it.
