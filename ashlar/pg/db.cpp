@@ -114,8 +114,6 @@ Task<void> Db::with_session(Session& session, std::string database) {
 Task<void> Db::start() {
   if (options_.warn_after_repeats > 0)
     warnings_ = std::make_shared<detail::RepeatWarnings>(options_.warn_after_repeats);
-  // Nothing to do: the first connection of start_loop() says whether the database is there.
-  if (options_.migrations.empty() && !options_.check_queries) co_return co_await ensure_config();
   std::exception_ptr error;
   try {
     co_await with_session([this](detail::Connection& connection) -> Task<void> {

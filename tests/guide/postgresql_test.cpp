@@ -110,7 +110,9 @@ drop type mood;
   async::run([](std::string url, std::filesystem::path migrations) -> Task<void> {
     pg::Db db{{.url = url, .migrations = migrations, .check_queries = false}};
     co_await db.start();
-    EXPECT_TRUE((co_await db.check()).empty());
+    for (const std::string& problem : co_await db.check()) {  // other samples have queries of other tables
+      EXPECT_FALSE(problem.contains("postgresql_test.cpp")) << problem;
+    }
     co_await db.start_loop(async::Loop::current());
     co_await use(db);
     co_await db.stop_loop(async::Loop::current());

@@ -35,8 +35,12 @@ class Compiler:
 
     def run(self, flags, source, *more):
         """Compiles to nowhere. Gives (exit status, messages)."""
-        command = [*flags, *more, "-fno-color-diagnostics", "-c", str(source), "-o", os.devnull]
-        if "ccache" in Path(command[0]).name and "-fsyntax-only" in more:
+        return self.make(flags, source, os.devnull, *more)
+
+    def make(self, flags, source, output, *more):
+        """Gives (exit status, messages)."""
+        command = [*flags, *more, "-fno-color-diagnostics", "-c", str(source), "-o", str(output)]
+        if "ccache" in Path(command[0]).name and ("-fsyntax-only" in more or "c++-header" in more):
             command = command[1:]
         done = subprocess.run(command, cwd=self.build, capture_output=True, text=True)
         return done.returncode, done.stderr
