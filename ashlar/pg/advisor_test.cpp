@@ -25,12 +25,11 @@
 #include <vector>
 
 #include <ashlar/async/runtime.hpp>
-#include <ashlar/base/bytes.hpp>
 #include <ashlar/pg/db.hpp>
 #include <ashlar/pg/detail/plan.hpp>
 #include <ashlar/pg/detail/test_server.hpp>
 #include <ashlar/pg/migrations.hpp>
-#include <ashlar/pg/repeated_queries.hpp>
+#include <ashlar/schema/json_value.hpp>
 
 namespace ashlar::pg {
 namespace {
@@ -211,11 +210,16 @@ std::string text_of(const fs::path& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-/// Pages that a statement reads, in a transaction that is taken back: unlike times, the same each time.
-double pages(const std::string& database, const std::string& sql) {
-  const std::string plan = test::server()->run_sql(
-      database, "begin; explain (analyze, buffers, timing off, format json) " + sql + "; rollback");
-  return detail::parse_plan(plan).root.blocks;
+/// Pages that a query reads: unlike times, the same each time.
+double pages(const std::string& url, const std::string& sql) {
+  const auto ask = [&sql](Db& db) -> Task<double> {
+    co_await db.start_loop(async::Loop::current());
+    const DynamicQuery<Json()> explain{unsafe_sql("explain (analyze, buffers, timing off, format json) " + sql)};
+    const Json plan = co_await db.one(explain);
+    co_await db.stop_loop(async::Loop::current());
+    co_return detail::parse_plan(plan.text()).root.blocks;
+  };
+  return with(url, ask, {.statement_timeout = std::chrono::milliseconds{0}});
 }
 
 // What is run with values, by the name of its fault: as it was, and as it is proposed.
@@ -255,7 +259,7 @@ TEST(Advisor, FindsEveryPlantedFaultProvesItAndIsSilentOnTheMendedSchema) {
   const TestDatabase database(test::server(), planted());
   const auto probe = probes(rows());
   std::map<std::string, double> before;
-  for (const auto& [fault, sql] : probe) before[fault] = pages(database.name(), sql.before);
+  for (const auto& [fault, sql] : probe) before[fault] = pages(database.url(), sql.before);
   Folder folder;
   {
     const FaultyQueries queries;
@@ -293,7 +297,7 @@ TEST(Advisor, FindsEveryPlantedFaultProvesItAndIsSilentOnTheMendedSchema) {
          },
          {.migrations = folder.path()});
   }
-  for (const auto& [fault, sql] : probe) EXPECT_LT(pages(database.name(), sql.after), before[fault]) << fault;
+  for (const auto& [fault, sql] : probe) EXPECT_LT(pages(database.url(), sql.after), before[fault]) << fault;
   const MendedQueries queries;
   const Advice again = advise_on(database.url());
   EXPECT_THAT(again.findings, IsEmpty()) << to_text(again);
