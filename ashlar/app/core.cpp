@@ -102,6 +102,9 @@ void Call::finish(bool succeeded) noexcept {
   AfterAnswer* first_kept = kept;
   AfterAnswer* first_background = background;
   exchange.finish();  // this Call is gone with it
+  if (first_kept == nullptr && first_background == nullptr) [[likely]]
+    return;
+  const async::ContextGuard nobody{nullptr};  // the request's context is gone, too: what is destroyed may log
   for (AfterAnswer* one = first_kept; one != nullptr;) {
     AfterAnswer* next = one->next;
     one->run(one, succeeded);

@@ -220,7 +220,7 @@ std::optional<FuzzFailure> judge_case(const FuzzCase& one, const FuzzAnswer& ans
                                  status),
                      "fits");
     case FuzzCase::Intent::unfit:
-      if (status >= 400) return std::nullopt;
+      if (status >= 400 || status == 207) return std::nullopt;  // 207: item by item (Bulk)
       return failure("invalid-accepted", fmt::format("{} is answered with {}", one.why, status), "unfit");
     case FuzzCase::Intent::no_credentials:
       if (status >= 400) return std::nullopt;

@@ -115,7 +115,7 @@ Tree make(const Found& found, schema::Random& random, schema::Letters letters) {
 // RFC 4180. Null is nothing, as copy … with (format csv) reads it.
 std::string csv_field(const Tree* value) {
   if (value == nullptr || value->kind == Tree::Kind::null) return {};
-  const std::string text = value->plain();
+  std::string text = value->plain();
   if (!text.empty() && text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string out = "\"";
   for (const char c : text) {

@@ -35,7 +35,7 @@ std::string indented(std::string_view text, std::string_view with) {
 std::string proof_text(const Finding& finding) {
   const Proof& proof = finding.proof;
   const std::string size = proof.bytes > 0 ? ", " + size_of(proof.bytes) : "";
-  const std::string costs =
+  std::string costs =
       fmt::format("cost {} -> {}", detail::grouped(proof.cost_before), detail::grouped(proof.cost_after));
   switch (proof.kind) {
     case ProofKind::none:
