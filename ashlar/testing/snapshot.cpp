@@ -119,7 +119,7 @@ std::string difference(std::string_view before, std::string_view after) {
 // Build tools name a source file from the folder that they build in, and tests run in any other: it is looked for from
 // the folders above the program, too.
 std::filesystem::path folder_of(const char* source_file) {
-  const std::filesystem::path folder = std::filesystem::path(source_file).parent_path();
+  std::filesystem::path folder = std::filesystem::path(source_file).parent_path();
   std::error_code error;
   if (folder.is_absolute() || std::filesystem::exists(source_file, error)) return folder;
   const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
