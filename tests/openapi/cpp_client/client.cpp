@@ -39,7 +39,8 @@ T body_of(const Answer& answer, unsigned status, int line) {
 
 using Errors = std::map<std::string, std::vector<std::string>>;
 
-// What a refusal of this status says: the generated functions throw it, and its body is the model that the document names.
+// What a refusal of this status says: the generated functions throw it, and its body is the model that the document
+// names.
 template <class Exception, class Call>
 Errors errors_of(Call call, unsigned status, int line) {
   try {
@@ -62,8 +63,8 @@ class Users : public UserAndAuthenticationApi {
   std::string token;
 
  private:
-  void applyOperationSecurity(const std::string&, const std::vector<SecurityRequirementGroup>& requirements, std::string&,
-                              std::map<std::string, std::string>& headers) override {
+  void applyOperationSecurity(const std::string&, const std::vector<SecurityRequirementGroup>& requirements,
+                              std::string&, std::map<std::string, std::string>& headers) override {
     if (!requirements.empty() && !token.empty()) headers["Authorization"] = "Token " + token;
   }
 };
