@@ -1,8 +1,7 @@
 // A client that OpenAPI Generator made of RealWorld's document, used as a program of another team would: every call is
 // typed, answers and errors alike, and is answered as the document says.
-#include <cstddef>
+#include <cstdio>
 #include <cstdlib>
-#include <iostream>
 #include <map>
 #include <memory>
 #include <string>
@@ -19,7 +18,7 @@ using namespace conduit::model;
 namespace {
 
 [[noreturn]] void fail(int line, const std::string& what) {
-  std::cerr << "client.cpp:" << line << ": " << what << "\n";
+  std::fprintf(stderr, "client.cpp:%d: %s\n", line, what.c_str());
   std::exit(1);
 }
 
@@ -114,5 +113,5 @@ int main(int count, char** arguments) {
   EXPECT((taken == Errors{{"username", {"has already been taken"}}}));
   EXPECT(USER_ERRORS(users.createUser(registration("bob", "short")), 422).count("password") == 1);
 
-  std::cout << "every call was typed, and answered as the document says\n";
+  std::puts("every call was typed, and answered as the document says");
 }
