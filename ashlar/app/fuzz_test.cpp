@@ -13,8 +13,8 @@
 #include <vector>
 
 #include <ashlar/app/app.hpp>
-#include <ashlar/async/combinators.hpp>
 #include <ashlar/app/uploads.hpp>
+#include <ashlar/async/combinators.hpp>
 #include <ashlar/async/runtime.hpp>
 #include <ashlar/async/sync.hpp>
 #include <ashlar/base/error.hpp>
