@@ -21,7 +21,7 @@ sys.path.insert(0, str(HERE.parent / "e2e"))
 import harness  # noqa: E402
 
 # Two operations of one path are more than version 7.26.0 declares the answers of, so there is one of each here; and of
-# the models what these need, which halves the time to compile them.
+# the models what these need, 8 of 25, because each takes its time to compile.
 OPERATIONS = ["CreateUser", "GetCurrentUser", "GetArticles"]
 MODELS = ["ArticleSummary", "GenericErrorModel", "MultipleArticlesResponse", "NewUser", "NewUserRequest", "Profile", "User",
           "UserResponse"]
