@@ -26,6 +26,7 @@
 
 #include <ashlar/async/runtime.hpp>
 #include <ashlar/pg/db.hpp>
+#include <ashlar/pg/detail/advisor_test_schema.hpp>
 #include <ashlar/pg/detail/plan.hpp>
 #include <ashlar/pg/detail/test_server.hpp>
 #include <ashlar/pg/migrations.hpp>
@@ -35,6 +36,10 @@ namespace ashlar::pg {
 namespace {
 
 namespace fs = std::filesystem;
+using test::advise_on;
+using test::Folder;
+using test::Schema;
+using test::with;
 using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
@@ -88,8 +93,8 @@ struct Title {
   std::string title;
 };
 
-/// Queries register themselves while they live.
-struct FaultyQueries {
+/// Queries register themselves while they live. These need indexes alone.
+struct IndexedQueries {
   Query<Title(std::int64_t)> composite{
       "select id, title from articles where author_id = $1 order by created_at desc limit 20",
       {.name = "articles_of_author"}};
@@ -100,6 +105,9 @@ struct FaultyQueries {
                                 {.name = "jobs_waiting"}};
   Query<std::int64_t(std::string)> function{"select id from authors where lower(email) = $1",
                                             {.name = "author_by_email"}};
+};
+
+struct FaultyQueries : IndexedQueries {
   Query<std::int64_t()> not_in{
       "select a.id from authors a where a.id not in (select s.author_id from suspensions s where s.region <> a.region)",
       {.name = "authors_elsewhere"}};
@@ -110,17 +118,7 @@ struct FaultyQueries {
 };
 
 /// The same wishes, as the advice says.
-struct MendedQueries {
-  Query<Title(std::int64_t)> composite{
-      "select id, title from articles where author_id = $1 order by created_at desc limit 20",
-      {.name = "articles_of_author"}};
-  Query<std::int64_t(std::vector<std::string>)> gin{"select id from articles where tags @> $1",
-                                                    {.name = "articles_tagged"}};
-  Query<std::int64_t(std::string)> trigram{"select id from articles where title ilike $1", {.name = "articles_like"}};
-  Query<std::int64_t()> partial{"select id from jobs where state = 'waiting' order by run_at limit 10",
-                                {.name = "jobs_waiting"}};
-  Query<std::int64_t(std::string)> function{"select id from authors where lower(email) = $1",
-                                            {.name = "author_by_email"}};
+struct MendedQueries : IndexedQueries {
   Query<std::int64_t()> not_exists{
       "select a.id from authors a where not exists (select from suspensions s where s.region <> a.region and "
       "s.author_id = a.id)",
@@ -131,19 +129,6 @@ struct MendedQueries {
   Query<std::int64_t(std::int32_t)> stale{
       "select a.id from events e join articles a on a.id = e.article_id where e.day = $1", {.name = "articles_of_day"}};
 };
-
-template <class F>
-auto with(const std::string& url, F function, Options options = {}) {
-  options.url = url;
-  options.check_queries = false;  // those of the other tests have no tables here
-  std::optional<typename decltype(function(std::declval<Db&>()))::value_type> result;
-  async::run([](Options settings, F& f, auto& out) -> Task<void> {
-    Db db(std::move(settings));
-    out = co_await f(db);
-    co_await db.stop();
-  }(std::move(options), function, result));
-  return std::move(*result);
-}
 
 /// Once for all tests: making it takes longest.
 const std::string& planted() {
@@ -166,10 +151,6 @@ const std::string& planted() {
   return name;
 }
 
-Advice advise_on(const std::string& url, AdviseOptions options = {}) {
-  return with(url, [options](Db& db) { return advise(db, options); });
-}
-
 std::vector<std::string> rules_of(const Advice& advice) {
   std::vector<std::string> out;
   for (const Finding& finding : advice.findings) out.push_back(finding.rule);
@@ -185,26 +166,6 @@ const Finding* find(const Advice& advice, std::string_view rule, std::string_vie
   }
   return nullptr;
 }
-
-/// A folder of migrations of the test's own.
-class Folder {
- public:
-  Folder() {
-    static std::atomic<unsigned> counter{0};
-    path_ = fs::temp_directory_path() / fmt::format("ashlar_advisor_{}_{}", ::getpid(), ++counter);
-    fs::create_directories(path_);
-  }
-  ~Folder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  [[nodiscard]] const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
 
 std::string text_of(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -373,23 +334,6 @@ TEST(Advisor, DropsCopiesThatAKilledOneLeftBehind) {
 
 // -- smaller schemas
 
-class Schema {
- public:
-  explicit Schema(const std::string& sql) : database_(test::server(), "template1") {
-    test::server()->run_sql(database_.name(), sql);
-  }
-  [[nodiscard]] Advice advise(AdviseOptions options = {}) const { return advise_on(database_.url(), options); }
-  [[nodiscard]] std::vector<ExplainedQuery> explain(Explain how = Explain::plan, std::string only = {}) const {
-    return with(database_.url(), [&](Db& db) { return explain_queries(db, how, only); });
-  }
-  void run(const std::string& sql) const { test::server()->run_sql(database_.name(), sql); }
-  [[nodiscard]] std::string url() const { return database_.url(); }
-  [[nodiscard]] std::string name() const { return database_.name(); }
-
- private:
-  TestDatabase database_;
-};
-
 TEST(Advisor, SeesAMissingIndexOnAnEmptyTable) {
   const Schema schema("create table people (id bigint primary key, email text not null)");
   const Query<std::int64_t(std::string)> query{"select id from people where email = $1", {.name = "empty_by_email"}};
@@ -534,87 +478,6 @@ TEST(Advisor, WritesMigrationsThatGoUpAndDownAgain) {
        },
        {.migrations = folder.path()});
   EXPECT_NE(find(schema.advise(), "missing-index", "written_by_email"), nullptr);
-}
-
-// -- explain
-
-TEST(Explain, ShowsHowEachTableIsRead) {
-  const Schema schema("create table people (id bigint primary key, email text not null unique, name text not null)");
-  const Query<std::int64_t(std::string)> served{"select id from people where email = $1", {.name = "shown_by_email"}};
-  const Query<std::int64_t(std::string)> unserved{"select id from people where name = $1", {.name = "shown_by_name"}};
-  const std::string text = to_text(schema.explain());
-  EXPECT_THAT(text, HasSubstr("people: index people_email_key by people.email = $1"));
-  EXPECT_THAT(
-      text,
-      HasSubstr(
-          "people: whole table, then dropped unless people.name = $1\n  ! no index of people serves its conditions"));
-}
-
-TEST(Explain, FailsTheBuildWhenAQueryHasLostItsIndex) {
-  const Schema schema(
-      "create table people (id bigint primary key, email text not null); create index by_email on people (email)");
-  const Query<std::int64_t(std::string)> query{"select id from people where email = $1", {.name = "kept_by_email"}};
-  const Query<std::int64_t(std::int64_t)> other{"select id from people where id = $1", {.name = "kept_by_id"}};
-  const std::string kept = plans_to_json(schema.explain());
-  EXPECT_THAT(compare_plans(kept, schema.explain()), IsEmpty());
-  schema.run("drop index by_email");
-  const auto changes = compare_plans(kept, schema.explain());
-  ASSERT_EQ(changes.size(), 1U);
-  EXPECT_EQ(changes[0].query, "kept_by_email");
-  EXPECT_TRUE(changes[0].is_loss);
-  EXPECT_THAT(changes[0].text, HasSubstr("was read by index by_email by people.email = $1; now by whole table"));
-  EXPECT_THROW((void)compare_plans("{}", schema.explain()), Invalid);
-}
-
-TEST(Explain, RunsQueriesOnACopyWithValuesOutOfTheTables) {
-  const Schema schema(
-      "create table people (id bigint primary key, email text not null, counter int not null);"
-      "insert into people select i, 'p' || i, 0 from generate_series(1, 3000) i; analyze");
-  const Query<std::int64_t(std::string)> found{"select id from people where email = $1", {.name = "ran_by_email"}};
-  const Query<void(std::vector<std::int64_t>)> update{"update people set counter = 1 where id = any($1)",
-                                                      {.name = "ran_update"}};
-  const Query<std::int64_t(std::int64_t)> sorted{"select id from people order by email limit $1",
-                                                 {.name = "ran_sorted"}};
-  std::map<std::string, ExplainedQuery> ran;
-  for (ExplainedQuery& query : schema.explain(Explain::run, "ran_")) ran[query.name] = query;
-  EXPECT_EQ(ran.size(), 3U);
-  EXPECT_THAT(ran["ran_by_email"].values, ElementsAre("'p1501'"));
-  EXPECT_THAT(ran["ran_by_email"].flaws, Contains(HasSubstr("reads and drops 2 999 rows to keep 1")));
-  EXPECT_GT(ran["ran_by_email"].pages, 0);
-  EXPECT_THAT(ran["ran_update"].values, ElementsAre("'{1501}'"));
-  EXPECT_THAT(ran["ran_sorted"].values, ElementsAre("'20'"));
-  EXPECT_EQ(test::server()->run_sql(schema.name(), "select sum(counter) from people"), "0");
-}
-
-TEST(Explain, IsACommandThatWritesAndChecks) {
-  const Schema schema(
-      "create table people (id bigint primary key, email text not null); create index by_email on people (email)");
-  const Query<std::int64_t(std::string)> query{"select id from people where email = $1",
-                                               {.name = "commanded_by_email"}};
-  Folder folder;
-  const std::string file = (folder.path() / "plans.json").string();
-  const auto command = [&](std::vector<std::string> arguments) {
-    return with(schema.url(), [&arguments](Db& db) -> Task<int> {
-      auto commands = db.commands();
-      const auto explain = std::ranges::find(commands, std::string("explain"), &async::Command::name);
-      co_return co_await explain->run(arguments);
-    });
-  };
-  ::testing::internal::CaptureStdout();
-  ::testing::internal::CaptureStderr();
-  EXPECT_EQ(command({"--write", file}), 0);
-  EXPECT_EQ(command({"--check", file}), 0);
-  schema.run("drop index by_email");
-  EXPECT_EQ(command({"--check", file}), 1);
-  EXPECT_EQ(command({"--check", file + ".missing"}), 2);
-  EXPECT_EQ(command({"commanded_by"}), 0);
-  EXPECT_EQ(command({"commanded_by", "--write", file}), 2);
-  EXPECT_EQ(command({"--verbose"}), 2);
-  EXPECT_THAT(
-      ::testing::internal::GetCapturedStdout(),
-      AllOf(HasSubstr("worse: commanded_by_email"), HasSubstr("! no index of people"), Not(HasSubstr("item_by_id"))));
-  EXPECT_THAT(::testing::internal::GetCapturedStderr(),
-              AllOf(HasSubstr("cannot read"), HasSubstr("`--verbose` is unknown: explain [--analyze]")));
 }
 
 }  // namespace
