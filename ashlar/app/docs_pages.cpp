@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 
+#include <ashlar/app/detail/html_context.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/base/text.hpp>
 #include <ashlar/http/conditional.hpp>
@@ -24,24 +25,7 @@ constexpr std::array kCodings = {http::ContentCoding::gzip};  // of the assets
 
 std::string escape_html(std::string_view text) {
   std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
-    }
-  }
+  write_escaped(text, HtmlEscape::text, out);
   return out;
 }
 
