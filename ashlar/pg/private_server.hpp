@@ -95,6 +95,7 @@ class PrivateServer {
   [[nodiscard]] std::string port() const;
   [[nodiscard]] std::string log_end() const;
 
+  static constexpr std::string_view kUser = "ashlar";
   struct Child;
   void keep(Child& child, const detail::Spawn& spawn);
   Options options_;
