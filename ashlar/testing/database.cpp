@@ -90,6 +90,7 @@ class Workshop {
       const std::lock_guard lock(mutex_);
       return kinds_[migrations];
     }();
+    const std::lock_guard one_at_a_time(making_templates_);
     if (!kind.name.empty()) return kind;
     if (migrations.empty()) {
       kind.name = "template1";  // the worker looks at it only once a copy was taken
@@ -157,6 +158,7 @@ class Workshop {
   std::condition_variable changed_;
   std::map<std::filesystem::path, Kind> kinds_;  // whose entries stay where they are
   std::deque<std::string> used_;
+  std::mutex making_templates_;  // for tests of several threads
   unsigned templates_ = 0;
   unsigned copies_ = 0;
   bool stopping_ = false;

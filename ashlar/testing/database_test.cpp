@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <fstream>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include <ashlar/async/runtime.hpp>
 #include <ashlar/base/error.hpp>
@@ -95,6 +98,21 @@ TEST_F(TestingDatabase, ThrowsWhatAMigrationFailsWith) {
       EXPECT_NE(error.message().find("0001_broken.sql"), std::string::npos) << error.message();
     }
   }
+}
+
+TEST_F(TestingDatabase, MayBeTakenBySeveralThreadsAtOnce) {
+  migration("0001_notes.sql", "create table notes (text text not null);");
+  std::vector<std::jthread> threads;
+  std::atomic<int> alone{0};
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      const Database database(folder_);
+      Database::server().run_sql(database.name(), "insert into notes values ('x')");
+      if (Database::server().run_sql(database.name(), "select count(*) from notes") == "1") ++alone;
+    });
+  }
+  threads.clear();
+  EXPECT_EQ(alone, 4);
 }
 
 TEST_F(TestingDatabase, MayBeEmpty) {
