@@ -10,6 +10,7 @@
 #include <utility>
 
 #include <ashlar/app/detail/core.hpp>
+#include <ashlar/app/detail/path_list.hpp>
 #include <ashlar/app/detail/secret_names.hpp>
 #include <ashlar/async/context.hpp>
 #include <ashlar/base/error.hpp>
@@ -25,11 +26,6 @@ const log::Logger logger{"http.body"};
 
 constexpr std::size_t kMostHeaders = 64;
 constexpr std::size_t kMostOfHeader = 256;  // bytes of its value
-
-bool is_among(const std::vector<std::string>& paths, std::string_view path) noexcept {
-  return std::ranges::any_of(
-      paths, [&](const std::string& one) { return one.ends_with('/') ? path.starts_with(one) : path == one; });
-}
 
 // "application/problem+json; charset=utf-8" → "application/problem+json", in lower case.
 std::string media_type_of(std::string_view content_type) {
@@ -129,7 +125,8 @@ void BodyLog::after(http::Exchange& exchange) noexcept {
   if (!logger.enabled(options.level)) return;
   if (exchange.response.status < options.from_status) return;
   const std::string_view path = exchange.request.path;
-  if (is_among(options.except, path) || (!options.paths.empty() && !is_among(options.paths, path))) return;
+  if (detail::is_among(options.except, path) || (!options.paths.empty() && !detail::is_among(options.paths, path)))
+    return;
   if (options.sample_one_in > 1) {
     thread_local std::uint32_t count = 0;
     if (count++ % options.sample_one_in != 0) return;

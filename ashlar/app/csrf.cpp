@@ -8,6 +8,7 @@
 
 #include <ashlar/app/detail/digest.hpp>
 #include <ashlar/app/detail/notes.hpp>
+#include <ashlar/app/detail/path_list.hpp>
 #include <ashlar/base/bytes.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/base/text.hpp>
@@ -85,12 +86,6 @@ Csrf::Csrf(CsrfOptions options) {
   options_ = std::make_shared<const CsrfOptions>(std::move(options));
 }
 
-bool Csrf::is_exempt(std::string_view path) const noexcept {
-  return std::ranges::any_of(options_->exempt, [&](const std::string& one) {
-    return one.ends_with('/') ? path.starts_with(one) : path == one;
-  });
-}
-
 bool Csrf::comes_from_our_page(const http::Request& request) const noexcept {
   const auto origin = request.header(http::KnownHeader::origin);
   const auto site = request.header(http::KnownHeader::sec_fetch_site);
@@ -118,7 +113,7 @@ bool Csrf::before(http::Exchange& exchange) {
     const std::string_view token = cookie_of(request, cookie_name(request));
     if (!token.empty() && is_good(*options_, request, token)) note->token = token;
   }
-  if (changes_nothing(request.method) || is_exempt(request.path)) return true;
+  if (changes_nothing(request.method) || detail::is_among(options_->exempt, request.path)) return true;
   if (!comes_from_our_page(request)) return refuse(exchange, forbidden("pages of this origin may not send this"));
   if (note == nullptr || !request.has(http::KnownHeader::cookie)) return true;
   if (!note->token.empty() && brings_token(exchange, note->token)) return true;

@@ -46,7 +46,6 @@ class Csrf final : public Middleware {
   void after(http::Exchange& exchange) noexcept override;
 
  private:
-  [[nodiscard]] bool is_exempt(std::string_view path) const noexcept;
   [[nodiscard]] bool comes_from_our_page(const http::Request& request) const noexcept;
   [[nodiscard]] bool brings_token(http::Exchange& exchange, std::string_view token) const;
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <utility>
 
+#include <ashlar/app/detail/path_list.hpp>
 #include <ashlar/app/responses.hpp>
 #include <ashlar/async/context.hpp>
 #include <ashlar/base/error.hpp>
@@ -49,9 +50,7 @@ void Maintenance::end() const noexcept { switch_->closed.store(false, std::memor
 bool Maintenance::closed() const noexcept { return switch_->closed.load(std::memory_order_acquire); }
 
 bool Maintenance::comes_through(const http::Request& request) const noexcept {
-  const bool open = std::ranges::any_of(switch_->options.open_paths, [&](const std::string& path) {
-    return path.ends_with('/') ? request.path.starts_with(path) : request.path == path;
-  });
+  const bool open = detail::is_among(switch_->options.open_paths, request.path);
   if (open || request.peer == nullptr || switch_->open_to.empty()) return open;
   const auto address = net::ip_of(*request.peer);
   return address &&

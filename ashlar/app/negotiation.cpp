@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <ashlar/base/text.hpp>
+#include <ashlar/http/content_coding.hpp>
 #include <ashlar/http/request.hpp>
 #include <ashlar/schema/json.hpp>
 
@@ -16,7 +17,7 @@ using schema::TypeInfo;
 
 std::string_view media_type(std::string_view type) { return trim(type.substr(0, type.find(';'))); }
 
-// One of Accept's ranges: how much it is wanted, in thousandths. Nullopt: it is none.
+// One of Accept's ranges: how much it is wanted, in thousandths; what is no weight is a wish all the same.
 struct Range {
   std::string_view type, subtype;
   int weight = 1000;
@@ -27,19 +28,6 @@ std::string_view cut(std::string_view& text, char at) {
   const std::string_view part = trim(text.substr(0, end));
   text.remove_prefix(std::min(end + 1, text.size()));
   return part;
-}
-
-// qvalue: "0" [ "." 0*3DIGIT ] / "1" [ "." 0*3("0") ]. What is none is a wish all the same.
-int weight_of(std::string_view text) {
-  if (text.empty() || (text[0] != '0' && text[0] != '1') || (text.size() > 1 && text[1] != '.')) return 1000;
-  int weight = (text[0] - '0') * 1000;
-  int place = 100;
-  for (const char c : text.substr(std::min<std::size_t>(2, text.size()), 3)) {
-    if (!is_digit_ascii(c)) return 1000;
-    weight += (c - '0') * place;
-    place /= 10;
-  }
-  return std::min(weight, 1000);
 }
 
 std::vector<Range> ranges_of(std::string_view accept) {
@@ -53,7 +41,7 @@ std::vector<Range> ranges_of(std::string_view accept) {
     range.subtype = type;
     while (!rest.empty()) {
       std::string_view parameter = cut(rest, ';');
-      if (equals_ignore_case(cut(parameter, '='), "q")) range.weight = weight_of(parameter);
+      if (equals_ignore_case(cut(parameter, '='), "q")) range.weight = http::parse_weight(parameter).value_or(1000);
     }
     if (!range.type.empty() && !range.subtype.empty()) out.push_back(range);
   }

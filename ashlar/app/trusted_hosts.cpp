@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <string_view>
 #include <utility>
 
+#include <ashlar/app/detail/path_list.hpp>
 #include <ashlar/app/responses.hpp>
 #include <ashlar/base/error.hpp>
 
@@ -24,11 +24,7 @@ TrustedHosts::TrustedHosts(const std::vector<std::string>& hosts, TrustedHostsOp
 bool TrustedHosts::before(http::Exchange& exchange) {
   if (hosts_.contains(detail::host_of(exchange.request.authority))) [[likely]]
     return true;
-  const std::string_view path = exchange.request.path;
-  const bool any_host = std::ranges::any_of(options_.except, [&](const std::string& one) {
-    return one.ends_with('/') ? path.starts_with(one) : path == one;
-  });
-  if (any_host) return true;
+  if (detail::is_among(options_.except, exchange.request.path)) return true;
   refused_.add();
   return refuse(exchange, {.status = 421, .detail = "this host is not served here"});
 }

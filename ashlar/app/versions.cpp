@@ -10,6 +10,7 @@
 #include <ashlar/app/detail/versions.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/base/text.hpp>
+#include <ashlar/http/content_coding.hpp>
 #include <ashlar/http/date.hpp>
 #include <ashlar/http/response.hpp>
 
@@ -51,20 +52,10 @@ std::string_view parameter(std::string_view range, std::string_view name) noexce
   return {};
 }
 
-// Thousandths (RFC 9110, 12.4.2); what is malformed is not wanted.
+// What is malformed is not wanted.
 int weight_of(std::string_view range) noexcept {
   const std::string_view text = parameter(range, "q");
-  if (text.data() == nullptr) return 1000;
-  if (text.empty() || text.size() > 5 || (text[0] != '0' && text[0] != '1') || (text.size() > 1 && text[1] != '.')) {
-    return 0;
-  }
-  int weight = (text[0] - '0') * 1000;
-  int unit = 100;
-  for (std::size_t i = 2; i < text.size(); ++i, unit /= 10) {
-    if (!is_digit_ascii(text[i])) return 0;
-    weight += (text[i] - '0') * unit;
-  }
-  return std::min(weight, 1000);
+  return text.data() == nullptr ? 1000 : http::parse_weight(text).value_or(0);
 }
 
 class VersionHeaders final : public Middleware {

@@ -74,7 +74,16 @@ thread_local bool Pool<T>::gone = false;
 using Compressors = Pool<detail::Compressor>;
 using Decompressors = Pool<detail::Decompressor>;
 
-// Thousandths; nullopt: malformed (RFC 9110 §12.4.2).
+// What follows the name: nothing, or ";q=0.5".
+std::optional<int> parse_parameters(std::string_view text) noexcept {
+  if (text.empty()) return 1000;
+  text = detail::trim(text.substr(1));
+  if (text.size() < 2 || (text[0] | 0x20) != 'q' || text[1] != '=') return std::nullopt;
+  return parse_weight(text.substr(2));
+}
+
+}  // namespace
+
 std::optional<int> parse_weight(std::string_view text) noexcept {
   if (text.empty() || (text[0] != '0' && text[0] != '1') || text.size() > 5) return std::nullopt;
   if (text.size() > 1 && text[1] != '.') return std::nullopt;
@@ -87,16 +96,6 @@ std::optional<int> parse_weight(std::string_view text) noexcept {
   }
   return weight <= 1000 ? std::optional(weight) : std::nullopt;
 }
-
-// What follows the name: nothing, or ";q=0.5".
-std::optional<int> parse_parameters(std::string_view text) noexcept {
-  if (text.empty()) return 1000;
-  text = detail::trim(text.substr(1));
-  if (text.size() < 2 || (text[0] | 0x20) != 'q' || text[1] != '=') return std::nullopt;
-  return parse_weight(text.substr(2));
-}
-
-}  // namespace
 
 std::string_view to_string(ContentCoding coding) noexcept { return kNames[index(coding)]; }
 

@@ -25,6 +25,9 @@ enum class ContentCoding : std::uint8_t { identity, gzip, deflate, br, zstd };
 /// is.
 inline constexpr std::array kOfferedCodings = {ContentCoding::zstd, ContentCoding::br, ContentCoding::gzip};
 
+/// A weight of Accept or Accept-…, what stands behind "q=", in thousandths; nullopt: malformed (RFC 9110 §12.4.2).
+[[nodiscard]] std::optional<int> parse_weight(std::string_view text) noexcept;
+
 /// The coding that a request wants by its Accept-Encoding (all lines joined; empty and absent are the same here): the
 /// one with the highest weight, the first of `available` among equals. identity needs not be in `available`: it is
 /// taken when nothing listed fits or when the client prefers it. Elements that are malformed count as not there.
