@@ -159,8 +159,9 @@ void LoopLoad::begin_limiting(TimePoint now) noexcept {
   if (latency) {
     flight_limit_ = std::max<double>(kLeast, under_way_ * wait / seen_.took);
     took_before_ = seen_.took;
-    settles_at_ = now + Nanoseconds(static_cast<std::int64_t>(seen_.took));
+    gives_up_at_ = now + Nanoseconds(static_cast<std::int64_t>(seen_.took)) + kInVain;
   }
+  settles_at_ = TimePoint::max();
   limiting_ = true;
   last_shed_ = now;
   sheddable_share_ = 0;
@@ -176,6 +177,7 @@ void LoopLoad::begin_limiting(TimePoint now) noexcept {
 void LoopLoad::adjust(TimePoint now) noexcept {
   if (now - last_shed_ >= kQuiet) return end_limiting();
   const auto wait = static_cast<double>(wait_.count());
+  const Nanoseconds took{static_cast<std::int64_t>(seen_.took)};
   double growth = 1.1;
 
   const double loop_growth =
@@ -190,11 +192,13 @@ void LoopLoad::adjust(TimePoint now) noexcept {
 
   if (seen_.slow) {
     growth = std::min(growth, 0.8);
-    const bool settled = under_way_ <= flight_limit_ && now >= settles_at_;
+    // There are no more of them than the limit; those that came before it still have to go.
+    if (under_way_ <= flight_limit_) settles_at_ = std::min(settles_at_, now + took);
+    const bool settled = now >= settles_at_;
     // Fewer requests, each as slow as before: they did not wait for each other. Or there cannot be fewer, because those
     // that are there do not end. This is how it is now.
     const bool in_vain = flight_limit_ != kNone && (settled ? took_before_ != 0 && seen_.took > 0.7 * took_before_
-                                                            : now >= settles_at_ + kInVain);
+                                                            : now >= gives_up_at_);
     if (in_vain) {
       for (RouteLoad* route = routes_; route != nullptr; route = route->next) {
         route->usual = std::max(route->usual, route->took / route->finished);
@@ -205,7 +209,8 @@ void LoopLoad::adjust(TimePoint now) noexcept {
     }
     if (in_vain || settled) {
       took_before_ = 0;
-      settles_at_ = now + Nanoseconds(static_cast<std::int64_t>(seen_.took));
+      settles_at_ = TimePoint::max();
+      gives_up_at_ = now + took + kInVain;
     }
   } else if (window_.hit_flight_limit && seen_.finished) {
     took_before_ = 0;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <deque>
 
 namespace ashlar::detail {
 namespace {
@@ -220,6 +221,35 @@ TEST(LoopLoad, LimitsThoseUnderWayWhenAllTakeLongerThanUsual) {
   EXPECT_GT(taken, 1500 * 20 * 95 / 100);
   EXPECT_LT(took, 300ms);
   EXPECT_GT(simulated.load.shed(Priority::normal, OverloadReason::latency), 0U);
+}
+
+TEST(LoopLoad, KeepsAQueueBehindTheHandlersShortThoughClientsGiveUp) {
+  // 16 slots that are taken for 10 ms each, in the order of arrival, and clients who wait for a second at most.
+  for (const int each_round : {32, 80}) {
+    SCOPED_TRACE(each_round);
+    Simulated simulated;
+    std::deque<TimePoint> queue;
+    int good = 0;
+    for (int i = 0; i < 2000; ++i) {
+      Nanoseconds took = 1s;
+      int done = 0;
+      while (!queue.empty() && simulated.now - queue.front() >= 1s) {
+        queue.pop_front();
+        ++done;
+      }
+      for (int slot = 0; slot < 16 && !queue.empty(); ++slot) {
+        took = simulated.now - queue.front() + 10ms;
+        queue.pop_front();
+        ++done;
+        if (i >= 1000) ++good;
+      }
+      const int taken = simulated.suspended(each_round, done, took);
+      for (int k = 0; k < taken; ++k) queue.push_back(simulated.now);
+    }
+    EXPECT_TRUE(simulated.load.limiting());
+    EXPECT_GT(good, 1000 * 16 * 95 / 100);
+    EXPECT_LT(queue.size(), 16U * 30);  // 300 ms
+  }
 }
 
 TEST(LoopLoad, RoutesThatAreSlowByNatureAreNoOverload) {
