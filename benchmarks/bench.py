@@ -94,7 +94,7 @@ CASES = [
     HttpCase("pipelined", "GET /plaintext, 16 deep on each connection", "/plaintext",
              ["{bin}/epoll_floor", "plaintext", "{port}"], APP, expect="Hello, World!", depth=16, requests=2_000_000),
     HttpCase("query", "GET /query/{id}, one row by its key; floor: epoll and libpq in pipeline mode",
-             "/query/{1..10000}", ["{bin}/http_pg_floor", "query", "{pg}", "{port}"], APP, expect='{"id":1,"random_number":',
+             "/query/{1..10000}", ["{bin}/http_pg_floor", "query", "{pg}", "{port}"], APP, expect='"random_number":',
              requests=100_000, needs_pg=True, prepare="make_world", same_length=False),
     HttpCase("articles", "RealWorld: GET /api/articles, 20 of 500 by one statement; floor: epoll and libpq, the same statement",
              "/api/articles", ["{bin}/http_pg_floor", "articles", "{pg}", "{port}", "{data}/articles.sql"],
