@@ -10,6 +10,7 @@
 #include <ashlar/async/offload.hpp>
 #include <ashlar/pg/check.hpp>
 #include <ashlar/pg/detail/advisor_commands.hpp>
+#include <ashlar/pg/detail/migrate_commands.hpp>
 #include <ashlar/pg/detail/query_watch.hpp>
 #include <ashlar/pg/migrations.hpp>
 #include <ashlar/telemetry/log.hpp>
@@ -118,7 +119,8 @@ Task<void> Db::start() {
   try {
     co_await with_session([this](detail::Connection& connection) -> Task<void> {
       if (!options_.migrations.empty()) {
-        Migrator migrator(connection, load_migrations(options_.migrations));
+        Migrator migrator(connection, load_migrations(options_.migrations),
+                          {.lock_timeout = options_.migration_lock_timeout, .retry_for = options_.migration_retry_for});
         if (options_.migrate) {
           co_await migrator.up();
         } else if (const auto pending = co_await migrator.pending(); !pending.empty()) {
@@ -276,64 +278,13 @@ Task<void> Db::run_transaction(TransactionOptions options, Body& body) {
 }
 
 std::vector<async::Command> Db::commands() {
-  std::vector<async::Command> out;
-  out.push_back(
-      {.name = "migrate",
-       .help = "apply pending migrations; `migrate status` lists them, `migrate --dry-run` prints what would run, "
-               "`migrate down [n]` takes the last n back",
-       .run = [this](std::vector<std::string> arguments) { return migrate_command(std::move(arguments)); },
-       .needs_start = false});
+  std::vector<async::Command> out = detail::migrate_commands(*this);
   out.push_back({.name = "psql",
                  .help = "print the command that opens the database in psql",
                  .run = [this](std::vector<std::string> arguments) { return psql_command(std::move(arguments)); },
                  .needs_start = false});
   for (async::Command& command : detail::advisor_commands(*this)) out.push_back(std::move(command));
   return out;
-}
-
-Task<int> Db::migrate_command(std::vector<std::string> arguments) {
-  if (options_.migrations.empty()) {
-    fmt::print(stderr, "this program has no migrations: give pg::Options a folder in .migrations\n");
-    co_return 2;
-  }
-  const std::string verb = arguments.empty() ? "up" : arguments[0];
-  int code = 0;
-  std::exception_ptr error;
-  try {
-    co_await with_session([&](detail::Connection& connection) -> Task<void> {
-      Migrator migrator(connection, load_migrations(options_.migrations));
-      if (verb == "status") {
-        for (const MigrationStatus& migration : co_await migrator.status()) {
-          fmt::print("{:<8} {:04}_{}{}\n", to_string(migration.state), migration.version, migration.name,
-                     migration.applied_at.empty() ? "" : "  " + migration.applied_at);
-          if (migration.state == MigrationState::changed || migration.state == MigrationState::missing) code = 1;
-        }
-      } else if (verb == "--dry-run" || verb == "dry-run") {
-        for (const Migration* migration : co_await migrator.pending())
-          fmt::print("-- {}{}\n{}\n\n", migration->file.string(), migration->transactional ? "" : " (no transaction)",
-                     migration->up);
-      } else if (verb == "down") {
-        const int count = arguments.size() > 1 ? std::atoi(arguments[1].c_str()) : 1;
-        if (count < 1) throw Invalid(fmt::format("migrate down {}: a number from 1 is expected", arguments[1]));
-        for (const std::string& name : co_await migrator.down(static_cast<unsigned>(count)))
-          fmt::print("took back {}\n", name);
-      } else if (verb == "up") {
-        const auto done = co_await migrator.up();
-        for (const std::string& name : done) fmt::print("applied {}\n", name);
-        if (done.empty()) fmt::print("nothing to do: the database is up to date\n");
-      } else {
-        throw Invalid(fmt::format("migrate {}: unknown; use up, status, --dry-run or down [n]", verb));
-      }
-    });
-  } catch (...) {
-    error = std::current_exception();
-  }
-  if (error) {
-    fmt::print(stderr, "{}\n", explain(error));
-    code = 1;
-  }
-  co_await stop();
-  co_return code;
 }
 
 Task<int> Db::psql_command(std::vector<std::string>) {

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <mutex>
@@ -32,6 +33,7 @@ namespace ashlar::pg {
 namespace detail {
 class Advisor;
 class RepeatWarnings;
+class Scratch;
 }  // namespace detail
 
 struct Options {
@@ -54,6 +56,10 @@ struct Options {
   bool check_queries = true;
   /// Apply migrations in start(). Off: start() refuses when some are missing.
   bool migrate = true;
+  /// How long a migration waits for a lock before it lets the others go first (zero: for ever), and for how long it is
+  /// tried again.
+  std::chrono::milliseconds migration_lock_timeout = std::chrono::seconds{2};
+  std::chrono::milliseconds migration_retry_for = std::chrono::minutes{2};
   /// For development: warn when one request runs the same query so often that it should be one (N+1). Zero: nobody
   /// counts.
   std::size_t warn_after_repeats = 0;
@@ -136,6 +142,7 @@ class Db final : public async::Component, public Executor {
 
   friend class NotifyBackplane;
   friend class detail::Advisor;
+  friend class detail::Scratch;
   detail::Target target() override { return {&pool(), nullptr}; }
   Pool& pool() {
     async::Loop& loop = async::Loop::current();
@@ -168,7 +175,6 @@ class Db final : public async::Component, public Executor {
     } holder(body);
     co_await with_session(static_cast<Session&>(holder), std::move(database));
   }
-  Task<int> migrate_command(std::vector<std::string> arguments);
   Task<int> psql_command(std::vector<std::string> arguments);
 
   static constexpr std::size_t kDirect = 64;

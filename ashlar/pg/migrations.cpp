@@ -6,12 +6,16 @@
 #include <charconv>
 #include <fstream>
 #include <map>
+#include <random>
+#include <ranges>
 #include <sstream>
 #include <system_error>
 
 #include <ashlar/async/combinators.hpp>
 #include <ashlar/pg/detail/blocking_client.hpp>
 #include <ashlar/pg/detail/scram.hpp>
+#include <ashlar/pg/detail/sql_statements.hpp>
+#include <ashlar/pg/error.hpp>
 #include <ashlar/telemetry/log.hpp>
 
 namespace fs = std::filesystem;
@@ -53,6 +57,48 @@ std::size_t find_down(std::string_view text) {
     if (at == 0 || text[at - 1] == '\n') return at;
   }
   return std::string_view::npos;
+}
+
+std::string name_of(const Migration& migration) { return fmt::format("{:04}_{}", migration.version, migration.name); }
+
+/// Others had the lock, or had it first: another try may do.
+bool is_held_up(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const ErrorFields& fields) {
+    return fields.code == "55P03" || fields.code == "40P01";
+  } catch (...) {
+    return false;
+  }
+}
+
+std::chrono::milliseconds pause_after(unsigned tries) {
+  thread_local std::minstd_rand random{std::random_device{}()};
+  const unsigned longest = std::min(10'000U, 100U << std::min(tries, 10U));
+  return std::chrono::milliseconds(std::uniform_int_distribution<unsigned>(longest / 2, longest)(random));
+}
+
+/// Names the file and the line of what the server refused; what is no error of the server goes on as it is.
+[[noreturn]] void throw_failure(const Migration& migration, std::string_view sql, std::uint32_t first_line,
+                                const std::exception_ptr& error, const std::string& holders) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const ErrorFields& fields) {
+    const std::uint32_t line = fields.position == 0 ? 0 : first_line + line_at(sql, fields.position) - 1;
+    throw Invalid(fmt::format(
+        "migration {}{} failed{}: {} {}{}{}{}{}", migration.file.string(), line == 0 ? "" : fmt::format(":{}", line),
+        migration.transactional ? " and was rolled back" : " (outside a transaction: what it did before stays)",
+        fields.severity, fields.code + ": " + fields.primary, fields.detail.empty() ? "" : "; " + fields.detail,
+        fields.hint.empty() ? "" : "; hint: " + fields.hint, fields.context.empty() ? "" : "; in " + fields.context,
+        holders.empty() ? "" : "; " + holders));
+  }
+}
+
+/// `a.b` for to_regclass.
+std::string regclass_name(std::string_view name) {
+  const std::size_t dot = name.find('.');
+  if (dot == std::string_view::npos) return detail::quote_identifier(name);
+  return detail::quote_identifier(name.substr(0, dot)) + "." + detail::quote_identifier(name.substr(dot + 1));
 }
 
 }  // namespace
@@ -230,12 +276,13 @@ Task<std::vector<const Migration*>> Migrator::pending() {
   co_return out;
 }
 
-Task<std::vector<std::string>> Migrator::up(std::optional<std::uint64_t> target) {
+template <class F>
+Task<std::vector<std::string>> Migrator::alone(F work) {
   co_await lock();
   std::exception_ptr error;
   std::vector<std::string> done;
   try {
-    done = co_await up_locked(target);
+    done = co_await work();
   } catch (...) {
     error = std::current_exception();
   }
@@ -244,11 +291,27 @@ Task<std::vector<std::string>> Migrator::up(std::optional<std::uint64_t> target)
   co_return done;
 }
 
-Task<std::vector<std::string>> Migrator::up_locked(std::optional<std::uint64_t> target) {
+Task<std::vector<std::string>> Migrator::up(std::optional<std::uint64_t> target) {
+  return alone([this, target] { return up_locked(target); });
+}
+
+Task<std::vector<std::string>> Migrator::down(unsigned count) {
+  return alone([this, count] { return down_locked(count); });
+}
+
+Task<std::vector<std::string>> Migrator::baseline(std::uint64_t version) {
+  return alone([this, version] { return baseline_locked(version); });
+}
+
+Task<void> Migrator::make_table() {
   co_await detail::TextQuery(connection_,
                              "set client_min_messages = warning; create table if not exists ashlar_migrations ("
                              "version bigint primary key, name text not null, checksum text not null, "
                              "applied_at timestamptz not null default now(), duration_ms integer not null)");
+}
+
+Task<std::vector<std::string>> Migrator::up_locked(std::optional<std::uint64_t> target) {
+  co_await make_table();
   std::vector<std::string> done;
   const auto todo = co_await pending();
   for (const Migration* migration : todo) {
@@ -258,25 +321,35 @@ Task<std::vector<std::string>> Migrator::up_locked(std::optional<std::uint64_t> 
         "insert into ashlar_migrations (version, name, checksum, duration_ms) values ({}, {}, {}, "
         "greatest(0, (extract(epoch from clock_timestamp() - transaction_timestamp()) * 1000)::integer))",
         migration->version, detail::quote_literal(migration->name), detail::quote_literal(migration->checksum));
-    co_await run(*migration, migration->up, record, 1);
+    co_await run({*migration, migration->up, record, 1});
     const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(async::Clock::now() - start);
-    done.push_back(fmt::format("{:04}_{}", migration->version, migration->name));
-    log::info("migration applied", {{"migration", done.back()}, {"took", took}});
+    done.push_back(name_of(*migration));
+    if (options_.announce) log::info("migration applied", {{"migration", done.back()}, {"took", took}});
   }
   co_return done;
 }
 
-Task<std::vector<std::string>> Migrator::down(unsigned count) {
-  co_await lock();
-  std::exception_ptr error;
+Task<std::vector<std::string>> Migrator::baseline_locked(std::uint64_t version) {
+  if (std::ranges::find(files_, version, &Migration::version) == files_.end())
+    throw Invalid(fmt::format("baseline {}: no file has this number", version));
+  co_await make_table();
+  const auto recorded = co_await applied();
+  if (!recorded.empty())
+    throw Invalid(fmt::format(
+        "baseline {}: this database has recorded {} migrations, the first as {:04}_{}; `migrate` goes on from there",
+        version, recorded.size(), recorded.front().version, recorded.front().name));
+  std::string rows;
   std::vector<std::string> done;
-  try {
-    done = co_await down_locked(count);
-  } catch (...) {
-    error = std::current_exception();
+  for (const Migration& file : files_) {
+    if (file.version > version) break;
+    rows += fmt::format("{}({}, {}, {}, 0)", rows.empty() ? "" : ", ", file.version, detail::quote_literal(file.name),
+                        detail::quote_literal(file.checksum));
+    done.push_back(name_of(file));
   }
-  co_await async::shield(unlock());
-  if (error) std::rethrow_exception(error);
+  const std::string sql =
+      fmt::format("insert into ashlar_migrations (version, name, checksum, duration_ms) values {}", rows);
+  co_await detail::TextQuery(connection_, sql);
+  log::info("migrations recorded without running them", {{"up to", version}, {"count", done.size()}});
   co_return done;
 }
 
@@ -293,39 +366,98 @@ Task<std::vector<std::string>> Migrator::down_locked(unsigned count) {
     if (!file->down)
       throw Invalid(fmt::format("migration {} cannot be taken back: {} has no section `{}` and there is no .down.sql",
                                 what, file->file.string(), kDown));
-    co_await run(*file, *file->down, fmt::format("delete from ashlar_migrations where version = {}", last.version),
-                 file->down_line);
+    co_await run({*file, *file->down, fmt::format("delete from ashlar_migrations where version = {}", last.version),
+                  file->down_line});
     log::info("migration taken back", {{"migration", what}});
     done.push_back(what);
   }
   co_return done;
 }
 
-Task<void> Migrator::run(const Migration& migration, std::string sql, std::string record, std::uint32_t first_line) {
-  std::exception_ptr error;
-  try {
-    if (migration.transactional) co_await detail::TextQuery(connection_, "begin");
-    if (!sql.empty()) co_await detail::TextQuery(connection_, sql);
-    co_await detail::TextQuery(connection_, record);
-    if (migration.transactional) co_await detail::TextQuery(connection_, "commit");
-  } catch (...) {
-    error = std::current_exception();
+Task<void> Migrator::run(Part part) {
+  if (part.migration.transactional)
+    return with_patience(part, part.sql, part.first_line, [this, part] { return run_in_transaction(part); });
+  return run_statements(part);
+}
+
+template <class F>
+Task<void> Migrator::with_patience(Part part, std::string sql, std::uint32_t first_line, F attempt) {
+  const auto give_up = async::Clock::now() + options_.retry_for;
+  for (unsigned tries = 1;; ++tries) {
+    std::exception_ptr error;
+    try {
+      co_await attempt();
+    } catch (...) {
+      error = std::current_exception();
+    }
+    if (!error) co_return;
+    if (connection_.open_now() && connection_.transaction_status() != 'I')
+      co_await async::shield([](detail::Connection& connection) -> Task<void> {
+        co_await detail::TextQuery(connection, "rollback");
+      }(connection_));
+    const std::string holders = is_held_up(error) ? co_await long_transactions() : std::string();
+    if (!is_held_up(error) || async::Clock::now() >= give_up)
+      throw_failure(part.migration, sql, first_line, error, holders);
+    const auto pause = pause_after(tries);
+    log::warn("a migration steps back: others hold a lock that it needs",
+              {{"migration", name_of(part.migration)}, {"attempt", tries}, {"next in", pause}, {"open", holders}});
+    co_await async::sleep(pause);
   }
-  if (!error) co_return;
-  if (connection_.open_now() && connection_.transaction_status() != 'I')
-    co_await async::shield([](detail::Connection& connection) -> Task<void> {
-      co_await detail::TextQuery(connection, "rollback");
-    }(connection_));
-  try {
-    std::rethrow_exception(error);
-  } catch (const ErrorFields& fields) {
-    const std::uint32_t line = fields.position == 0 ? 0 : first_line + line_at(sql, fields.position) - 1;
-    throw Invalid(fmt::format(
-        "migration {}{} failed{}: {} {}{}{}{}", migration.file.string(), line == 0 ? "" : fmt::format(":{}", line),
-        migration.transactional ? " and was rolled back" : " (outside a transaction: what it did before stays)",
-        fields.severity, fields.code + ": " + fields.primary, fields.detail.empty() ? "" : "; " + fields.detail,
-        fields.hint.empty() ? "" : "; hint: " + fields.hint, fields.context.empty() ? "" : "; in " + fields.context));
+}
+
+/// Sessions of this database in whose way it may have been.
+Task<std::string> Migrator::long_transactions() {
+  const std::string sql = fmt::format(
+      "select pid, application_name, usename, state, greatest(0, extract(epoch from clock_timestamp() - xact_start))"
+      "::bigint from pg_catalog.pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and "
+      "xact_start < clock_timestamp() - interval '{} ms' order by xact_start limit 3",
+      options_.lock_timeout.count());
+  std::string out;
+  for (const auto& row : co_await detail::TextQuery(connection_, sql))
+    out += fmt::format("{}process {} of {}{} ({}) has a transaction open for {} s", out.empty() ? "" : "; ",
+                       row[0].value_or(""), row[2].value_or("?"),
+                       row[1].value_or("").empty() ? std::string() : " by " + *row[1], row[3].value_or("?"),
+                       row[4].value_or("0"));
+  co_return out;
+}
+
+Task<void> Migrator::run_in_transaction(Part part) {
+  const std::string begin = fmt::format("begin; set local lock_timeout = {}", options_.lock_timeout.count());
+  co_await detail::TextQuery(connection_, begin);
+  if (!part.sql.empty()) co_await detail::TextQuery(connection_, part.sql);
+  co_await detail::TextQuery(connection_, part.record);
+  co_await detail::TextQuery(connection_, "commit");
+}
+
+// One by one: several in one message would be a transaction.
+Task<void> Migrator::run_statements(Part part) {
+  for (const detail::SqlStatement& statement : detail::sql_statements(part.sql)) {
+    if (const auto index = detail::concurrent_index(statement.tokens)) co_await remove_invalid_index(*index);
+    // Waits for the transactions that are open, and hinders none of them: to give up would leave half an index.
+    const bool patient = detail::contains_words(statement.tokens, "concurrently");
+    const std::string timeout = fmt::format("set lock_timeout = {}", patient ? 0 : options_.lock_timeout.count());
+    co_await detail::TextQuery(connection_, timeout);
+    const std::string sql(statement.text);
+    co_await with_patience(part, sql, part.first_line + statement.line - 1,
+                           [this, &sql]() -> Task<void> { co_await detail::TextQuery(connection_, sql); });
   }
+  co_await detail::TextQuery(connection_, "set lock_timeout = 0");
+  co_await detail::TextQuery(connection_, part.record);
+}
+
+/// What a run that was killed has left of `create index concurrently` is in the way of the next one. It is ours: nobody
+/// else migrates now.
+Task<void> Migrator::remove_invalid_index(std::string name) {
+  const std::string find = fmt::format(
+      "select i.indexrelid::regclass::text from pg_catalog.pg_index i where i.indexrelid = to_regclass({}) and not "
+      "i.indisvalid and not exists (select from pg_catalog.pg_stat_progress_create_index p where p.index_relid = "
+      "i.indexrelid)",
+      detail::quote_literal(regclass_name(name)));
+  const auto rows = co_await detail::TextQuery(connection_, find);
+  if (rows.empty()) co_return;
+  const std::string drop = fmt::format("drop index concurrently {}", rows.at(0).at(0).value_or(""));
+  co_await detail::TextQuery(connection_, drop);
+  log::warn("dropped an index that an earlier run had not finished", {{"index", name}});
 }
 
 }  // namespace ashlar::pg

@@ -5,13 +5,20 @@
 //   migrations/0002_articles.down.sql    or the way back in a file of its own
 //
 // Each runs in a transaction of its own, unless its first line is `-- migrate:no-transaction` (for `create index
-// concurrently`). What was applied is recorded in the table ashlar_migrations with the SHA-256 of the file's up part.
+// concurrently`): then statement by statement. What was applied is recorded in the table ashlar_migrations with the
+// SHA-256 of the file's up part.
+//
+// A statement that waits for a lock makes everybody wait who comes after it. So a migration waits a short time only, is
+// rolled back, lets the others go first, and is tried again.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include <ashlar/async/task.hpp>
@@ -53,11 +60,21 @@ struct MigrationStatus {
 [[nodiscard]] std::vector<MigrationStatus> compare_migrations(const std::vector<Migration>& files,
                                                               const std::vector<AppliedMigration>& applied);
 
+struct MigratorOptions {
+  /// How long a migration waits for a lock that others hold before it steps back; zero: for ever. `… concurrently`
+  /// holds nobody up and waits as long as it must.
+  std::chrono::milliseconds lock_timeout = std::chrono::seconds{2};
+  /// For how long it is tried again, with growing pauses.
+  std::chrono::milliseconds retry_for = std::chrono::minutes{2};
+  /// Log what is applied.
+  bool announce = true;
+};
+
 class Migrator {
  public:
   /// The connection must live longer; nobody else uses it meanwhile.
-  Migrator(detail::Connection& connection, std::vector<Migration> files)
-      : connection_(connection), files_(std::move(files)) {}
+  Migrator(detail::Connection& connection, std::vector<Migration> files, MigratorOptions options = {})
+      : connection_(connection), files_(std::move(files)), options_(options) {}
 
   /// Applies what is pending, up to and with version `target` if given. Waits for another runner. Gives what it
   /// applied. Throws Invalid when an applied file was changed or is missing, or a pending one is older than an applied
@@ -65,21 +82,43 @@ class Migrator {
   Task<std::vector<std::string>> up(std::optional<std::uint64_t> target = {});
   /// Takes the newest `count` back.
   Task<std::vector<std::string>> down(unsigned count = 1);
+  /// For a database that was made without migrations: records those up to and with `version` as applied, and runs none.
+  /// Gives their names. Throws Invalid when some are recorded already, or no file has this number.
+  Task<std::vector<std::string>> baseline(std::uint64_t version);
   Task<std::vector<MigrationStatus>> status();
   /// What up() would run, without running it.
   Task<std::vector<const Migration*>> pending();
 
  private:
+  /// SQL of a migration, and the statement that records that it ran.
+  struct Part {
+    const Migration& migration;
+    std::string sql;
+    std::string record;
+    std::uint32_t first_line = 1;
+  };
   Task<void> lock();
   Task<void> unlock();
+  template <class F>
+  Task<std::vector<std::string>> alone(F work);
+  Task<void> make_table();
   Task<std::vector<AppliedMigration>> applied();
   Task<std::vector<std::string>> up_locked(std::optional<std::uint64_t> target);
   Task<std::vector<std::string>> down_locked(unsigned count);
-  Task<void> run(const Migration& migration, std::string sql, std::string record, std::uint32_t first_line);
+  Task<std::vector<std::string>> baseline_locked(std::uint64_t version);
+  Task<void> run(Part part);
+  Task<void> run_in_transaction(Part part);
+  Task<void> run_statements(Part part);
+  Task<void> remove_invalid_index(std::string name);
+  /// Tries until it succeeds or fails for another reason than a lock. `sql` and its line are for the message.
+  template <class F>
+  Task<void> with_patience(Part part, std::string sql, std::uint32_t first_line, F attempt);
+  Task<std::string> long_transactions();
   static void refuse_drift(const std::vector<MigrationStatus>& status);
 
   detail::Connection& connection_;
   std::vector<Migration> files_;
+  MigratorOptions options_;
 };
 
 }  // namespace ashlar::pg

@@ -2,59 +2,24 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <fstream>
+#include <string>
 #include <thread>
+#include <vector>
 
-#include <ashlar/pg/db.hpp>
+#include <ashlar/pg/detail/test_migrations.hpp>
 #include <ashlar/pg/detail/test_server.hpp>
 
 namespace ashlar::pg {
 namespace {
 
-namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-class Folder {
- public:
-  Folder() {
-    std::string pattern = "/tmp/ashlar-migrations-XXXXXX";
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~Folder() { fs::remove_all(path_); }
-  void write(const std::string& name, const std::string& text) const { std::ofstream(path_ / name) << text; }
-  void remove(const std::string& name) const { fs::remove(path_ / name); }
-  [[nodiscard]] const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
-
-Task<void> start_once(Options options) {
-  options.check_queries = false;
-  Db db(std::move(options));
-  co_await db.start();
-  co_await db.stop();
-}
-
-void migrate(const TestDatabase& database, const Folder& folder) {
-  async::run(start_once({.url = database.url(), .migrations = folder.path()}));
-}
-
-std::string failure(const TestDatabase& database, const Folder& folder) {
-  try {
-    migrate(database, folder);
-  } catch (const Error& error) {
-    return error.message();
-  }
-  return {};
-}
-
-std::string sql(const TestDatabase& database, std::string_view text) {
-  return test::server()->run_sql(database.name(), text);
-}
+using test::failure;
+using Folder = test::MigrationFolder;
+using test::migrate;
+using test::sql;
 
 TEST(Migrations, AreAppliedInOrderOnce) {
   const Folder folder;
@@ -124,8 +89,7 @@ TEST(Migrations, GoBackAndTellTheirStatus) {
   const TestDatabase database(test::server(), "template1");
   migrate(database, folder);
   const auto command = [&](std::vector<std::string> arguments) {
-    Db db({.url = database.url(), .migrations = folder.path(), .check_queries = false});
-    return async::run(db.commands().at(0).run(std::move(arguments)));
+    return test::command(database, folder, std::move(arguments));
   };
   EXPECT_EQ(command({"down", "2"}), 0);
   EXPECT_EQ(sql(database, "select count(*) from pg_tables where tablename in ('a', 'b')"), "0");
@@ -137,6 +101,25 @@ TEST(Migrations, GoBackAndTellTheirStatus) {
   folder.write("0002_b.sql", "select 'changed'");
   EXPECT_EQ(command({"status"}), 1);
   EXPECT_EQ(command({"nonsense"}), 1);
+}
+
+TEST(Migrations, BaselineRecordsWhatADatabaseHasAlready) {
+  const Folder folder;
+  folder.write("0001_a.sql", "create table a (n int);");
+  folder.write("0002_b.sql", "create table b (n int);");
+  folder.write("0003_c.sql", "create table c (n int);");
+  const TestDatabase database(test::server(), "template1");
+  sql(database, "create table a (n int); create table b (n int)");
+  const auto command = [&](std::vector<std::string> arguments) {
+    return test::command(database, folder, std::move(arguments));
+  };
+  EXPECT_EQ(command({"baseline"}), 1);
+  EXPECT_EQ(command({"baseline", "4"}), 1) << "there is no such file";
+  EXPECT_EQ(command({"baseline", "2"}), 0);
+  EXPECT_EQ(sql(database, "select string_agg(version || name, ',' order by version) from ashlar_migrations"), "1a,2b");
+  EXPECT_EQ(command({"baseline", "3"}), 1) << "it has migrations of its own now";
+  EXPECT_EQ(failure(database, folder), "");
+  EXPECT_EQ(sql(database, "select to_regclass('c') is not null"), "t");
 }
 
 TEST(Migrations, BadNamesAreRefused) {
