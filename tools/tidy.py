@@ -38,6 +38,26 @@ def fingerprint(source):
     return digest.hexdigest()
 
 
+def plugin(folder):
+    """tidy_own_code.cpp, built; None where Clang's headers are not installed: clang-tidy then takes three times as long."""
+    source = ROOT / "tools" / "tidy_own_code.cpp"
+    out = folder / f"own_code.{hashlib.sha256(source.read_bytes()).hexdigest()[:16]}.so"
+    if out.exists():
+        return out
+    try:
+        headers = subprocess.run(["llvm-config-19", "--includedir"], capture_output=True, text=True, check=True).stdout.strip()
+        for old in folder.glob("own_code.*.so"):
+            old.unlink()
+        made = out.with_suffix(".new")
+        subprocess.run(["clang++-19", "-std=c++17", "-O1", "-shared", "-fPIC", "-fno-rtti", "-fvisibility=hidden",
+                        f"-I{headers}", str(source), "-o", str(made)], capture_output=True, check=True)
+        made.rename(out)
+        return out
+    except (OSError, subprocess.CalledProcessError):
+        print("clang-tidy: slow, for want of llvm-19-dev and libclang-19-dev", file=sys.stderr)
+        return None
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", type=Path, required=True)
@@ -64,9 +84,11 @@ def main():
     print(f"clang-tidy: {len(todo)} of {len(sources)} files", file=sys.stderr, flush=True)
 
     told, done = set(), 0
+    own_code = plugin(known) if todo else None
+    arguments = [*([f"--load={own_code}"] if own_code else []), *(["--fix"] if options.fix else [])]
 
     def check(source):
-        command = ["clang-tidy-19", "-p", str(known), "--quiet", *(["--fix"] if options.fix else []), str(source)]
+        command = ["clang-tidy-19", "-p", str(known), "--quiet", *arguments, str(source)]
         return source, subprocess.run(command, capture_output=True, text=True)
 
     failed = False
