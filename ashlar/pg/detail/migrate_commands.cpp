@@ -21,6 +21,7 @@
 #include <ashlar/pg/detail/scratch.hpp>
 #include <ashlar/pg/drift.hpp>
 #include <ashlar/pg/error.hpp>
+#include <ashlar/pg/migration_diff.hpp>
 #include <ashlar/pg/migration_lint.hpp>
 #include <ashlar/pg/migrations.hpp>
 #include <ashlar/schema/json.hpp>
@@ -57,8 +58,9 @@ class Migrate {
     if (verb == "baseline") return baseline(std::move(words));
     if (verb == "lint") return lint(std::move(words));
     if (verb == "drift") return drift(std::move(words));
-    throw Invalid(
-        fmt::format("migrate {}: unknown; use up, status, --dry-run, down [n], baseline VERSION, lint or drift", verb));
+    if (verb == "diff") return diff(std::move(words));
+    throw Invalid(fmt::format(
+        "migrate {}: unknown; use up, status, --dry-run, down [n], baseline VERSION, lint, drift or diff", verb));
   }
 
  private:
@@ -209,6 +211,25 @@ class Migrate {
     co_return differences.empty() ? 0 : 1;
   }
 
+  Task<int> diff(Words words) {
+    const bool check = take_flag(words, "--check");
+    if (const auto flag = std::ranges::find_if(words, [](const std::string& word) { return word.starts_with('-'); });
+        flag != words.end())
+      throw Invalid(fmt::format("`{}` is unknown: migrate diff [--check] [TABLE...]", *flag));
+    const MigrationProposal proposal = co_await propose_migrations(db_, declared_tables(words));
+    for (const std::string& note : proposal.notes) fmt::print("note: {}\n", note);
+    if (proposal.files.empty()) {
+      fmt::print("the migrations make the tables that the program declares\n");
+    } else if (check) {
+      for (const ProposedMigration& file : proposal.files) fmt::print("-- {}\n{}\n", file.name, file.text);
+    } else {
+      for (const auto& file : write_migrations(db_.options().migrations, proposal))
+        fmt::print("written: {}\n", file.string());
+      fmt::print("nothing was applied: read them, then `migrate`\n");
+    }
+    co_return check && !proposal.files.empty() ? 1 : 0;
+  }
+
   Db& db_;
   std::vector<Migration> files_;
 };
@@ -244,7 +265,7 @@ std::vector<async::Command> migrate_commands(Db& db) {
                "apply pending migrations; `migrate status` lists them, `migrate --dry-run` prints what would run, "
                "`migrate down [n]` takes the last n back, `migrate lint` finds what would stop a service, `migrate "
                "drift` compares the database with its migrations, `migrate baseline VERSION` adopts one that was made "
-               "without",
+               "without, `migrate diff` writes the migrations that the declared tables lack",
            .run = [&db](Words words) { return migrate_command(db, std::move(words)); },
            .needs_start = false}};
 }
