@@ -22,7 +22,6 @@ namespace {
 
 using Folder = test::MigrationFolder;
 using ::testing::AllOf;
-using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <cstdio>
 #include <exception>
+#include <fstream>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,8 +23,10 @@
 #include <ashlar/pg/detail/scratch.hpp>
 #include <ashlar/pg/drift.hpp>
 #include <ashlar/pg/error.hpp>
+#include <ashlar/pg/migration_diff.hpp>
 #include <ashlar/pg/migration_lint.hpp>
 #include <ashlar/pg/migrations.hpp>
+#include <ashlar/pg/old_program.hpp>
 #include <ashlar/schema/json.hpp>
 
 namespace ashlar::pg::detail {
@@ -57,8 +61,12 @@ class Migrate {
     if (verb == "baseline") return baseline(std::move(words));
     if (verb == "lint") return lint(std::move(words));
     if (verb == "drift") return drift(std::move(words));
-    throw Invalid(
-        fmt::format("migrate {}: unknown; use up, status, --dry-run, down [n], baseline VERSION, lint or drift", verb));
+    if (verb == "diff") return diff(std::move(words));
+    if (verb == "check-old") return check_old(std::move(words));
+    throw Invalid(fmt::format(
+        "migrate {}: unknown; use up, status, --dry-run, down [n], baseline VERSION, lint, drift, diff or check-old "
+        "FILE",
+        verb));
   }
 
  private:
@@ -209,6 +217,38 @@ class Migrate {
     co_return differences.empty() ? 0 : 1;
   }
 
+  Task<int> diff(Words words) {
+    const bool check = take_flag(words, "--check");
+    if (const auto flag = std::ranges::find_if(words, [](const std::string& word) { return word.starts_with('-'); });
+        flag != words.end())
+      throw Invalid(fmt::format("`{}` is unknown: migrate diff [--check] [TABLE...]", *flag));
+    const MigrationProposal proposal = co_await propose_migrations(db_, declared_tables(words));
+    for (const std::string& note : proposal.notes) fmt::print("note: {}\n", note);
+    if (proposal.files.empty()) {
+      fmt::print("the migrations make the tables that the program declares\n");
+    } else if (check) {
+      for (const ProposedMigration& file : proposal.files) fmt::print("-- {}\n{}\n", file.name, file.text);
+    } else {
+      for (const auto& file : write_migrations(db_.options().migrations, proposal))
+        fmt::print("written: {}\n", file.string());
+      fmt::print("nothing was applied: read them, then `migrate`\n");
+    }
+    co_return check && !proposal.files.empty() ? 1 : 0;
+  }
+
+  Task<int> check_old(Words words) {
+    if (words.size() != 1)
+      throw Invalid(
+          "one file is needed: migrate check-old FILE, which `queries --write FILE` of the old program wrote");
+    std::ifstream in(words[0], std::ios::binary);
+    if (!in) throw Invalid(fmt::format("cannot read {}", words[0]));
+    const std::string json{std::istreambuf_iterator<char>(in), {}};
+    const auto problems = co_await check_old_program(db_, old_program_from_json(json));
+    for (const std::string& problem : problems) fmt::print("{}\n", problem);
+    if (problems.empty()) fmt::print("the queries of {} do what they did\n", words[0]);
+    co_return problems.empty() ? 0 : 1;
+  }
+
   Db& db_;
   std::vector<Migration> files_;
 };
@@ -244,7 +284,8 @@ std::vector<async::Command> migrate_commands(Db& db) {
                "apply pending migrations; `migrate status` lists them, `migrate --dry-run` prints what would run, "
                "`migrate down [n]` takes the last n back, `migrate lint` finds what would stop a service, `migrate "
                "drift` compares the database with its migrations, `migrate baseline VERSION` adopts one that was made "
-               "without",
+               "without, `migrate diff` writes the migrations that the declared tables lack, "
+               "`migrate check-old FILE` looks whether the queries of the program that still runs fit",
            .run = [&db](Words words) { return migrate_command(db, std::move(words)); },
            .needs_start = false}};
 }
