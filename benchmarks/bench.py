@@ -103,6 +103,15 @@ CASES = [
     ProgramCase("pg", "one row by its key, 64 coroutines on one connection; floor: a libpq pipeline loop, 64 deep",
                 ["{bin}/libpq_floor", "{pg}", "64", "{count}", "2000"], ["{bin}/pg_bench", "{pg}", "64", "{count}", "2000"],
                 count=100_000, counted=(2_000, 12_000), needs_pg=True, prepare="make_world"),
+    *(ProgramCase(f"pg-{mode}", f"{what}; floor: libpq, as deep",
+                  ["{bin}/libpq_floor", "{pg}", floor_depth, "{count}", "2000", mode],
+                  ["{bin}/pg_bench", "{pg}", depth, "{count}", "2000", mode],
+                  count=count, counted=(2_000, 12_000), needs_pg=True, prepare="make_world")
+      for mode, what, depth, floor_depth, count in (
+          ("queries", "rows by their keys, twenty at a time, in 8 coroutines on one connection", "8", "160", 100_000),
+          ("updates", "updates by key, 64 coroutines on one connection", "64", "64", 40_000),
+          ("fortunes", "a table of twelve texts, 64 coroutines on one connection", "64", "64", 40_000),
+          ("copy", "a row of a hundred thousand, in binary by COPY", "1", "1", 100_000))),
     ProgramCase("parse", "594 bytes of nested JSON into a validated struct; floor: simdjson's DOM parse",
                 ["{bin}/simdjson_floor", "{data}/order.json", "{count}"],
                 ["{bin}/schema_bench", "parse", "{data}/order.json", "{count}"], count=1_000_000, counted=(2_000, 12_000)),
@@ -242,6 +251,9 @@ class Postgres:
     def make_world(self, _places):
         self.sql("""create table world (id integer primary key, random_number integer not null);
                     insert into world select i, 1 + (i * 7919) % 10000 from generate_series(1, 10000) i;
+                    create table fortune (id integer primary key, message text not null);
+                    insert into fortune select i, repeat('fortune favours the bold ', 1 + i % 4) from generate_series(1, 12) i;
+                    create table bulk (id bigint not null, name text not null, value float8 not null);
                     vacuum analyze world;""")
 
     def stop(self):

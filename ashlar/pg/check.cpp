@@ -7,14 +7,10 @@
 #include <map>
 #include <set>
 
+#include <ashlar/pg/detail/outer_joins.hpp>
+
 namespace ashlar::pg {
 namespace {
-
-struct Described {
-  const Statement* statement;
-  std::vector<Oid> parameters;
-  std::vector<wire::Field> fields;
-};
 
 using Column = std::pair<std::uint32_t, std::int16_t>;
 
@@ -37,33 +33,53 @@ Task<std::map<Column, bool>> load_not_null(detail::Connection& connection, std::
   co_return out;
 }
 
+/// Columns that their table knows to be there, but that an outer join may leave empty.
+Task<void> look_at_outer_joins(detail::Connection& connection, DescribedQuery& query) {
+  const std::string_view sql = query.statement->sql();
+  if (std::ranges::find(query.nulls, RowVerifier::Null::never) == query.nulls.end() || !detail::has_outer_join(sql))
+    co_return;
+  const auto plan = co_await detail::plan_unseen(connection, sql, query.parameters.size());
+  if (!plan) co_return;
+  const std::vector<bool> far = detail::on_far_side(plan->root);
+  for (std::size_t i = 0; i < std::min(far.size(), query.nulls.size()); ++i) {
+    if (far[i] && query.nulls[i] == RowVerifier::Null::never) query.nulls[i] = RowVerifier::Null::outer;
+  }
+}
+
+std::string problem_of(const Statement& statement, const ErrorFields& error) {
+  std::string text = fmt::format("{} is not valid in this database:\n  - {} {}: {}", statement.describe(),
+                                 error.severity, error.code, error.primary);
+  if (error.position != 0) {
+    const std::string_view rest =
+        statement.sql().substr(std::min<std::size_t>(error.position - 1, statement.sql().size()));
+    text += fmt::format("\n  - at: {}", rest.substr(0, std::min(rest.find('\n'), std::size_t{40})));
+  }
+  if (!error.hint.empty()) text += "\n  - hint: " + error.hint;
+  return text;
+}
+
 }  // namespace
 
-Task<std::vector<std::string>> check_queries(detail::Connection& connection) {
-  std::vector<const Statement*> statements;
-  Statement::for_each([&](const Statement& statement) { statements.push_back(&statement); });
-  std::sort(statements.begin(), statements.end(), [](const Statement* a, const Statement* b) {
+std::vector<const Statement*> statements_in_order() {
+  std::vector<const Statement*> out;
+  Statement::for_each([&](const Statement& statement) { out.push_back(&statement); });
+  std::ranges::sort(out, [](const Statement* a, const Statement* b) {
     const int files = std::string_view(a->file()).compare(b->file());
     return files != 0 ? files < 0 : a->line() < b->line();
   });
+  return out;
+}
 
-  std::vector<std::string> problems;
-  std::vector<Described> described;
+Task<std::vector<DescribedQuery>> describe_queries(detail::Connection& connection) {
+  std::vector<DescribedQuery> queries;
+  for (const Statement* statement : statements_in_order()) queries.push_back({.statement = statement});
+
   std::set<std::uint32_t> tables;
-  for (const Statement* statement : statements) {
-    detail::Description description(connection, statement->sql());
+  for (DescribedQuery& query : queries) {
+    detail::Description description(connection, query.statement->sql());
     co_await description;
     if (description.error) {
-      const ErrorFields& error = *description.error;
-      std::string text = fmt::format("{} is not valid in this database:\n  - {} {}: {}", statement->describe(),
-                                     error.severity, error.code, error.primary);
-      if (error.position != 0) {
-        const std::string_view rest =
-            statement->sql().substr(std::min<std::size_t>(error.position - 1, statement->sql().size()));
-        text += fmt::format("\n  - at: {}", rest.substr(0, std::min(rest.find('\n'), std::size_t{40})));
-      }
-      if (!error.hint.empty()) text += "\n  - hint: " + error.hint;
-      problems.push_back(std::move(text));
+      query.problem = problem_of(*query.statement, *description.error);
       continue;
     }
     const auto unknown = detail::unknown_types(connection.types(), description.parameters, description.fields);
@@ -74,21 +90,36 @@ Task<std::vector<std::string>> check_queries(detail::Connection& connection) {
     for (const wire::Field& field : description.fields) {
       if (field.table != 0) tables.insert(field.table);
     }
-    described.push_back({statement, std::move(description.parameters), std::move(description.fields)});
+    query.parameters = std::move(description.parameters);
+    query.fields = std::move(description.fields);
   }
 
   const auto not_null = co_await load_not_null(connection, std::move(tables));
-  for (const Described& one : described) {
-    std::vector<RowVerifier::Null> nulls;
-    for (const wire::Field& field : one.fields) {
+  for (DescribedQuery& query : queries) {
+    for (const wire::Field& field : query.fields) {
       const auto it = not_null.find({field.table, field.attribute});
-      nulls.push_back(it == not_null.end() ? RowVerifier::Null::unknown
-                      : it->second         ? RowVerifier::Null::never
-                                           : RowVerifier::Null::possible);
+      query.nulls.push_back(it == not_null.end() ? RowVerifier::Null::unknown
+                            : it->second         ? RowVerifier::Null::never
+                                                 : RowVerifier::Null::possible);
     }
-    const auto found = detail::verify(one.statement->spec(), connection.types(), one.parameters, one.fields, nulls);
-    if (!found.empty()) problems.push_back(detail::mismatch_message(*one.statement, found));
+    co_await look_at_outer_joins(connection, query);
   }
+  co_return queries;
+}
+
+Task<std::vector<std::string>> check_queries(detail::Connection& connection) {
+  std::vector<std::string> problems;
+  std::vector<std::string> misfits;
+  for (const DescribedQuery& query : co_await describe_queries(connection)) {
+    if (!query.problem.empty()) {
+      problems.push_back(query.problem);
+      continue;
+    }
+    const auto found =
+        detail::verify(query.statement->spec(), connection.types(), query.parameters, query.fields, query.nulls);
+    if (!found.empty()) misfits.push_back(detail::mismatch_message(*query.statement, found));
+  }
+  problems.insert(problems.end(), misfits.begin(), misfits.end());
   co_return problems;
 }
 

@@ -5,6 +5,7 @@
 
 #include <ashlar/pg/db.hpp>
 #include <ashlar/pg/detail/test_server.hpp>
+#include <ashlar/pg/detail/test_session.hpp>
 
 namespace ashlar::pg {
 namespace {
@@ -97,6 +98,79 @@ TEST(Check, ComplainsAboutNamesCountsParametersAndNulls) {
     EXPECT_THAT(co_await problem_of(db, "bad_sql"), AllOf(HasSubstr("42601"), HasSubstr("at: people")));
     const Query<User()> table{"select id, name, bio from nobody", {.name = "bad_table"}};
     EXPECT_THAT(co_await problem_of(db, "bad_table"), HasSubstr("relation \"nobody\" does not exist"));
+  });
+}
+
+struct Names {
+  std::string name;
+  std::string other;
+};
+struct MaybeNames {
+  std::string name;
+  std::optional<std::string> other;
+};
+
+TEST(Check, TheFarSideOfAnOuterJoinMayBeNull) {
+  with_people([](Db& db) -> Task<void> {
+    const Query<Names()> left{"select a.name, b.name as other from people a left join people b on b.id = a.id + 1",
+                              {.name = "outer_left"}};
+    EXPECT_THAT(co_await problem_of(db, "outer_left"),
+                AllOf(HasSubstr("column 2 `other` is on the far side of an outer join"), HasSubstr("member `other`"),
+                      Not(HasSubstr("member `name`"))));
+    const Query<Names(std::int64_t)> right{
+        "select a.name as other, b.name from people b right outer join people a on b.id = a.id + $1 order by 1 limit 5",
+        {.name = "outer_right"}};
+    EXPECT_THAT(co_await problem_of(db, "outer_right"), HasSubstr("column 2"));
+    const Query<Names()> full{"select a.name, b.name as other from people a full join people b using (id)",
+                              {.name = "outer_full"}};
+    EXPECT_THAT(co_await problem_of(db, "outer_full"), AllOf(HasSubstr("column 1"), HasSubstr("column 2")));
+    const Query<Names()> deep{
+        "select a.name, c.name as other from people a left join (people b join people c on c.id = b.id + 1) "
+        "on b.id = a.id join people d on d.id = a.id",
+        {.name = "outer_deep"}};
+    EXPECT_THAT(co_await problem_of(db, "outer_deep"), HasSubstr("column 2"));
+  });
+}
+
+TEST(Check, AnOuterJoinRaisesNoFalseAlarm) {
+  with_people([](Db& db) -> Task<void> {
+    const Query<MaybeNames()> optional{
+        "select a.name, b.name as other from people a left join people b on b.id = a.id + 1",
+        {.name = "calm_optional"}};
+    const Query<Names()> forced{
+        "select a.name, b.name as \"other!\" from people a left join people b on b.id = a.id + 1",
+        {.name = "calm_forced"}};
+    const Query<Names()> inner{"select a.name, b.name as other from people a join people b on b.id = a.id + 1",
+                               {.name = "calm_inner"}};
+    const Query<Names()> dropped{
+        "select a.name, b.name as other from people a left join people b on b.id = a.id + 1 where b.name > 'a'",
+        {.name = "calm_dropped"}};
+    const Query<Names()> computed{
+        "select a.name, coalesce(b.name, '') as other from people a left join people b on b.id = a.id + 1",
+        {.name = "calm_computed"}};
+    const Query<Post()> members{
+        "select p.id, a.id as author_id, a.name as author_name, a.bio, e.id as editor_id, e.name, e.bio as editor_bio "
+        "from people p join people a on a.id = p.id left join people e on e.id = p.id + 1",
+        {.name = "calm_members"}};
+    const Query<void()> inserted{
+        "insert into people select a.id + 100, b.name from people a left join people b on b.id = a.id where false",
+        {.name = "calm_inserted"}};
+    EXPECT_EQ(co_await problem_of(db, "calm_"), "");
+  });
+}
+
+TEST(Check, LeavesNothingBehindInItsSession) {
+  with_people([](Db& db) -> Task<void> {
+    const Query<MaybeNames()> joined{
+        "select a.name, b.name as other from people a left join people b on b.id = a.id + 1", {.name = "tidy"}};
+    co_await test::with_session(db.url(), [](detail::Connection& connection) -> Task<void> {
+      static_cast<void>(co_await check_queries(connection));
+      const auto rows = co_await detail::TextQuery(
+          connection, "select count(*), current_setting('plan_cache_mode') from pg_prepared_statements");
+      EXPECT_EQ(rows.at(0).at(0), "0");
+      EXPECT_EQ(rows.at(0).at(1), "auto");
+      EXPECT_EQ(connection.transaction_status(), 'I');
+    });
   });
 }
 

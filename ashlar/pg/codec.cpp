@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <cstring>
+#include <type_traits>
 
 #include <ashlar/pg/codec_schema.hpp>
 #include <ashlar/pg/detail/numeric.hpp>
@@ -33,17 +34,22 @@ void out_of_range(std::int64_t value, std::size_t bits) {
 }
 
 std::string_view text_of(Oid type, std::string_view bytes) {
-  if (type != oid::jsonb) return bytes;
+  if (type != oid::jsonb) {
+    if (type == oid::character && bytes.size() == 1 && bytes[0] == 0) return {};
+    return bytes;
+  }
   if (bytes.empty() || bytes[0] != 1) bad_value("jsonb of an unknown version");
   return bytes.substr(1);
 }
 
-std::int64_t from_pg_micros(std::int64_t micros) noexcept {
-  if (micros == kMin || micros > kMax - kEpochMicros) return micros == kMin ? kMin : kMax;
+std::int64_t from_pg_micros(std::int64_t micros) {
+  if (micros == kMin || micros == kMax) return micros;
+  if (micros > kMax - kEpochMicros) bad_value("a time after the year 294246");
   return micros + kEpochMicros;
 }
-std::int64_t to_pg_micros(std::int64_t micros) noexcept {
-  if (micros == kMax || micros < kMin + kEpochMicros) return micros == kMax ? kMax : kMin;
+std::int64_t to_pg_micros(std::int64_t micros) {
+  if (micros == kMin || micros == kMax) return micros;
+  if (micros < kMin + kEpochMicros) throw BadArgument("a time so long ago that PostgreSQL cannot hold it");
   return micros - kEpochMicros;
 }
 
@@ -111,12 +117,18 @@ void Codec<std::string>::decode(Oid type, std::string_view bytes, std::string& o
 void Codec<Decimal>::decode(Oid, std::string_view bytes, Decimal& out) {
   const std::string text = detail::numeric_to_text(bytes);
   auto value = Decimal::parse(text);
-  if (!value) detail::bad_value(fmt::format("the numeric {}, which has no ashlar::Decimal", text));
+  if (!value)
+    detail::bad_value(
+        fmt::format("the numeric {}{}, which has no ashlar::Decimal", text.substr(0, 40), text.size() > 40 ? "…" : ""));
   out = std::move(*value);
 }
 
 void Codec<Date>::encode(Params& out, Date value) {
-  const std::int32_t days = std::byteswap(value.days - detail::kEpochDays);
+  std::int32_t days = 0;
+  // The ends of the range are PostgreSQL's infinities, which a Date does not mean.
+  if (__builtin_sub_overflow(value.days, detail::kEpochDays, &days) || days == std::numeric_limits<std::int32_t>::min())
+    throw BadArgument("a date so long ago that PostgreSQL cannot hold it");
+  days = std::byteswap(days);
   out.bytes(&days, sizeof days);
 }
 void Codec<Date>::decode(Oid, std::string_view bytes, Date& out) {
@@ -243,6 +255,14 @@ std::string Interval::to_string() const {
   return out;
 }
 
+namespace {
+/// False when it does not fit.
+template <class Int>
+bool add_multiple(Int& sum, std::type_identity_t<Int> number, std::type_identity_t<Int> unit) noexcept {
+  return !__builtin_mul_overflow(number, unit, &number) && !__builtin_add_overflow(sum, number, &sum);
+}
+}  // namespace
+
 std::optional<Interval> Interval::parse(std::string_view text) {
   Interval out;
   const bool negative = text.starts_with('-');
@@ -276,28 +296,32 @@ std::optional<Interval> Interval::parse(std::string_view text) {
     if (micro != 0 && unit != 'S') return std::nullopt;
     if (!std::in_range<std::int32_t>(whole) && unit != 'S') return std::nullopt;
     const auto number = static_cast<std::int32_t>(whole);
+    bool fits = false;
     if (!in_time && unit == 'Y')
-      out.months += number * 12;
+      fits = add_multiple(out.months, number, 12);
     else if (!in_time && unit == 'M')
-      out.months += number;
+      fits = add_multiple(out.months, number, 1);
     else if (!in_time && unit == 'W')
-      out.days += number * 7;
+      fits = add_multiple(out.days, number, 7);
     else if (!in_time && unit == 'D')
-      out.days += number;
+      fits = add_multiple(out.days, number, 1);
     else if (in_time && unit == 'H')
-      out.micros += whole * 3'600'000'000;
+      fits = add_multiple(out.micros, whole, 3'600'000'000);
     else if (in_time && unit == 'M')
-      out.micros += whole * 60'000'000;
+      fits = add_multiple(out.micros, whole, 60'000'000);
     else if (in_time && unit == 'S')
-      out.micros += whole * 1'000'000 + micro;
-    else
-      return std::nullopt;
+      fits = add_multiple(out.micros, whole, 1'000'000) && add_multiple(out.micros, micro, 1);
+    if (!fits) return std::nullopt;
     any = true;
     text.remove_prefix(static_cast<std::size_t>(end + 1 - text.data()));
   }
   if (!any) return std::nullopt;
-  if (negative) out = {-out.months, -out.days, -out.micros};
-  return out;
+  if (!negative) return out;
+  Interval minus;
+  if (!add_multiple(minus.months, out.months, -1) || !add_multiple(minus.days, out.days, -1) ||
+      !add_multiple(minus.micros, out.micros, -1))
+    return std::nullopt;
+  return minus;
 }
 
 std::string LocalDateTime::to_string() const {
@@ -315,8 +339,10 @@ std::optional<LocalDateTime> LocalDateTime::parse(std::string_view text) {
 
 std::string TimeWithZone::to_string() const {
   const std::int32_t absolute = offset < 0 ? -offset : offset;
-  return fmt::format("{}{}{:02}:{:02}", TimeOfDay{micros}.to_string(), offset < 0 ? '-' : '+', absolute / 3600,
-                     absolute / 60 % 60);
+  std::string out = fmt::format("{}{}{:02}:{:02}", TimeOfDay{micros}.to_string(), offset < 0 ? '-' : '+',
+                                absolute / 3600, absolute / 60 % 60);
+  if (absolute % 60 != 0) out += fmt::format(":{:02}", absolute % 60);  // zones before 1972
+  return out;
 }
 std::optional<TimeWithZone> TimeWithZone::parse(std::string_view text) {
   TimeWithZone out;
@@ -324,14 +350,17 @@ std::optional<TimeWithZone> TimeWithZone::parse(std::string_view text) {
     text.remove_suffix(1);
   } else {
     const std::size_t sign = text.find_last_of("+-");
-    if (sign == std::string_view::npos || text.size() != sign + 6 || text[sign + 3] != ':') return std::nullopt;
-    int hours = 0;
-    int minutes = 0;
-    const char* zone = text.data() + sign + 1;
-    if (std::from_chars(zone, zone + 2, hours).ptr != zone + 2 ||
-        std::from_chars(zone + 3, zone + 5, minutes).ptr != zone + 5)
+    if (sign == std::string_view::npos) return std::nullopt;
+    const std::string_view zone = text.substr(sign + 1);  // hh:mm or hh:mm:ss
+    if ((zone.size() != 5 && zone.size() != 8) || zone[2] != ':' || (zone.size() == 8 && zone[5] != ':'))
       return std::nullopt;
-    out.offset = (text[sign] == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
+    std::int32_t seconds = 0;
+    for (std::size_t at = 0; at < zone.size(); at += 3) {
+      if (zone[at] < '0' || zone[at] > '9' || zone[at + 1] < '0' || zone[at + 1] > '9') return std::nullopt;
+      seconds = seconds * 60 + (zone[at] - '0') * 10 + (zone[at + 1] - '0');
+    }
+    if (zone.size() == 5) seconds *= 60;
+    out.offset = text[sign] == '-' ? -seconds : seconds;
     text = text.substr(0, sign);
   }
   const auto time = TimeOfDay::parse(text);

@@ -86,12 +86,13 @@ inline bool is_text(const TypeMap& types, Oid type) {
          types.kind(type) == TypeKind::enumeration || types.name(type) == "citext";
 }
 inline bool is_json(Oid type) noexcept { return type == oid::json || type == oid::jsonb; }
-/// Text of a text or json value; drops jsonb's version byte.
+/// Text of a text or json value; drops jsonb's version byte, and the zero byte that is the empty value of "char".
 std::string_view text_of(Oid type, std::string_view bytes);
 
-/// Microseconds since 2000 to microseconds since 1970; infinities stay the ends of the range.
-std::int64_t from_pg_micros(std::int64_t micros) noexcept;
-std::int64_t to_pg_micros(std::int64_t micros) noexcept;
+/// Microseconds since 2000 to microseconds since 1970; infinities stay the ends of the range. Throw BadValue and
+/// BadArgument beyond the years that the other side can hold.
+std::int64_t from_pg_micros(std::int64_t micros);
+std::int64_t to_pg_micros(std::int64_t micros);
 
 /// Walks the elements of a one-dimensional array on the wire.
 class ArrayReader {

@@ -126,7 +126,7 @@ Prepared& Connection::prepare(const Statement& statement) {
   auto owned = std::make_unique<Prepared>();
   Prepared& prepared = *owned;
   prepared_.emplace(&prepared, std::move(owned));
-  prepared.name = fmt::format("q{}", ++names_);
+  if (config_->prepared_statements) prepared.name = fmt::format("q{}", ++names_);
   prepared.spec = &statement.spec();
   prepared.id = statement.id();
   prepared.duration =
@@ -213,7 +213,7 @@ void Connection::fail_prepared(Prepared& prepared, std::exception_ptr why) noexc
 void Connection::drop_prepared(Prepared& prepared, bool close_on_server) noexcept {
   if (prepared.id != 0 && prepared.id < by_id_.size() && by_id_[prepared.id] == &prepared)
     by_id_[prepared.id] = nullptr;
-  if (close_on_server && open_ && !prepared.doomed) {
+  if (close_on_server && open_ && !prepared.doomed && config_->prepared_statements) {
     wire::close_statement(out_, prepared.name);
     wire::sync(out_);
     push(nullptr);
@@ -228,6 +228,9 @@ void Connection::invalidate(Prepared& prepared) noexcept {
 
 void Connection::bind(Execution& execution, Prepared& prepared) {
   execution.prepared_ = nullptr;
+  const std::size_t start = out_.size();
+  if (!config_->prepared_statements) [[unlikely]]
+    parse_again(execution, prepared);
   wire::Open message(out_, 'B');
   try {
     char* p = out_.reserve(prepared.name.size() + 6);
@@ -240,12 +243,14 @@ void Connection::bind(Execution& execution, Prepared& prepared) {
     out_.commit(n + 4);
     write_params(out_, types_, prepared.parameters.data(), prepared.parameters.size(), execution.params_);
   } catch (...) {
-    message.abandon();
+    out_.truncate(start);
     if (prepared.id == 0) drop_prepared(prepared, true);
     return execution.fail(std::current_exception());
   }
   wire::put<std::uint32_t>(out_, 0x00010001);  // and one for all columns: binary
   message.finish();
+  if (!config_->prepared_statements) [[unlikely]]
+    wire::describe_portal(out_);
   static constexpr char kExecuteSync[] = {'E', 0, 0, 0, 9, 0, 0, 0, 0, 0, 'S', 0, 0, 0, 4};
   out_.append(kExecuteSync, sizeof kExecuteSync);
   prepared.last_used = ++uses_;
@@ -255,13 +260,19 @@ void Connection::bind(Execution& execution, Prepared& prepared) {
   push(&execution);
 }
 
+// The server has forgotten it, or another session of it never knew it; the types of its parameters must be those that
+// the arguments are written in. Before the Bind and in front of the same Sync: a pooler keeps them together.
+void Connection::parse_again(const Execution& execution, const Prepared& prepared) {
+  wire::parse(out_, {}, execution.statement_->sql(), prepared.parameters);
+}
+
 void Connection::ended(Execution& execution) {
   Prepared* const prepared = std::exchange(execution.prepared_, nullptr);
   const bool stale = execution.error && execution.statement_ != nullptr && is_stale(*execution.error);
   if (prepared != nullptr) {
     prepared->duration.record(loop_.now() - execution.started_);
     --prepared->in_flight;
-    if (stale || prepared->id == 0) {
+    if (stale || prepared->id == 0 || execution.changed_) {
       if (prepared->doomed && prepared->in_flight == 0) {
         prepared_.erase(prepared);
       } else {
@@ -391,6 +402,7 @@ void Connection::receive() {
       return;
     }
     in_.commit(io.bytes);
+    ++received_;
     process();
     if (io.bytes < room && !transport_.has_pending()) break;
   }

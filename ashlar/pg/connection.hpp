@@ -128,6 +128,7 @@ class Execution final : public async::Waiter, public Operation {
   enum class Stage : std::uint8_t { idle, queued, preparing, sent, done };
 
   void on_row(Connection& connection, std::string_view body) override;
+  void on_field_description(std::string_view body) override;
   void on_end(Connection& connection) noexcept override;
   void on_lost(const std::string& reason) noexcept override;
   void on_cancel() noexcept override;
@@ -146,6 +147,7 @@ class Execution final : public async::Waiter, public Operation {
   Stage stage_ = Stage::idle;
   bool retried_ = false;
   bool cancellable_ = true;
+  bool changed_ = false;  // its columns are others than those that were described
 };
 
 /// Awaitable: SQL by the simple protocol, rows as text. For catalog queries and migrations.
@@ -215,6 +217,9 @@ struct ConnectionConfig {
   ConnectOptions options;
   std::shared_ptr<net::TlsContext> tls;  ///< null: sslmode=disable
   std::size_t max_prepared = 512;        ///< statements kept on a connection; the least recently used go first
+  /// Off: nothing stays on the server between two transactions, which may run in two sessions of it. Each run sends its
+  /// SQL.
+  bool prepared_statements = true;
 };
 
 class Connection final : private async::IoHandler, private async::TickHook {
@@ -255,6 +260,10 @@ class Connection final : private async::IoHandler, private async::TickHook {
   /// 'I' outside a transaction, 'T' inside, 'E' inside a failed one; as of the last answer.
   [[nodiscard]] char transaction_status() const noexcept { return transaction_status_; }
   [[nodiscard]] bool tainted() const noexcept { return tainted_; }
+  /// Changes whenever the server has sent something.
+  [[nodiscard]] std::uint64_t received() const noexcept { return received_; }
+  /// As if it had been lost.
+  void give_up(const std::string& reason) noexcept { lost(reason); }
   [[nodiscard]] std::int32_t backend_pid() const noexcept { return backend_pid_; }
   [[nodiscard]] const TypeMap& types() const noexcept { return types_; }
   [[nodiscard]] TypeMap& types() noexcept { return types_; }
@@ -296,6 +305,7 @@ class Connection final : private async::IoHandler, private async::TickHook {
   void invalidate(Prepared& prepared) noexcept;
   void evict();
   void bind(Execution& execution, Prepared& prepared);
+  void parse_again(const Execution& execution, const Prepared& prepared);
   void ended(Execution& execution);
 
   Task<void> open_host(ConnectOptions::Host host);
@@ -329,6 +339,7 @@ class Connection final : private async::IoHandler, private async::TickHook {
   std::shared_ptr<int> alive_ = std::make_shared<int>(0);
   std::size_t preparing_ = 0;
   std::uint64_t uses_ = 0;
+  std::uint64_t received_ = 0;
   std::uint64_t names_ = 0;
   std::size_t consumed_startup_ = 0;
   std::string last_error_;

@@ -11,6 +11,7 @@
 #include <ashlar/pg/check.hpp>
 #include <ashlar/pg/detail/advisor_commands.hpp>
 #include <ashlar/pg/detail/migrate_commands.hpp>
+#include <ashlar/pg/detail/query_commands.hpp>
 #include <ashlar/pg/detail/query_watch.hpp>
 #include <ashlar/pg/migrations.hpp>
 #include <ashlar/telemetry/log.hpp>
@@ -23,6 +24,11 @@ using namespace std::chrono_literals;
 const char* environment(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr || *value == 0 ? nullptr : value;
+}
+
+/// A server that is there ends a statement by itself before.
+std::chrono::milliseconds answer_timeout(std::chrono::milliseconds statement_timeout) {
+  return statement_timeout.count() > 0 ? statement_timeout + 5s : 0ms;
 }
 
 std::chrono::milliseconds retry_pause(unsigned attempt) {
@@ -72,6 +78,7 @@ Task<void> Db::ensure_config() {
   co_await ensure_url();
   auto config = std::make_shared<detail::ConnectionConfig>();
   config->options = ConnectOptions::parse(url_);
+  config->prepared_statements = options_.prepared_statements;
   const auto& given = config->options.parameters;
   const bool has_timeout =
       std::any_of(given.begin(), given.end(), [](const auto& p) { return p.first == "statement_timeout"; });
@@ -96,7 +103,8 @@ Task<void> Db::with_session(Session& session, std::string database) {
   if (!database.empty()) config->options.database = std::move(database);
   std::erase_if(config->options.parameters,
                 [](const auto& parameter) { return parameter.first == "statement_timeout"; });
-  config->options.parameters.emplace_back("statement_timeout", "0");  // migrations take the time they take
+  // Migrations take the time they take. A pooler refuses the parameter, so who has told us not to send it is heeded.
+  if (options_.statement_timeout.count() > 0) config->options.parameters.emplace_back("statement_timeout", "0");
   detail::Background background;
   std::exception_ptr error;
   {
@@ -175,7 +183,8 @@ Task<void> Db::start_loop(async::Loop& loop) {
                                                  .exclusive = options_.exclusive_connections,
                                                  .max_in_flight = options_.max_in_flight,
                                                  .max_waiting = options_.max_waiting,
-                                                 .acquire_timeout = options_.acquire_timeout});
+                                                 .acquire_timeout = options_.acquire_timeout,
+                                                 .answer_timeout = answer_timeout(options_.statement_timeout)});
   co_await pool->start();
   const std::lock_guard lock(mutex_);
   if (loop.index() < kDirect) direct_[loop.index()].store(pool.get(), std::memory_order_release);
@@ -284,7 +293,25 @@ std::vector<async::Command> Db::commands() {
                  .run = [this](std::vector<std::string> arguments) { return psql_command(std::move(arguments)); },
                  .needs_start = false});
   for (async::Command& command : detail::advisor_commands(*this)) out.push_back(std::move(command));
+  for (async::Command& command : detail::query_commands([this] { return snapshot(); }))
+    out.push_back(std::move(command));
   return out;
+}
+
+Task<QuerySnapshot> Db::snapshot() {
+  QuerySnapshot out;
+  std::exception_ptr error;
+  try {
+    co_await with_session([&](detail::Connection& connection) -> Task<void> {
+      const auto queries = co_await describe_queries(connection);
+      out = snapshot_of(queries, connection.types());
+    });
+  } catch (...) {
+    error = std::current_exception();
+  }
+  co_await stop();
+  if (error) std::rethrow_exception(error);
+  co_return out;
 }
 
 Task<int> Db::psql_command(std::vector<std::string>) {

@@ -35,6 +35,7 @@ class Advisor;
 class RepeatWarnings;
 class Scratch;
 }  // namespace detail
+struct QuerySnapshot;
 
 struct Options {
   /// postgresql://… Empty: DATABASE_URL from the environment; neither: a private server.
@@ -52,6 +53,9 @@ struct Options {
   /// The server's own limit for a statement; zero: none. Sent when connecting (pgbouncer: set 0, or list it in
   /// ignore_startup_parameters). Transactions get the deadline of their request too.
   std::chrono::milliseconds statement_timeout = std::chrono::seconds{30};
+  /// Off for a pooler that gives each transaction another session of the server and does not know prepared statements:
+  /// pgbouncer before 1.21 in its transaction mode. Every run then sends and parses its SQL.
+  bool prepared_statements = true;
   /// Compare every query of the program with the schema in start(), and refuse to start when one does not fit.
   bool check_queries = true;
   /// Apply migrations in start(). Off: start() refuses when some are missing.
@@ -175,6 +179,7 @@ class Db final : public async::Component, public Executor {
     } holder(body);
     co_await with_session(static_cast<Session&>(holder), std::move(database));
   }
+  Task<QuerySnapshot> snapshot();
   Task<int> psql_command(std::vector<std::string> arguments);
 
   static constexpr std::size_t kDirect = 64;

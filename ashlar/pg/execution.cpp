@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include <ashlar/pg/connection.hpp>
@@ -63,6 +64,19 @@ void Execution::on_row(Connection&, std::string_view body) {
     sink_ = nullptr;
     failure_ = std::current_exception();
   }
+}
+
+// Only without prepared statements. With them the server itself refuses to run one whose columns have changed.
+void Execution::on_field_description(std::string_view body) {
+  if (prepared_ == nullptr) return;
+  const auto same = [](const wire::Field& a, const wire::Field& b) { return a.type == b.type && a.name == b.name; };
+  if (std::ranges::equal(wire::row_description(body), prepared_->fields, same)) return;
+  changed_ = true;
+  sink_ = nullptr;
+  failure_ = std::make_exception_ptr(QueryMismatch(fmt::format(
+      "{}: its columns have changed since it was described, by a migration perhaps; it was carried out, but its rows "
+      "were not read. The next run looks at it anew",
+      describe())));
 }
 
 void Execution::on_end(Connection& connection) noexcept { connection.ended(*this); }
@@ -214,10 +228,13 @@ std::string type_lookup_sql(std::span<const Oid> types) {
       "   select c.typelem as oid where c.typelem <> 0"
       "   union all select c.typbasetype where c.typbasetype <> 0"
       "   union all select r.rngsubtype from pg_catalog.pg_range r where r.rngtypid = c.oid"
+      "   union all select r.rngtypid from pg_catalog.pg_range r where (to_jsonb(r)->>'rngmultitypid')::oid = c.oid"
       "   union all select a.atttypid from pg_catalog.pg_attribute a"
       "     where a.attrelid = c.typrelid and c.typrelid <> 0 and a.attnum > 0 and not a.attisdropped) x)"
       " select c.oid, c.typname, c.typtype, c.typcategory, c.typelem, c.typbasetype,"
-      "  (select r.rngsubtype from pg_catalog.pg_range r where r.rngtypid = c.oid),"
+      // Through JSON: before PostgreSQL 14 there are no multiranges, and no such column.
+      "  (select case when r.rngtypid = c.oid then r.rngsubtype else r.rngtypid end from pg_catalog.pg_range r"
+      "    where c.oid in (r.rngtypid, (to_jsonb(r)->>'rngmultitypid')::oid)),"
       "  (select string_agg(a.atttypid::text, ',' order by a.attnum) from pg_catalog.pg_attribute a"
       "    where a.attrelid = c.typrelid and c.typrelid <> 0 and a.attnum > 0 and not a.attisdropped)"
       " from t join pg_catalog.pg_type c on c.oid = t.oid",
@@ -242,8 +259,8 @@ void add_type(TypeMap& types, const std::vector<std::optional<std::string>>& row
   } else if (kind == 'd') {
     entry.kind = TypeKind::domain;
     entry.element = number(5);
-  } else if (kind == 'r') {
-    entry.kind = TypeKind::range;
+  } else if (kind == 'r' || kind == 'm') {
+    entry.kind = static_cast<TypeKind>(kind);
     entry.element = number(6);
   } else {
     entry.kind = static_cast<TypeKind>(kind);

@@ -83,7 +83,13 @@ class AllSink final : public RowSink {
   void on_row(RowReader& in) override {
     // Growing from one by doubling moves the first rows over and over.
     if (rows_.capacity() == 0) rows_.reserve(std::clamp<std::size_t>(4096 / sizeof(R), 1, 32));
-    read_row(in, rows_.emplace_back());
+    if constexpr (std::is_same_v<R, bool>) {  // a vector of them has no place of its own for each
+      bool value = false;
+      read_row(in, value);
+      rows_.push_back(value);
+    } else {
+      read_row(in, rows_.emplace_back());
+    }
   }
   std::vector<R> rows_;
 };

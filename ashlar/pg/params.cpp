@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <bit>
+#include <cmath>
 #include <limits>
 
 #include <ashlar/pg/detail/numeric.hpp>
@@ -12,6 +13,9 @@
 namespace ashlar::pg {
 
 void Params::grow(std::size_t n) {
+  constexpr std::size_t kLongest = (1U << 30) - 65'536;  // PostgreSQL takes no message of 1 GiB (MaxAllocSize)
+  if (n > kLongest || size_ + n > kLongest)
+    throw BadArgument("the arguments of one query are longer than the 1 GiB that PostgreSQL takes at a time");
   std::size_t capacity = capacity_ * 2;
   while (capacity < size_ + n) capacity *= 2;
   std::unique_ptr<char[]> bigger(new char[capacity]);
@@ -58,6 +62,7 @@ class Writer {
   void array(std::uint32_t count, Oid type);
   void composite(std::uint32_t count, Oid type);
   void range(std::uint8_t flags, Oid type);
+  void multirange(std::uint32_t count, Oid type);
 
   template <class F>
   void sized(F&& body) {
@@ -98,6 +103,8 @@ void Writer::value(Oid type) {
       return composite(load<std::uint32_t>(bytes.data()), type);
     case ParamKind::range:
       return range(load<std::uint8_t>(bytes.data()), type);
+    case ParamKind::multirange:
+      return multirange(load<std::uint32_t>(bytes.data()), type);
   }
 }
 
@@ -130,9 +137,14 @@ void Writer::real(double value, Oid type) {
     case oid::float8:
       wire::put<std::uint32_t>(out_, 8);
       return wire::put(out_, std::bit_cast<std::uint64_t>(value));
-    case oid::float4:
+    case oid::float4: {
+      const auto single = static_cast<float>(value);
+      // As a cast in SQL has it: digits may be lost, but neither the size of a number nor the number.
+      if ((std::isinf(single) && !std::isinf(value)) || (single == 0 && value != 0))
+        throw BadArgument(fmt::format("argument {} is out of range for float4: {}", number, value));
       wire::put<std::uint32_t>(out_, 4);
-      return wire::put(out_, std::bit_cast<std::uint32_t>(static_cast<float>(value)));
+      return wire::put(out_, std::bit_cast<std::uint32_t>(single));
+    }
     default:
       break;
   }
@@ -152,7 +164,9 @@ void Writer::numeric(std::string_view text, Oid type) {
 void Writer::text(std::string_view text, Oid type) {
   if (text.find('\0') != std::string_view::npos)
     throw BadArgument(fmt::format("argument {} holds a NUL character, which PostgreSQL's text types cannot", number));
-  const bool version = types_.base(type) == oid::jsonb;
+  const Oid base = types_.base(type);
+  if (base == oid::character && text.empty()) text = {"", 1};  // its empty value is one zero byte
+  const bool version = base == oid::jsonb;
   wire::put(out_, static_cast<std::uint32_t>(text.size() + (version ? 1 : 0)));
   if (version) wire::put<std::uint8_t>(out_, 1);
   out_.append(text);
@@ -201,6 +215,15 @@ void Writer::range(std::uint8_t flags, Oid type) {
     if ((flags & kEmpty) != 0) return;
     if ((flags & kLowerInfinite) == 0) value(types_.element(base));
     if ((flags & kUpperInfinite) == 0) value(types_.element(base));
+  });
+}
+
+void Writer::multirange(std::uint32_t count, Oid type) {
+  const Oid base = types_.base(type);
+  if (types_.kind(base) != TypeKind::multirange) unfit("a list of ranges", type);
+  sized([&] {
+    wire::put(out_, count);
+    for (std::uint32_t i = 0; i < count; ++i) value(types_.element(base));
   });
 }
 

@@ -18,14 +18,15 @@ namespace ashlar::pg {
 
 enum class ParamKind : std::uint8_t {
   null,
-  bytes,      ///< already in PostgreSQL's binary format
-  text,       ///< UTF-8 text: text types, enums, json, jsonb, xml
-  integer,    ///< int64 → int2, int4, int8, oid, numeric, float
-  real,       ///< double → float4, float8
-  numeric,    ///< decimal text → numeric, money is refused
-  array,      ///< u32 count, then that many values
-  composite,  ///< u32 count, then that many values
-  range,      ///< u8 flags, then the finite bounds
+  bytes,       ///< already in PostgreSQL's binary format
+  text,        ///< UTF-8 text: text types, enums, json, jsonb, xml
+  integer,     ///< int64 → int2, int4, int8, oid, numeric, float
+  real,        ///< double → float4, float8
+  numeric,     ///< decimal text → numeric, money is refused
+  array,       ///< u32 count, then that many values
+  composite,   ///< u32 count, then that many values
+  range,       ///< u8 flags, then the finite bounds
+  multirange,  ///< u32 count, then that many ranges
 };
 
 class Params {
@@ -48,6 +49,7 @@ class Params {
   void begin_composite(std::uint32_t count) { put(ParamKind::composite, &count, sizeof count); }
   /// Followed by the bounds that `flags` says are finite (bits as in PostgreSQL's rangetypes.h).
   void begin_range(std::uint8_t flags) { put(ParamKind::range, &flags, sizeof flags); }
+  void begin_multirange(std::uint32_t count) { put(ParamKind::multirange, &count, sizeof count); }
 
   [[nodiscard]] std::string_view view() const noexcept { return {data(), size_}; }
 

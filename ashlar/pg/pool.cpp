@@ -28,6 +28,28 @@ std::chrono::milliseconds pause_after(unsigned failures) {
   return std::chrono::milliseconds(std::uniform_int_distribution<unsigned>(longest / 2, longest)(random));
 }
 
+bool server_is_full(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const ErrorFields& fields) {
+    return fields.code == "53300";
+  } catch (...) {
+    return false;
+  }
+}
+
+/// A pooler passes the request to cancel on only while the one who asked is there.
+Task<void> stay_until_cancelled(std::unique_ptr<Connection> connection) {
+  connection->set_owner(nullptr);
+  const auto latest = async::Clock::now() + 5s;
+  try {
+    while (connection->open_now() && connection->in_flight() > 0 && async::Clock::now() < latest)
+      co_await async::sleep(5ms);
+  } catch (const Cancelled&) {
+    // the program is stopping
+  }
+}
+
 }  // namespace
 
 Lease::~Lease() {
@@ -121,6 +143,7 @@ std::unique_ptr<Connection> Pool::make_connection() {
 
 Task<void> Pool::start() {
   stopping_ = false;
+  watch();
   Slot& first = slots_.front();
   if (first.connection != nullptr || first.connecting) co_return;
   auto connection = make_connection();
@@ -140,6 +163,7 @@ Task<void> Pool::start() {
 
 Task<void> Pool::stop() {
   stopping_ = true;
+  watch_.cancel();
   co_await background_.stop();
   refuse_all("the program is stopping");
   for (Slot& slot : slots_) {
@@ -151,6 +175,28 @@ Task<void> Pool::stop() {
   exclusive_open_ -= static_cast<unsigned>(idle_.size());
   idle_.clear();
   while (acquiring_ != nullptr) acquiring_->give(nullptr);
+}
+
+void Pool::watch() noexcept {
+  using namespace std::chrono;
+  if (options_.answer_timeout.count() > 0)
+    watch_.arm(loop_, std::clamp<milliseconds>(options_.answer_timeout / 4, 1ms, 5s));
+}
+
+// Two looks, so that a loop that was held up, or a clock that was moved, does not end what is well.
+void Pool::look_for_silence() noexcept {
+  for (Slot& slot : slots_) {
+    Connection* const connection = slot.connection.get();
+    const bool late = connection != nullptr && connection->head_age() > options_.answer_timeout;
+    if (late && slot.silent && slot.received == connection->received()) {
+      slot.silent = false;
+      connection->give_up(fmt::format("PostgreSQL has not answered for {} ms", options_.answer_timeout.count()));
+      continue;
+    }
+    slot.silent = late;
+    slot.received = late ? connection->received() : 0;
+  }
+  watch();
 }
 
 Connection* Pool::pick() noexcept {
@@ -269,7 +315,7 @@ Task<void> Pool::connect(Slot& slot) {
     trouble_ = explain(error);
     if (failures_ == 1 || failures_ % 20 == 0)
       logger.warn("cannot connect to the database", {{"reason", trouble_}, {"attempts", failures_}});
-    refuse_all(trouble_);
+    if (!connected()) refuse_all(trouble_);  // else those that wait are served by the others
     try {
       co_await async::sleep(pause_after(failures_));
     } catch (const Cancelled&) {
@@ -345,14 +391,20 @@ Task<Lease> Pool::acquire() {
       }
       --exclusive_open_;
       instruments_.exclusive.sub();
-      if (acquiring_ != nullptr) acquiring_->give(nullptr);
       const async::Context* context = async::context();
-      if (context != nullptr && context->scope != nullptr && context->scope->cancelled()) std::rethrow_exception(error);
-      ++stats_.refused;
-      instruments_.refused.add();
-      trouble_ = explain(error);
-      logger.debug("cannot connect to the database", {{"reason", trouble_}});
-      throw ConnectionLost(trouble_, false);
+      const bool cancelled = context != nullptr && context->scope != nullptr && context->scope->cancelled();
+      // Of those that are in use one comes back sooner than the server, which is full, takes another.
+      const bool wait = !cancelled && exclusive_open_ > 0 && server_is_full(error);
+      if (wait && !idle_.empty()) continue;
+      if (!wait) {
+        if (acquiring_ != nullptr) acquiring_->give(nullptr);
+        if (cancelled) std::rethrow_exception(error);
+        ++stats_.refused;
+        instruments_.refused.add();
+        trouble_ = explain(error);
+        logger.debug("cannot connect to the database", {{"reason", trouble_}});
+        throw ConnectionLost(trouble_, false);
+      }
     }
     if (acquiring_count_ >= options_.max_waiting) {
       ++stats_.refused;
@@ -378,7 +430,11 @@ void Pool::give_back(std::unique_ptr<Connection> connection) noexcept {
   }
   --exclusive_open_;
   instruments_.exclusive.sub();
-  bury(std::move(connection));
+  if (connection->open_now() && connection->tainted() && connection->in_flight() > 0 && !stopping_) {
+    background_.start(stay_until_cancelled(std::move(connection)));
+  } else {
+    bury(std::move(connection));
+  }
   if (acquiring_ != nullptr) acquiring_->give(nullptr);
 }
 

@@ -24,6 +24,9 @@ struct PoolOptions {
   std::size_t max_in_flight = 256;  ///< queries on their way on one shared connection; more wait
   std::size_t max_waiting = 8192;   ///< queries or transactions that wait; more are refused (503)
   std::chrono::milliseconds acquire_timeout = std::chrono::seconds{5};  ///< longest wait for a connection of one's own
+  /// A shared connection whose oldest query is older than this, and on which nothing comes, is given up: the server, or
+  /// the way to it, hangs. Zero: never.
+  std::chrono::milliseconds answer_timeout{0};
 };
 
 struct PoolStats {
@@ -95,12 +98,25 @@ class Pool final : public detail::ConnectionOwner {
   struct Slot {
     std::unique_ptr<detail::Connection> connection;
     bool connecting = false;
+    bool silent = false;         // as of the last look
+    std::uint64_t received = 0;  // then
   };
   class Acquire;
+  class Watch final : public async::Timer {
+   public:
+    explicit Watch(Pool& pool) noexcept : pool_(pool) {}
+    ~Watch() = default;
+
+   private:
+    void on_timer() noexcept override { pool_.look_for_silence(); }
+    Pool& pool_;
+  };
 
   void on_connection_lost(detail::Connection& connection, const std::string& reason) noexcept override;
   void on_connection_progress(detail::Connection& connection) noexcept override;
 
+  void watch() noexcept;
+  void look_for_silence() noexcept;
   detail::Connection* pick() noexcept;
   void note_connected() noexcept;
   void connect_in_background(Slot& slot);
@@ -135,6 +151,7 @@ class Pool final : public detail::ConnectionOwner {
     metrics::Counter lost;
   } instruments_;
   PoolStats stats_;
+  Watch watch_{*this};
   unsigned failures_ = 0;
   std::atomic<bool> connected_{false};
   bool stopping_ = false;

@@ -68,8 +68,17 @@ void RowVerifier::check_null(const std::string& path, bool nullable, const std::
   const wire::Field& field = fields_[index_];
   if (nullable || field.name.ends_with('!')) return;
   const bool marked = field.name.ends_with('?') && field.name != "?column?";
-  const bool possible = marked || (index_ < nulls_.size() && nulls_[index_] == Null::possible);
-  if (!possible) return;
+  const Null null = index_ < nulls_.size() ? nulls_[index_] : Null::unknown;
+  if (null == Null::outer && !marked && optional_ == 0) {
+    problems_.push_back(fmt::format(
+        "column {} `{}` is on the far side of an outer join, so it may be NULL, but {} is {}: make it "
+        "std::optional<{}>, or the struct that it is in, join without `outer`, use coalesce(…), or write `… as "
+        "\"{}!\"` if you know better",
+        index_ + 1, field.name, path.empty() ? "the row" : "the member `" + path + "`", cpp_type, cpp_type,
+        field.name));
+    return;
+  }
+  if (!marked && null != Null::possible) return;
   problems_.push_back(fmt::format(
       "column {} `{}` may be NULL, but {} is {}: make it std::optional<{}>, declare the column NOT "
       "NULL, use coalesce(…), or write `… as \"{}!\"` if you know better",

@@ -53,7 +53,12 @@ class RowReader {
 /// Compares a query's columns with a row type, one call of column() a member.
 class RowVerifier {
  public:
-  enum class Null : std::uint8_t { unknown, never, possible };
+  enum class Null : std::uint8_t {
+    unknown,
+    never,
+    possible,
+    outer,  ///< never in its table, which is on the far side of an outer join
+  };
 
   RowVerifier(const TypeMap& types, std::span<const wire::Field> fields, std::span<const Null> nulls)
       : types_(types), fields_(fields), nulls_(nulls) {}
@@ -63,6 +68,9 @@ class RowVerifier {
   [[nodiscard]] bool at_struct() const;
   /// One column for a whole struct: its name is checked.
   void struct_column(const std::string& path, bool nullable);
+  /// Between them are the members of a std::optional<struct>, which is absent when the join found nothing.
+  void enter_optional() noexcept { ++optional_; }
+  void leave_optional() noexcept { --optional_; }
   void finish(const std::string& row_type);
   [[nodiscard]] std::vector<std::string>& problems() noexcept { return problems_; }
 
@@ -74,6 +82,7 @@ class RowVerifier {
   std::span<const Null> nulls_;
   std::size_t index_ = 0;
   std::size_t missing_ = 0;
+  std::size_t optional_ = 0;
   std::vector<std::string> problems_;
 };
 
@@ -190,7 +199,9 @@ void verify_any(RowVerifier& in, const std::string& path, bool nullable) {
       in.struct_column(path, nullable);
     } else {
       // An optional struct is absent when all its columns are NULL; when it is there, its members hold to their types.
+      if (nullable) in.enter_optional();
       verify_members<T>(in, path, false);
+      if (nullable) in.leave_optional();
     }
   }
 }

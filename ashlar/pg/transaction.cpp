@@ -3,6 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <string_view>
+
+#include <ashlar/async/combinators.hpp>
 
 namespace ashlar::pg {
 namespace {
@@ -11,6 +15,13 @@ inline const Query<void(std::int64_t)> advisory_lock{"select pg_advisory_xact_lo
                                                      {.name = "ashlar.advisory_lock"}};
 inline const Query<bool(std::int64_t)> try_advisory_lock{"select pg_try_advisory_xact_lock($1)",
                                                          {.name = "ashlar.try_advisory_lock"}};
+
+// Nobody waits longer for a server that hangs: then the connection is closed, and that undoes as well.
+constexpr auto kUndoing = std::chrono::seconds{1};
+
+Task<void> undo(detail::Connection& connection, std::string sql) {
+  co_await detail::Execution(connection, std::string_view(sql));
+}
 
 }  // namespace
 
@@ -50,7 +61,7 @@ Task<void> Tx::rollback() {
   ended_ = true;
   if (!connection_.open_now()) co_return;
   try {
-    co_await detail::Execution(connection_, "rollback");
+    co_await async::timeout(kUndoing, undo(connection_, "rollback"));
   } catch (const Error&) {
     // The connection is not as clean as it came: the pool closes it, and the server rolls back.
   }
@@ -69,7 +80,7 @@ Task<void> Tx::undo_savepoint(std::uint32_t number) {
   if (!connection_.open_now()) co_return;
   const std::string sql = fmt::format("rollback to savepoint s{0}; release savepoint s{0}", number);
   try {
-    co_await detail::Execution(connection_, sql);
+    co_await async::timeout(kUndoing, undo(connection_, sql));
   } catch (const Error&) {
     // the transaction as a whole is lost; its next statement says so
   }

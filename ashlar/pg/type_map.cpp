@@ -31,13 +31,14 @@ constexpr BuiltIn kBuiltIn[] = {
     {26, 1028, TypeKind::base, "oid", 0, "std::uint32_t"},
     {114, 199, TypeKind::base, "json", 0, "a struct, or schema::Json"},
     {142, 143, TypeKind::base, "xml", 0, "std::string"},
-    {600, 1017, TypeKind::base, "point", 0, "std::string, casting with ::text"},
+    {600, 1017, TypeKind::base, "point", 0, "pg::Point"},
     {650, 651, TypeKind::base, "cidr", 0, "ashlar::IpAddress"},
     {700, 1021, TypeKind::base, "float4", 0, "float"},
     {701, 1022, TypeKind::base, "float8", 0, "double"},
     {705, 0, TypeKind::pseudo, "unknown", 0, "std::string"},
     {790, 791, TypeKind::base, "money", 0, "ashlar::Decimal, casting with ::numeric"},
-    {829, 1040, TypeKind::base, "macaddr", 0, "std::string, casting with ::text"},
+    {774, 775, TypeKind::base, "macaddr8", 0, "pg::MacAddress8"},
+    {829, 1040, TypeKind::base, "macaddr", 0, "pg::MacAddress"},
     {869, 1041, TypeKind::base, "inet", 0, "ashlar::IpAddress"},
     {1042, 1014, TypeKind::base, "bpchar", 0, "std::string"},
     {1043, 1015, TypeKind::base, "varchar", 0, "std::string"},
@@ -48,8 +49,8 @@ constexpr BuiltIn kBuiltIn[] = {
     {1184, 1185, TypeKind::base, "timestamptz", 0, "ashlar::DateTime"},
     {1186, 1187, TypeKind::base, "interval", 0, "pg::Interval"},
     {1266, 1270, TypeKind::base, "timetz", 0, "pg::TimeWithZone"},
-    {1560, 1561, TypeKind::base, "bit", 0, "std::string, casting with ::text"},
-    {1562, 1563, TypeKind::base, "varbit", 0, "std::string, casting with ::text"},
+    {1560, 1561, TypeKind::base, "bit", 0, "pg::BitString"},
+    {1562, 1563, TypeKind::base, "varbit", 0, "pg::BitString"},
     {1700, 1231, TypeKind::base, "numeric", 0, "ashlar::Decimal"},
     {2205, 2210, TypeKind::base, "regclass", 0, "std::string, casting with ::text"},
     {2206, 2211, TypeKind::base, "regtype", 0, "std::string, casting with ::text"},
@@ -66,6 +67,12 @@ constexpr BuiltIn kBuiltIn[] = {
     {3910, 3911, TypeKind::range, "tstzrange", 1184, "pg::Range<ashlar::DateTime>"},
     {3912, 3913, TypeKind::range, "daterange", 1082, "pg::Range<ashlar::Date>"},
     {3926, 3927, TypeKind::range, "int8range", 20, "pg::Range<std::int64_t>"},
+    {4451, 6150, TypeKind::multirange, "int4multirange", 3904, "pg::Multirange<std::int32_t>"},
+    {4532, 6151, TypeKind::multirange, "nummultirange", 3906, "pg::Multirange<ashlar::Decimal>"},
+    {4533, 6152, TypeKind::multirange, "tsmultirange", 3908, "pg::Multirange<pg::LocalDateTime>"},
+    {4534, 6153, TypeKind::multirange, "tstzmultirange", 3910, "pg::Multirange<ashlar::DateTime>"},
+    {4535, 6155, TypeKind::multirange, "datemultirange", 3912, "pg::Multirange<ashlar::Date>"},
+    {4536, 6157, TypeKind::multirange, "int8multirange", 3926, "pg::Multirange<std::int64_t>"},
 };
 
 struct BuiltInMap {
@@ -106,7 +113,8 @@ Oid TypeMap::base(Oid id) const noexcept {
 
 Oid TypeMap::element(Oid id) const noexcept {
   const TypeEntry* entry = find(id);
-  return entry != nullptr && (entry->kind == TypeKind::array || entry->kind == TypeKind::range) ? entry->element : 0;
+  const TypeKind kind = entry == nullptr ? TypeKind::base : entry->kind;
+  return kind == TypeKind::array || kind == TypeKind::range || kind == TypeKind::multirange ? entry->element : 0;
 }
 
 TypeKind TypeMap::kind(Oid id) const noexcept {
@@ -135,12 +143,18 @@ std::string suggested_cpp_type(const TypeMap& types, Oid id) {
       return fmt::format("std::vector<{}>", suggested_cpp_type(types, types.element(id)));
     case TypeKind::range:
       return fmt::format("pg::Range<{}>", suggested_cpp_type(types, types.element(id)));
+    case TypeKind::multirange:
+      return fmt::format("pg::Multirange<{}>", suggested_cpp_type(types, types.element(types.element(id))));
     case TypeKind::enumeration:
       return "an enum class with the same names, or std::string";
     case TypeKind::composite:
       return "a struct with the same fields";
-    default:
-      return "std::string, casting with ::text";
+    default: {
+      const std::string name = types.name(id);
+      if (name == "hstore") return "pg::Hstore";
+      if (name == "vector") return "pg::Vector";
+      return name == "citext" ? "std::string" : "std::string, casting with ::text";
+    }
   }
 }
 

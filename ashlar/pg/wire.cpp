@@ -188,10 +188,26 @@ void parse(Buffer& out, std::string_view name, std::string_view sql) {
   message.finish();
 }
 
+void parse(Buffer& out, std::string_view name, std::string_view sql, std::span<const std::uint32_t> parameter_types) {
+  Open message(out, 'P');
+  put_cstring(out, name);
+  put_cstring(out, sql);
+  put(out, static_cast<std::uint16_t>(parameter_types.size()));
+  for (const std::uint32_t type : parameter_types) put(out, type);
+  message.finish();
+}
+
 void describe_statement(Buffer& out, std::string_view name) {
   Open message(out, 'D');
   put(out, 'S');
   put_cstring(out, name);
+  message.finish();
+}
+
+void describe_portal(Buffer& out) {
+  Open message(out, 'D');
+  put(out, 'P');
+  put(out, '\0');
   message.finish();
 }
 

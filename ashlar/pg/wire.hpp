@@ -125,7 +125,9 @@ void password(Buffer& out, std::string_view text);
 void sasl_initial(Buffer& out, std::string_view mechanism, std::string_view response);
 void sasl_response(Buffer& out, std::string_view response);
 void parse(Buffer& out, std::string_view name, std::string_view sql);
+void parse(Buffer& out, std::string_view name, std::string_view sql, std::span<const std::uint32_t> parameter_types);
 void describe_statement(Buffer& out, std::string_view name);
+void describe_portal(Buffer& out);  ///< the unnamed one
 void close_statement(Buffer& out, std::string_view name);
 void execute(Buffer& out, std::int32_t max_rows = 0);  ///< the unnamed portal
 void sync(Buffer& out);

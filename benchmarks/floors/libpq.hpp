@@ -6,6 +6,7 @@
 #include <libpq-fe.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <stdexcept>
 #include <string>
@@ -69,7 +70,7 @@ class Libpq {
       }
       ended_ = false;
       const ExecStatusType status = PQresultStatus(result);
-      if (status == PGRES_TUPLES_OK) {
+      if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
         on_result(result);
       } else if (status != PGRES_PIPELINE_SYNC) {
         fail("query");
@@ -89,6 +90,43 @@ class Libpq {
 
   PGconn* connection_;
   bool ended_ = false;
+};
+
+// COPY FROM STDIN, blocking.
+class LibpqCopy {
+ public:
+  explicit LibpqCopy(const char* conninfo) : connection_(PQconnectdb(conninfo)) {
+    if (PQstatus(connection_) != CONNECTION_OK) fail("connect");
+  }
+  ~LibpqCopy() { PQfinish(connection_); }
+  LibpqCopy(const LibpqCopy&) = delete;
+  LibpqCopy& operator=(const LibpqCopy&) = delete;
+
+  void run(const char* sql) { take(PQexec(connection_, sql), PGRES_COMMAND_OK); }
+  void begin(const char* sql) { take(PQexec(connection_, sql), PGRES_COPY_IN); }
+  void data(const std::string& bytes) {
+    if (PQputCopyData(connection_, bytes.data(), static_cast<int>(bytes.size())) != 1) fail("copy");
+  }
+  // The number of rows.
+  std::int64_t end() {
+    if (PQputCopyEnd(connection_, nullptr) != 1) fail("copy");
+    const std::int64_t rows = take(PQgetResult(connection_), PGRES_COMMAND_OK);
+    while (PGresult* const rest = PQgetResult(connection_)) PQclear(rest);
+    return rows;
+  }
+
+ private:
+  std::int64_t take(PGresult* result, ExecStatusType wanted) {
+    if (PQresultStatus(result) != wanted) fail("query");
+    const std::int64_t rows = std::strtoll(PQcmdTuples(result), nullptr, 10);
+    PQclear(result);
+    return rows;
+  }
+  [[noreturn]] void fail(const char* what) {
+    throw std::runtime_error(std::string("libpq ") + what + ": " + PQerrorMessage(connection_));
+  }
+
+  PGconn* connection_;
 };
 
 }  // namespace floors

@@ -1,13 +1,17 @@
-// The floor under pg: a bare libpq loop that keeps DEPTH queries in flight on one connection.
-//   libpq_floor CONNINFO DEPTH QUERIES [WARM_UP]
-// Prints one line of JSON with the CPU time of this process a query.
+// The floor under pg: a bare libpq loop that keeps DEPTH queries in flight on one connection, or feeds one COPY.
+//   libpq_floor CONNINFO DEPTH COUNT [WARM_UP [MODE]]
+// MODE: single, queries (the same: there is nothing to put together here), updates, fortunes, copy; see pg_bench.cpp.
+// Prints one line of JSON with the CPU time of this process for each.
 #include <poll.h>
 
+#include <bit>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <exception>
+#include <string>
+#include <string_view>
 
 #include "libpq.hpp"
 
@@ -19,7 +23,35 @@ double cpu_seconds() {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
 }
 
-std::int64_t run(floors::Libpq& db, int depth, long queries) {
+const char* sql_of(std::string_view mode) {
+  if (mode == "updates") return "update world set random_number = $2 where id = $1";
+  if (mode == "fortunes") return "select id, message from fortune";
+  return "select id, random_number from world where id = $1";
+}
+
+void send(floors::Libpq& db, std::string_view mode, std::int32_t id) {
+  if (mode == "fortunes") return db.send(0, nullptr, nullptr, nullptr);
+  if (mode != "updates") return db.send(id + 1);
+  const std::uint32_t wire[] = {htobe32(static_cast<std::uint32_t>(id + 1)), htobe32(static_cast<std::uint32_t>(id))};
+  const char* const values[] = {reinterpret_cast<const char*>(&wire[0]), reinterpret_cast<const char*>(&wire[1])};
+  const int lengths[] = {4, 4};
+  const int formats[] = {1, 1};
+  db.send(2, values, lengths, formats);
+}
+
+std::int64_t sum_of(PGresult* result, std::string_view mode) {
+  if (mode == "updates") return std::atoi(PQcmdTuples(result));
+  std::int64_t sum = 0;
+  for (int row = 0; row < PQntuples(result); ++row) {
+    sum += floors::read_int4(PQgetvalue(result, row, 0));
+    // Into a string, as a program would keep it.
+    sum += mode == "fortunes" ? static_cast<std::int64_t>(std::string(PQgetvalue(result, row, 1)).size())
+                              : floors::read_int4(PQgetvalue(result, row, 1));
+  }
+  return sum;
+}
+
+std::int64_t run(floors::Libpq& db, std::string_view mode, int depth, long queries) {
   std::int64_t sum = 0;  // so that no read is optimized away
   long sent = 0;
   long received = 0;
@@ -27,39 +59,82 @@ std::int64_t run(floors::Libpq& db, int depth, long queries) {
   while (received < queries) {
     while (sent < queries && sent - received < depth) {
       id = (id + 7919) % 10'000;
-      db.send(id + 1);
+      send(db, mode, id);
       ++sent;
     }
     const bool flushed = db.flush();
     pollfd waiting{.fd = db.fd(), .events = static_cast<short>(flushed ? POLLIN : POLLIN | POLLOUT), .revents = 0};
     poll(&waiting, 1, -1);
     db.receive([&](PGresult* result) {
-      sum += floors::read_int4(PQgetvalue(result, 0, 0)) + floors::read_int4(PQgetvalue(result, 0, 1));
+      sum += sum_of(result, mode);
       ++received;
     });
   }
   return sum;
 }
 
+template <class Int>
+void put(std::string& out, Int value) {
+  for (int shift = static_cast<int>(sizeof value) * 8 - 8; shift >= 0; shift -= 8)
+    out += static_cast<char>(static_cast<std::uint64_t>(value) >> shift & 0xff);
+}
+
+// Rows in the binary format, 32 KiB at a time.
+std::int64_t copy(floors::LibpqCopy& db, long rows) {
+  db.begin("copy bulk (id, name, value) from stdin (format binary)");
+  std::string out("PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19);
+  const std::string name = "a name of some length";
+  for (long row = rows; row > 0; --row) {
+    put<std::int16_t>(out, 3);
+    put<std::int32_t>(out, 8);
+    put<std::int64_t>(out, row);
+    put(out, static_cast<std::int32_t>(name.size()));
+    out += name;
+    put<std::int32_t>(out, 8);
+    put(out, std::bit_cast<std::uint64_t>(static_cast<double>(row) / 8));
+    if (out.size() >= 32 * 1024) {
+      db.data(out);
+      out.clear();
+    }
+  }
+  put<std::int16_t>(out, -1);
+  db.data(out);
+  return db.end();
+}
+
+template <class Run>
+void measure(long count, Run run) {
+  const double cpu_before = cpu_seconds();
+  const auto before = std::chrono::steady_clock::now();
+  const std::int64_t sum = run();
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
+  std::printf("{\"cpu_us\": %.4f, \"per_second\": %.1f, \"checksum\": %lld}\n",
+              (cpu_seconds() - cpu_before) * 1e6 / static_cast<double>(count), static_cast<double>(count) / seconds,
+              static_cast<long long>(sum));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 4) {
-    std::fputs("usage: libpq_floor CONNINFO DEPTH QUERIES [WARM_UP]\n", stderr);
+    std::fputs("usage: libpq_floor CONNINFO DEPTH COUNT [WARM_UP [MODE]]\n", stderr);
     return 2;
   }
+  const int depth = std::atoi(argv[2]);
+  const long count = std::atol(argv[3]);
+  const long warm_up = argc > 4 ? std::atol(argv[4]) : 0;
+  const std::string_view mode = argc > 5 ? argv[5] : "single";
   try {
-    floors::Libpq db(argv[1], "select id, random_number from world where id = $1");
-    const int depth = std::atoi(argv[2]);
-    const long queries = std::atol(argv[3]);
-    std::int64_t sum = run(db, depth, argc > 4 ? std::atol(argv[4]) : 0);
-    const double cpu_before = cpu_seconds();
-    const auto before = std::chrono::steady_clock::now();
-    sum += run(db, depth, queries);
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - before).count();
-    std::printf("{\"cpu_us\": %.4f, \"per_second\": %.1f, \"checksum\": %lld}\n",
-                (cpu_seconds() - cpu_before) * 1e6 / static_cast<double>(queries),
-                static_cast<double>(queries) / seconds, static_cast<long long>(sum));
+    if (mode == "copy") {
+      floors::LibpqCopy db(argv[1]);
+      copy(db, warm_up);
+      db.run("truncate bulk");
+      measure(count, [&] { return copy(db, count); });
+    } else {
+      floors::Libpq db(argv[1], sql_of(mode));
+      const std::int64_t warm = run(db, mode, depth, warm_up);
+      measure(count, [&] { return warm + run(db, mode, depth, count); });
+    }
   } catch (const std::exception& error) {
     std::fprintf(stderr, "libpq_floor: %s\n", error.what());
     return 1;

@@ -39,6 +39,9 @@ PlanNode node_of(const Tree& json) {
   node.index = json.text_of("Index Name");
   node.index_condition = json.text_of("Index Cond");
   node.filter = json.text_of("Filter");
+  node.join_type = json.text_of("Join Type");
+  node.relationship = json.text_of("Parent Relationship");
+  node.output = texts_of(json, "Output");
   node.join_condition = json.text_of(json.find("Hash Cond") != nullptr ? "Hash Cond" : "Merge Cond");
   node.join_filter = json.text_of("Join Filter");
   node.sort_keys = texts_of(json, "Sort Key");

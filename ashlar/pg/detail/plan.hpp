@@ -18,6 +18,9 @@ struct PlanNode {
   std::string schema, relation, alias;
   std::string index;
   std::string index_condition, filter;
+  std::string join_type;     ///< Inner, Left, Right, Full, Semi, Anti
+  std::string relationship;  ///< to its parent: Outer, Inner, SubPlan, …
+  std::vector<std::string> output;
   std::string join_condition;  ///< of a hash or merge join
   std::string join_filter;
   std::vector<std::string> sort_keys, presorted_keys;
