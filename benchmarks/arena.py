@@ -5,9 +5,11 @@
   ./x bench arena --list          what there is
   ./x bench arena --quick         three short rounds
 
-One server core, load from another; medians. Over TLS and HTTP/2 h2load is the client (Debian: nghttp2-client).
+One server core, load from another; medians. The profiles with a database start a PostgreSQL of their own with 100 000 rows, whose CPU
+time is not counted: it is that of the service. crud is measured verb by verb, api-4 on one core. Over TLS and HTTP/2 h2load is the client (Debian: nghttp2-client).
 """
 import argparse
+import dataclasses
 import pathlib
 import random
 import shutil
@@ -35,6 +37,16 @@ def over_tls(name, what, path, expect, *h2load, requests):
     return peers.ProtocolCase(name, what, path, [], TLS, expect=expect, requests=requests, h2load=h2load)
 
 
+@dataclasses.dataclass
+class StoredCase(bench.HttpCase):
+    """One with a database."""
+    same_length: bool = False
+
+
+def stored(name, what, path, expect="", **more):
+    return StoredCase(name, what, path, [], ARENA, expect=expect, **more)
+
+
 ONE_BY_ONE, STREAMS = ("--h1", "-c", "64", "-m", "1"), ("-c", "8", "-m", "32")
 CASES = [
     case("baseline", "GET /baseline11?a=13&b=42", "/baseline11?a=13&b=42", "55"),
@@ -53,6 +65,14 @@ CASES = [
     case("upload", "POST /upload of 2 MB", "/upload", "2000000", method="POST", body="{tmp}/upload", requests=2_000,
          connections=16),
     case("websocket", "text messages of 32 bytes to /ws and back", "/ws", body="{tmp}/message", flags=("--websocket",)),
+    stored("async-db", "GET /async-db, 20 prices wide, 20 rows, of 100 000", "@{tmp}/prices", '"count":20', requests=60_000),
+    stored("crud-read", "GET /crud/items/{1..1000}, cached for 200 ms", "/crud/items/{1..1000}", '"rating"', requests=100_000),
+    stored("crud-list", "GET /crud/items, 10 of a category", "/crud/items?category=books&page=3&limit=10", '"total":10', requests=60_000),
+    stored("crud-update", "PUT /crud/items/{1..1000}", "/crud/items/{1..1000}", '"price":25', requests=30_000, method="PUT",
+           body="{tmp}/change"),
+    stored("crud-create", "POST /crud/items, an upsert", "/crud/items", '"id":200001', requests=30_000, method="POST", body="{tmp}/item"),
+    stored("api-4", "3 baseline, 3 json, 2 async-db in turn, 5 requests a connection", "@{tmp}/api", requests=60_000,
+           flags=("--per-connection", "5")),
     over_tls("json-tls", "GET /json/25?m=3 over TLS 1.3 by HTTP/1.1", "/json/25?m=3", '"count":25', *ONE_BY_ONE, requests=60_000),
     over_tls("baseline-h2", "GET /baseline11 over TLS 1.3 by HTTP/2", "/baseline11?a=13&b=42", "55", *STREAMS, requests=300_000),
     over_tls("json-h2", "GET /json/25?m=3 over TLS 1.3 by HTTP/2", "/json/25?m=3", '"count":25', *STREAMS, requests=100_000),
@@ -78,6 +98,13 @@ def make_data(tmp):
     (tmp / "twenty").write_text("20")
     (tmp / "message").write_text("a message of thirty-two letters.")
     (tmp / "upload").write_bytes(random.Random(2).randbytes(2_000_000))
+    prices = [f"/async-db?min={low}&max={low + 20}&limit=20" for low in range(1, 480, 7)]
+    (tmp / "prices").write_text("\n".join(prices) + "\n")
+    api = ["/baseline11?a=13&b=42"] * 3 + ["/json/25?m=3"] * 3 + ["{}", "{}"]
+    turns = [path.format(random.Random(i).choice(prices)) for i in range(50) for path in api]
+    (tmp / "api").write_text("\n".join(turns) + "\n")
+    (tmp / "change").write_text('{"name":"another name","price":25,"quantity":3}')
+    (tmp / "item").write_text('{"id":200001,"name":"new","category":"books","price":30,"quantity":4,"active":true,"tags":["new"]}')
     return {"ARENA_ITEMS": str(DATA), "ARENA_FILES": str(tmp / "static")}
 
 
@@ -124,7 +151,8 @@ def main(arguments):
         environment = make_data(pathlib.Path(tmp))
         for one in chosen:
             try:
-                result = measure(one, places, environment, options)
+                own = {"ARENA_ROWS": "100000", "ASHLAR_DATA_DIR": f"{tmp}/database"} if isinstance(one, StoredCase) else {}
+                result = measure(one, places, {**environment, **own}, options)
             except bench.Failure as failure:
                 bench.progress("")
                 failures.append(f"{one.name}: {failure}")
