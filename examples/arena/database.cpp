@@ -9,6 +9,8 @@
 #include <thread>
 #include <vector>
 
+#include <ashlar/pg/sql.hpp>
+
 #include "item_cache.hpp"
 
 namespace arena {

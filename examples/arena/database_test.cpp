@@ -38,9 +38,9 @@ TEST_F(ArenaDatabase, FindsItemsByPrice) {
   EXPECT_EQ(answer.status, 200);
   EXPECT_EQ(answer.header("Content-Type"), "application/json; charset=utf-8");
   EXPECT_EQ(number(answer.body, "count"), 5);
-  const Json items = Json(answer.body).find("items")->value();
+  const Json items = Json(answer.body).find("items").value();
   for (std::size_t i = 0; i < 5; ++i) {
-    const Json item = items.at(i)->value();
+    const Json item = items.at(i).value();
     EXPECT_GE(item.find("price")->as_integer().value(), 10);
     EXPECT_LE(item.find("price")->as_integer().value(), 50);
     EXPECT_TRUE(item.find("rating")->find("score")->as_integer());

@@ -15,8 +15,9 @@ class Pricing {
     std::int32_t pieces = 10;
     int percent = 5;
   };
+  Pricing() : Pricing(Rule{}) {}
   /// Throws ashlar::Invalid for a rule that makes no sense.
-  explicit Pricing(Rule rule = {}) : rule_(rule) {
+  explicit Pricing(Rule rule) : rule_(rule) {
     if (rule.pieces < 1 || rule.percent < 0 || rule.percent > 100)
       throw ashlar::Invalid("a discount is of 0 to 100 percent, from 1 piece on");
   }
