@@ -155,7 +155,8 @@ Task<std::vector<BenchResult>> measure(App& app, const BenchCommand& command) {
   options.seed = command.seed;
   options.authorization = command.authorization;
   FuzzService service(app);
-  FuzzMaker maker(service, schema::Random(command.seed), !command.authorization.empty());
+  for (FuzzOperation& one : service.operations) one.closed = one.secured && command.authorization.empty();
+  FuzzMaker maker(service, schema::Random(command.seed));
   Requests requests(app, options, maker, command);
   const auto time = std::chrono::nanoseconds(static_cast<std::int64_t>(command.seconds * 1e9));
   std::vector<BenchResult> results;

@@ -1,4 +1,4 @@
-// The commands that every program has beside serving: bench, test-data.
+// The commands that every program has beside serving: bench, test-data, openapi.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -220,6 +220,28 @@ TEST(Bench, WithNothingToMeasureSaysSo) {
   const Outcome outcome = run_command(app, {"bench", "--route", "/nowhere"});
   EXPECT_EQ(outcome.code, 2);
   EXPECT_THAT(outcome.error, HasSubstr("no operation is left"));
+}
+
+TEST(OpenApiCommand, PrintsTheDocumentOfAVersion) {
+  App app, one, two;
+  app.get<"/health-of-all">([] { return 1; });
+  one.get<"/old">([] { return 1; });
+  two.get<"/new">([] { return 1; });
+  app.versions({}, {{"1", one}, {"2", two}});
+  EXPECT_THAT(run_command(app, {"openapi"}).out, AllOf(HasSubstr("/health-of-all"), Not(HasSubstr("/old"))));
+  EXPECT_THAT(run_command(app, {"openapi", "--version", "1"}).out, AllOf(HasSubstr("/old"), Not(HasSubstr("/new"))));
+  EXPECT_THAT(run_command(app, {"openapi", "--version", "2"}).out, AllOf(HasSubstr("/new"), Not(HasSubstr("/old"))));
+  const Outcome unknown = run_command(app, {"openapi", "--version", "3"});
+  EXPECT_EQ(unknown.code, 1);
+  EXPECT_THAT(unknown.error, HasSubstr("there is no version '3'; there are: 1, 2"));
+}
+
+TEST(OpenApiCommand, SaysThatThereAreNoVersions) {
+  App app;
+  app.get<"/">([] { return 1; });
+  const Outcome outcome = run_command(app, {"openapi", "--version", "1"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.error, HasSubstr("there is no version '1': this API has none"));
 }
 
 TEST(Commands, AreExplainedByHelp) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 #include <ashlar/app/detail/fuzz_case.hpp>
@@ -24,6 +25,9 @@ using Time = std::chrono::steady_clock;
 constexpr int kSimplifications = 500;        // requests that are spent on one finding
 constexpr std::size_t kShownOfAnswer = 400;  // bytes
 constexpr std::size_t kBeforePause = 64;     // cases; what runs beside them gets its turn
+constexpr std::size_t kTriesToLogIn = 12;    // of an operation; a name may be taken, a rule not be in the document
+constexpr std::uint64_t kNumbersOfLogIns = 1'000'000'000;
+constexpr std::size_t kMostLogIns = 20;  // anew, when credentials are taken no more
 
 std::string beginning_of(std::string_view body) {
   std::size_t end = std::min(body.size(), kShownOfAnswer);
@@ -35,13 +39,15 @@ std::string beginning_of(std::string_view body) {
 class Fuzzing {
  public:
   Fuzzing(App& app, FuzzOptions options)
-      : options_(std::move(options)), service_(app), sender_(app, options_), begun_(Time::now()) {
+      : options_(std::move(options)), service_(app), sender_(app, options_, &accounts_), begun_(Time::now()) {
     report_.seed = options_.seed;
     report_.notes = service_.notes;
     choose();
+    open();
   }
 
   Task<FuzzReport> run() {
+    co_await log_in();
     co_await on_bounds();
     co_await by_chance();
     conclude();
@@ -75,7 +81,60 @@ class Fuzzing {
   // Each case has numbers of its own, so that it does not depend on how the ones before it went.
   FuzzMaker maker(std::uint64_t number) {
     schema::Random seeds(options_.seed * 0x9E3779B97F4A7C15 + number);
-    return {service_, schema::Random(seeds.next()), !options_.authorization.empty()};
+    return {service_, schema::Random(seeds.next())};
+  }
+
+  // Which operations there are credentials for.
+  void open() {
+    for (FuzzOperation& one : service_.operations)
+      one.closed = one.secured && options_.authorization.empty() && !accounts_.open(0, one);
+  }
+
+  // As somebody who signs up and logs in, by what the document says: an operation that wants no credentials answers
+  // with them, and takes what another one was given.
+  Task<void> log_in() {
+    stale_ = false;
+    const auto is_secured = [&](std::size_t i) { return !service_.operations[i].info.security.empty(); };
+    if (!options_.authorization.empty() || std::ranges::none_of(chosen_, is_secured)) co_return;
+    std::vector<std::size_t> all;
+    for (std::size_t i = 0; i < service_.operations.size(); ++i) {
+      const FuzzOperation& one = service_.operations[i];
+      if (!one.grants.empty() && !one.excluded) all.push_back(i);
+    }
+    // First those that take what was given before: they show that it works, too.
+    std::ranges::stable_sort(all, {}, [&](std::size_t i) { return service_.operations[i].reuses.empty(); });
+    for (std::size_t account = 0; account < kFuzzAccounts; ++account) {
+      for (const std::size_t operation : all) {
+        if (co_await log_in(account, operation)) break;
+      }
+    }
+    if (!accounts_.has(0) && !all.empty()) {
+      report_.notes.push_back(fmt::format("{} answers with credentials, but none of {} requests to it succeeded",
+                                          service_.operations[all.front()].name, kTriesToLogIn));
+    }
+    service_.has_others = accounts_.has(1);
+    open();
+  }
+
+  Task<bool> log_in(std::size_t account, std::size_t operation) {
+    const FuzzOperation& described = service_.operations[operation];
+    for (std::size_t i = 0; i < kTriesToLogIn; ++i) {
+      auto one = maker(kNumbersOfLogIns + tries_to_log_in_++).log_in(operation);
+      if (!one) co_return false;
+      Outcome outcome;
+      co_await take(*one, outcome);
+      if (outcome.failure || outcome.step + 1 != one->steps.size() || outcome.answer.status >= 300) continue;
+      std::string commands;
+      for (const FuzzStep& step : one->steps) commands += sender_.curl(step) + "\n";
+      if (!accounts_.take(account, described, outcome.answer, commands)) continue;
+      if (logged_in_.insert(operation).second) {
+        report_.notes.push_back(
+            fmt::format("{}{} gives the credentials of requests that want them", described.name,
+                        one->steps.size() > 1 ? fmt::format(" (after {})", one->steps.front().operation->name) : ""));
+      }
+      co_return true;
+    }
+    co_return false;
   }
 
   Task<void> on_bounds() {
@@ -90,7 +149,7 @@ class Fuzzing {
       }
       for (auto& one : all) {
         if (is_over()) co_return;
-        co_await take(std::move(one));
+        co_await take(one);
       }
     }
   }
@@ -101,7 +160,7 @@ class Fuzzing {
       FuzzMaker cases = maker(1'000'003 + i);
       auto one = cases.by_chance(chosen_[i % chosen_.size()]);
       if (one)
-        co_await take(std::move(*one));
+        co_await take(*one);
       else if (i % kBeforePause == 0)
         co_await async::sleep(async::Nanoseconds(0));
     }
@@ -112,11 +171,19 @@ class Fuzzing {
     return options_.time.count() > 0 && Time::now() - begun_ >= options_.time;
   }
 
-  Task<void> take(FuzzCase one) {
+  Task<void> take(FuzzCase& one) {
+    Outcome outcome;
+    co_await take(one, outcome);
+    if (stale_ && log_ins_ < kMostLogIns) {
+      ++log_ins_;
+      co_await log_in();
+    }
+  }
+
+  Task<void> take(FuzzCase& one, Outcome& outcome) {
     ++report_.cases;
     tell(*one.steps.back().operation);
     if (report_.cases % kBeforePause == 0) co_await async::sleep(async::Nanoseconds(0));
-    Outcome outcome;
     co_await play(one, outcome);
     if (!outcome.failure) co_return;
     const std::string key = one.steps[outcome.step].operation->name + " " + outcome.failure->key;
@@ -137,6 +204,7 @@ class Fuzzing {
     for (std::size_t i = 0; i < one.steps.size(); ++i) {
       FuzzStep& step = one.steps[i];
       const bool is_last = i + 1 == one.steps.size();
+      FuzzSender::take_again(step, one.steps);
       if (!FuzzSender::bind(step, answers) || !FuzzSender::target(step)) co_return;
       FuzzAnswer& answer = answers.emplace_back();
       co_await sender_.send(step, answer);
@@ -146,12 +214,13 @@ class Fuzzing {
       if (answer.came && answer.status < 400) ++counts.successes;
       outcome.failure = judge_answer(step, answer, is_last && one.intent != Intent::fits);
       if (!outcome.failure && is_last) outcome.failure = judge_case(one, answer);
-      if (outcome.failure) {
+      const bool refused = answer.status == 401 && step.operation->secured && !step.operation->closed;
+      if (refused && step.credentials == FuzzCredentials::given && accounts_.has(step.account)) stale_ = true;
+      if (outcome.failure || is_last || answer.status >= 300) {
         outcome.step = i;
         outcome.answer = std::move(answer);
         co_return;
       }
-      if (answer.status >= 300) co_return;
     }
   }
 
@@ -175,6 +244,7 @@ class Fuzzing {
       FuzzCase alone = one;
       alone.steps.erase(alone.steps.begin(), alone.steps.end() - 1);
       alone.steps.back().bindings.clear();
+      alone.steps.back().again.clear();
       co_await fails(std::move(alone));
     }
     for (bool better = true; better && left > 0;) {
@@ -202,6 +272,12 @@ class Fuzzing {
   static std::vector<FuzzCase> simpler_cases(const FuzzCase& one, std::size_t s) {
     std::vector<FuzzCase> all;
     const FuzzStep& step = one.steps[s];
+    // A value that comes from an earlier request becomes simpler there.
+    const auto keep_what_differs = [&] {
+      std::vector<FuzzStep>& steps = all.back().steps;
+      for (FuzzStep& later : steps) FuzzSender::take_again(later, steps);
+      if (steps[s].values == step.values && steps[s].body == step.body) all.pop_back();
+    };
     const bool free = s + 1 == one.steps.size() && (one.intent == Intent::anything || one.intent == Intent::unfit);
     for (std::size_t p = 0; p < step.values.size(); ++p) {
       const bool bound = std::ranges::any_of(step.bindings, [&](const auto& b) { return b.parameter == p; });
@@ -210,26 +286,30 @@ class Fuzzing {
       if (!parameter.required) {
         all.push_back(one);
         all.back().steps[s].values[p].reset();
+        keep_what_differs();
       }
       for (const Change& change : simpler(*parameter.node, *step.values[p], !free)) {
         all.push_back(one);
         change.apply(*all.back().steps[s].values[p]);
+        keep_what_differs();
       }
     }
     if (!step.body) return all;
     for (const Change& change : simpler(*step.operation->body->node, *step.body, !free)) {
       all.push_back(one);
       change.apply(*all.back().steps[s].body);
+      keep_what_differs();
     }
     return all;
   }
 
   // A simpler case must be about the same: what fits still fits, what does not still does not.
   static bool is_still(const FuzzCase& one, std::size_t s) {
-    if (s + 1 != one.steps.size() || one.intent == Intent::anything) return true;
-    const auto read = fuzz_is_read(one.steps[s]);
-    if (one.intent == Intent::unfit) return read ? !*read : !fuzz_fits(one.steps[s]);
-    return read.value_or(true) && fuzz_fits(one.steps[s]);
+    const FuzzStep& last = one.steps.back();
+    if ((s + 1 != one.steps.size() && last.again.empty()) || one.intent == Intent::anything) return true;
+    const auto read = fuzz_is_read(last);
+    if (one.intent == Intent::unfit) return read ? !*read : !fuzz_fits(last);
+    return read.value_or(true) && fuzz_fits(last);
   }
 
   void add(const FuzzCase& one, const Outcome& outcome) {
@@ -239,6 +319,11 @@ class Fuzzing {
     finding.message = outcome.failure->message;
     finding.status = outcome.answer.status;
     finding.answer = beginning_of(outcome.answer.body);
+    for (const FuzzStep& step : one.steps) {
+      if (step.credentials != FuzzCredentials::given || !options_.authorization.empty()) continue;
+      const std::string told = accounts_.told(step.account, *step.operation);
+      if (finding.curl.find(told) == std::string::npos) finding.curl += told;
+    }
     for (std::size_t i = 0; i < one.steps.size(); ++i) {
       if (i > 0) finding.curl += '\n';
       for (const auto& binding : one.steps[i].bindings) {
@@ -254,16 +339,14 @@ class Fuzzing {
 
   void conclude() {
     report_.duration = Time::now() - begun_;
-    if (options_.authorization.empty()) {
-      const auto count = std::ranges::count_if(chosen_, [&](std::size_t i) { return service_.operations[i].secured; });
-      if (count != 0)
-        report_.notes.push_back(fmt::format("{} of {} operations want credentials: with --auth they are tried further",
-                                            count, chosen_.size()));
+    const auto is_closed = [&](std::size_t i) { return service_.operations[i].closed; };
+    if (const auto count = std::ranges::count_if(chosen_, is_closed); count != 0) {
+      report_.notes.push_back(fmt::format("{} of {} operations want credentials: with --auth they are tried further",
+                                          count, chosen_.size()));
     }
     for (const std::size_t i : chosen_) {
       const auto& counts = report_.operations[i];
-      const bool closed = options_.authorization.empty() && service_.operations[i].secured;
-      if (counts.successes == 0 && counts.requests > 0 && !closed)
+      if (counts.successes == 0 && counts.requests > 0 && !is_closed(i))
         report_.notes.push_back(fmt::format("{}: none of {} requests succeeded", counts.operation, counts.requests));
     }
     std::erase_if(report_.operations, [](const auto& one) { return one.requests == 0; });
@@ -281,10 +364,14 @@ class Fuzzing {
 
   FuzzOptions options_;
   FuzzService service_;
+  FuzzAccounts accounts_;
   FuzzSender sender_;
   FuzzReport report_;
   std::vector<std::size_t> chosen_;
   std::map<std::string, std::size_t> seen_;
+  std::set<std::size_t> logged_in_;  // operations that gave credentials
+  std::size_t log_ins_ = 0, tries_to_log_in_ = 0;
+  bool stale_ = false;  // credentials that were given are taken no more
   Time::time_point begun_, told_{};
 };
 

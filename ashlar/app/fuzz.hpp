@@ -27,7 +27,8 @@ struct FuzzOptions {
   std::chrono::nanoseconds time{0};       ///< stop after this, whatever `cases` says; 0: when they are done
   std::vector<std::string> routes = {};   ///< only operations whose "GET /articles/{slug}" or id contains one of these
   std::vector<std::string> exclude = {};  ///< and none of these, not even on the way to others
-  std::string authorization = {};         ///< the header of requests that should be let in: "Bearer eyJ…"
+  std::string authorization = {};         ///< the header of requests that should be let in: "Bearer eyJ…"; empty: it
+                                          ///< signs up and logs in, where the document says how
   std::chrono::nanoseconds patience{10'000'000'000};          ///< for one answer
   std::chrono::nanoseconds grace{5'000'000'000};              ///< for a handler that is cancelled then, to end
   std::size_t most_findings = 50;                             ///< stop when there are so many different ones

@@ -109,30 +109,62 @@ std::optional<FuzzStep> FuzzMaker::step(const FuzzOperation& operation, Letters 
   return std::nullopt;
 }
 
-// What makes the parts of the path first, then the operation itself.
+// A maker's data is tame more often: what it makes is what this is about.
+Letters FuzzMaker::letters(int depth) {
+  constexpr std::array kAll = {Letters::any, Letters::any, Letters::plain, Letters::tame};
+  if (tame_) return Letters::tame;
+  return depth == 0 ? kAll[random_.below(4)] : kAll[1 + random_.below(3)];
+}
+
+// What makes the parts of the path first, and with `again` what was given the same values; then the operation itself.
 bool FuzzMaker::chain(std::size_t operation, std::vector<FuzzStep>& steps, std::vector<std::size_t>& operations,
-                      int depth) {
+                      int depth, bool again) {
   const FuzzOperation& described = service_.operations[operation];
-  const std::array all = {Letters::any, Letters::any, Letters::plain, Letters::tame};
-  // A maker's data is tame more often: what it makes is what this is about.
-  auto own = step(described, depth == 0 ? all[random_.below(4)] : all[1 + random_.below(3)]);
+  auto own = step(described, letters(depth));
   if (!own) return false;
+  // The place of the step that makes what is needed; nullopt: none could be made.
+  const auto made_by = [&](std::size_t maker) -> std::optional<std::size_t> {
+    auto at = std::ranges::find(operations, maker);
+    if (at == operations.end()) {
+      if (!chain(maker, steps, operations, depth + 1, false)) return std::nullopt;
+      at = std::prev(operations.end());
+    }
+    return static_cast<std::size_t>(at - operations.begin());
+  };
+  const auto may_make = [&](std::size_t maker) {
+    const FuzzOperation& one = service_.operations[maker];
+    return depth < kDeepest && !one.excluded && !one.closed;
+  };
   for (std::size_t p = 0; p < described.path_parameters; ++p) {
     const auto& sources = described.parameters[p].sources;
     if (sources.empty() || depth >= kDeepest) continue;
     const auto& source = sources[random_.one_in(4) ? random_.below(sources.size()) : 0];
-    const FuzzOperation& maker = service_.operations[source.operation];
-    if (maker.excluded || (maker.secured && !has_credentials_)) continue;
-    auto at = std::ranges::find(operations, source.operation);
-    if (at == operations.end()) {
-      if (!chain(source.operation, steps, operations, depth + 1)) return false;
-      at = std::prev(operations.end());
+    if (!may_make(source.operation)) continue;
+    const auto at = made_by(source.operation);
+    if (!at) return false;
+    own->bindings.push_back({p, *at, source.members});
+  }
+  if (again && !described.reuses.empty()) {
+    const auto& reuse = described.reuses[random_.one_in(4) ? random_.below(described.reuses.size()) : 0];
+    if (may_make(reuse.operation)) {
+      const auto at = made_by(reuse.operation);
+      if (!at) return false;
+      own->again.push_back({*at, &reuse});
+      FuzzSender::take_again(*own, steps, true);
     }
-    own->bindings.push_back({p, static_cast<std::size_t>(at - operations.begin()), source.members});
   }
   steps.push_back(std::move(*own));
   operations.push_back(operation);
   return true;
+}
+
+std::optional<FuzzCase> FuzzMaker::log_in(std::size_t operation) {
+  tame_ = true;
+  FuzzCase one;
+  std::vector<std::size_t> operations;
+  if (!chain(operation, one.steps, operations, 0, true)) return std::nullopt;
+  one.intent = intent_of(one.steps.back());
+  return one;
 }
 
 // Makes one thing wrong. False: there is nothing that could be.
@@ -169,6 +201,7 @@ bool FuzzMaker::spoil(FuzzStep& step, std::string& why) {
         why = fmt::format("an invalid {} parameter ({}: {})", place_name(parameter.in), parameter.name, change->why);
       }
     }
+    spoiled.again.clear();
     if (fuzz_is_read(spoiled).value_or(!certain)) continue;  // its reader takes more than the description says
     if (!FuzzSender::target(spoiled)) continue;
     step = std::move(spoiled);
@@ -189,11 +222,13 @@ std::optional<FuzzCase> FuzzMaker::by_chance(std::size_t operation) {
   const FuzzOperation& described = service_.operations[operation];
   FuzzCase one;
   std::vector<std::size_t> operations;
-  if (random_.one_in(5)) {
+  // Who logs in must have signed up; elsewhere it is one idea of many.
+  const bool again = !described.reuses.empty() && random_.one_in(described.grants.empty() ? 6 : 2);
+  if (!again && random_.one_in(5)) {
     auto alone = step(described, Letters::any);
     if (!alone) return std::nullopt;
     one.steps.push_back(std::move(*alone));
-  } else if (!chain(operation, one.steps, operations, 0)) {
+  } else if (!chain(operation, one.steps, operations, 0, again)) {
     return std::nullopt;
   }
   FuzzStep& last = one.steps.back();
@@ -244,6 +279,10 @@ std::optional<FuzzCase> FuzzMaker::by_chance(std::size_t operation) {
       }
       break;
     default:
+      // Somebody else, who may be refused.
+      if (!described.secured || described.closed || !service_.has_others || !random_.one_in(2)) break;
+      last.account = 1;
+      if (one.intent == Intent::fits) one.intent = Intent::anything;
       break;
   }
   return one;
@@ -254,13 +293,21 @@ std::vector<FuzzCase> FuzzMaker::on_bounds(std::size_t operation) {
   std::vector<FuzzCase> all;
   FuzzCase base;
   std::vector<std::size_t> operations;
-  if (!chain(operation, base.steps, operations, 0)) return all;
+  if (!chain(operation, base.steps, operations, 0, false)) return all;
   if (auto tame = step(described, Letters::tame)) {
     tame->bindings = base.steps.back().bindings;
     base.steps.back() = std::move(*tame);
   }
   base.intent = intent_of(base.steps.back());
   all.push_back(base);
+  if (!described.grants.empty() && !described.reuses.empty()) {
+    FuzzCase known;
+    operations.clear();
+    if (chain(operation, known.steps, operations, 0, true)) {
+      known.intent = intent_of(known.steps.back());
+      all.push_back(std::move(known));
+    }
+  }
   const auto with = [&](Intent intent, std::string why, auto&& change) {
     FuzzCase one = base;
     change(one.steps.back());

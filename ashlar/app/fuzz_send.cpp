@@ -114,18 +114,43 @@ void add_wrong_credentials(const FuzzOperation& operation, FuzzRequest& out) {
   const SecurityInfo* const scheme = first_scheme(operation);
   if (scheme == nullptr) return;
   const bool is_key = scheme->kind == "apiKey" && !equals_ignore_case(scheme->detail, "Authorization");
-  if (is_key && scheme->in == In::header) {
-    out.headers.emplace_back(scheme->detail, "not-a-key");
-  } else if (is_key && scheme->in == In::cookie) {
-    out.headers.emplace_back("Cookie", scheme->detail + "=not-a-key");
-  } else if (is_key) {
-    out.target += out.target.find('?') == std::string::npos ? '?' : '&';
-    out.target += percent_encode(scheme->detail) + "=not-a-key";
-  } else {
-    out.headers.emplace_back("Authorization", scheme->detail == "basic"
-                                                  ? "Basic bm9ib2R5Om5vdGhpbmc="  // nobody:nothing
-                                                  : scheme->scheme + " not-a-token");
+  const bool is_basic = scheme->kind == "http" && scheme->detail == "basic";
+  add_fuzz_credentials(*scheme,
+                       is_key     ? "not-a-key"
+                       : is_basic ? "Basic bm9ib2R5Om5vdGhpbmc="  // nobody:nothing
+                                  : scheme->scheme + " not-a-token",
+                       {}, out);
+}
+
+std::vector<std::string> cookies_of(std::string_view lines) {
+  std::vector<std::string> out;
+  while (!lines.empty()) {
+    const auto end = std::min(lines.find("\r\n"), lines.size());
+    const std::string_view line = lines.substr(0, end), name = line.substr(0, line.find(':'));
+    if (equals_ignore_case(name, "Set-Cookie"))
+      out.emplace_back(trim(line.substr(std::min(name.size() + 1, line.size()))));
+    lines.remove_prefix(std::min(end + 2, lines.size()));
   }
+  return out;
+}
+
+// Within double quotes.
+std::string shell_text(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '"' || c == '\\' || c == '`') out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+Tree* find_value(FuzzStep& step, const FuzzField& field) {
+  if (field.parameter) return step.values[*field.parameter] ? &*step.values[*field.parameter] : nullptr;
+  Tree* at = step.body ? &*step.body : nullptr;
+  for (const auto& name : field.members) {
+    if (at != nullptr) at = at->find(name);
+  }
+  return at;
 }
 
 }  // namespace
@@ -143,6 +168,20 @@ bool FuzzSender::bind(FuzzStep& step, const std::vector<FuzzAnswer>& earlier) {
     step.values[binding.parameter] = *at;
   }
   return true;
+}
+
+void FuzzSender::take_again(FuzzStep& step, const std::vector<FuzzStep>& earlier, bool all) {
+  for (const auto& [from, reuse] : step.again) {
+    for (const auto& [there, here] : reuse->fields) {
+      const Tree* const value = find_value(const_cast<FuzzStep&>(earlier[from]), there);
+      if (value == nullptr || value->kind == Tree::Kind::null) continue;
+      if (Tree* const place = find_value(step, here)) {
+        *place = *value;
+      } else if (all && here.parameter) {
+        step.values[*here.parameter] = *value;
+      }
+    }
+  }
 }
 
 std::optional<std::string> FuzzSender::target(const FuzzStep& step) {
@@ -188,18 +227,20 @@ FuzzRequest FuzzSender::compose(const FuzzStep& step) const {
     const FuzzParameter& one = operation.parameters[i];
     if (!step.values[i]) continue;
     if (one.in == FuzzPlace::header) {
-      each_value(*step.values[i], [&](const Tree& value) { out.headers.emplace_back(one.name, value.plain()); });
+      each_value(*step.values[i], [&](const Tree& value) { out.headers.push_back({one.name, value.plain(), {}}); });
     } else if (one.in == FuzzPlace::cookie) {
       cookies += fmt::format("{}{}={}", cookies.empty() ? "" : "; ", one.name, step.values[i]->plain());
     } else if (one.in == FuzzPlace::form && !operation.has_files) {
       each_value(*step.values[i], [&](const Tree& value) { append_pair(out.body, one.name, value.plain()); });
     }
   }
-  if (!cookies.empty()) out.headers.emplace_back("Cookie", std::move(cookies));
+  if (!cookies.empty()) out.headers.push_back({"Cookie", std::move(cookies), {}});
   if (step.credentials == FuzzCredentials::wrong) {
     add_wrong_credentials(operation, out);
   } else if (step.credentials == FuzzCredentials::given && !options_.authorization.empty()) {
-    out.headers.emplace_back("Authorization", options_.authorization);
+    out.headers.push_back({"Authorization", options_.authorization, "$AUTH"});
+  } else if (step.credentials == FuzzCredentials::given && accounts_ != nullptr) {
+    accounts_->add(step.account, operation, out);
   }
   if (!operation.body || step.method != operation.method) return out;
   std::string type = operation.body->media_type;
@@ -214,7 +255,7 @@ FuzzRequest FuzzSender::compose(const FuzzStep& step) const {
   }
   if (type == "multipart/form-data") type += fmt::format("; boundary={}", kBoundary);
   out.has_body = true;
-  out.headers.emplace_back("Content-Type", std::move(type));
+  out.headers.push_back({"Content-Type", std::move(type), {}});
   return out;
 }
 
@@ -229,7 +270,7 @@ Task<void> FuzzSender::send(const FuzzStep& step, FuzzAnswer& answer) {
   request.path = request.target.substr(0, question);
   request.query = request.target.substr(std::min(question + 1, sent.target.size()));
   request.authority = step.operation->host.empty() ? std::string_view("localhost") : step.operation->host;
-  for (const auto& [name, value] : sent.headers) request.add_header(name, value);
+  for (const auto& one : sent.headers) request.add_header(one.name, one.value);
   exchange->context.scope = &exchange->scope;
   exchange->started = async::Clock::now();
   if (sent.has_body) {
@@ -266,6 +307,7 @@ Task<void> FuzzSender::send(const FuzzStep& step, FuzzAnswer& answer) {
   answer.status = response.status;
   answer.content_type = response.content_type;
   if (const auto allow = response.find_header("Allow")) answer.allow = *allow;
+  if (!step.operation->grants.empty()) answer.cookies = cookies_of(response.header_lines());
   answer.streams = response.streaming() || response.file_body() != nullptr;
   if (!answer.streams && response.status != 204 && response.status != 304) answer.body = response.body_bytes();
   // As a client that leaves when it has seen the head.
@@ -279,10 +321,9 @@ std::string FuzzSender::curl(const FuzzStep& step) const {
   if (step.method != http::Method::get || sent.has_body) out += fmt::format(" -X {}", http::to_string(step.method));
   const std::string host = step.operation->host.empty() ? "127.0.0.1:8000" : step.operation->host;
   out += fmt::format(" {}", shell_word(fmt::format("http://{}{}", host, sent.target)));
-  for (const auto& [name, value] : sent.headers) {
-    const bool secret = name == "Authorization" && step.credentials == FuzzCredentials::given;
-    out +=
-        secret ? " -H \"Authorization: $AUTH\"" : fmt::format(" -H {}", shell_word(fmt::format("{}: {}", name, value)));
+  for (const auto& one : sent.headers) {
+    out += one.shown.empty() ? fmt::format(" -H {}", shell_word(fmt::format("{}: {}", one.name, one.value)))
+                             : fmt::format(" -H \"{}: {}\"", one.name, shell_text(one.shown));
   }
   if (sent.has_body) out += fmt::format(" --data-binary {}", shell_word(sent.body));
   return out;

@@ -14,60 +14,8 @@ namespace {
 
 using schema::SchemaDocument;
 
-constexpr std::size_t kSources = 3;  // of one parameter
-
-std::string squeezed(std::string_view name) {
-  std::string out;
-  for (const char c : name) {
-    if (is_alpha_ascii(c) || is_digit_ascii(c)) out += to_lower_ascii(c);
-  }
-  return out;
-}
-
 bool is_file(const SchemaNode& node) {
   return node.format == "binary" || (node.items != nullptr && node.items->format == "binary");
-}
-
-// May the one's values stand in the place of the other?
-bool may_be(const SchemaNode& value, const SchemaNode& parameter) {
-  if (parameter.takes(SchemaNode::kText)) return (value.types & (SchemaNode::kText | SchemaNode::kInteger)) != 0;
-  return (value.types & parameter.types) != 0;
-}
-
-// A member of an answer with this name, the one that lies highest.
-bool find_member(const SchemaNode& node, std::string_view name, const SchemaNode& parameter, int depth,
-                 std::vector<std::string>& path) {
-  for (const auto& member : node.members) {
-    if (squeezed(member.name) != name || !may_be(*member.node, parameter)) continue;
-    path.push_back(member.name);
-    return true;
-  }
-  for (const SchemaNode* part : node.all_of) {
-    if (find_member(*part, name, parameter, depth, path)) return true;
-  }
-  if (depth == 0) return false;
-  for (const auto& member : node.members) {
-    path.push_back(member.name);
-    if (find_member(*member.node, name, parameter, depth - 1, path)) return true;
-    path.pop_back();
-  }
-  return false;
-}
-
-const SchemaNode* success_of(const FuzzOperation& operation) {
-  for (const auto& [status, contents] : operation.answers) {
-    if (status < 200 || status > 299) continue;
-    for (const auto& [type, node] : contents) {
-      if (type.ends_with("json") && node != nullptr) return node;
-    }
-  }
-  return nullptr;
-}
-
-std::string path_before(std::string_view path, std::string_view parameter) {
-  std::string_view before = path.substr(0, path.find(fmt::format("{{{}", parameter)));
-  while (before.ends_with('/')) before.remove_suffix(1);
-  return std::string(before);
 }
 
 }  // namespace
@@ -79,6 +27,7 @@ std::string media_type_of(std::string_view content_type) {
 FuzzService::FuzzService(App& app) {
   add(app.core(), "", "");
   link();
+  link_values();
 }
 
 const FuzzOperation* FuzzService::at_same_path(const FuzzOperation& operation, http::Method method) const {
@@ -190,35 +139,6 @@ void FuzzService::read(SchemaDocument& document, const Tree& description, FuzzOp
     }
   }
   operation.secured = std::ranges::any_of(operation.info.security, [](const auto& one) { return !one.optional; });
-}
-
-// Which answers hold what a path needs: by the name and the type of the member, first of what is made one level above
-// ("POST /articles" for "/articles/{slug}"), then of whatever is made.
-void FuzzService::link() {
-  for (auto& operation : operations) {
-    for (std::size_t p = 0; p < operation.path_parameters; ++p) {
-      FuzzParameter& parameter = operation.parameters[p];
-      const std::string above = path_before(operation.path, parameter.name);
-      const std::string name = squeezed(parameter.name);
-      for (const bool near : {true, false}) {
-        for (std::size_t i = 0; i < operations.size() && parameter.sources.size() < kSources; ++i) {
-          const FuzzOperation& maker = operations[i];
-          const bool makes = maker.method == http::Method::post || (near && maker.method == http::Method::put);
-          if (!makes || &maker == &operation || maker.core != operation.core) continue;
-          std::string_view place = maker.path;
-          while (place.ends_with('/')) place.remove_suffix(1);
-          if ((place == above) != near) continue;
-          const SchemaNode* const success = success_of(maker);
-          if (success == nullptr) continue;
-          std::vector<std::string> members;
-          bool found = false;
-          if (near || name != "id") found = find_member(*success, name, *parameter.node, 2, members);
-          if (!found && near && name.ends_with("id")) found = find_member(*success, "id", *parameter.node, 2, members);
-          if (found) parameter.sources.push_back({i, std::move(members)});
-        }
-      }
-    }
-  }
 }
 
 }  // namespace ashlar::detail

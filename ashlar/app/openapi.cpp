@@ -104,6 +104,11 @@ class Document {
   std::string write() {
     for (const auto& one : described_) collect_schemas(one);
     for (const auto& one : webhooks_) collect_schemas(one);
+    for (const auto& one : described_) {
+      security_.add(one.source->info);
+      for (const auto& callback : one.callbacks) security_.add(callback.source->info);
+    }
+    for (const auto& one : webhooks_) security_.add(one.source->info);
     if (!described_.empty()) schemas_.add(error_type_, Mode::output);
     out_.open('{').member("openapi", "3.1.0");
     write_info();
@@ -349,7 +354,7 @@ class Document {
     write_responses(one, !parameters.empty());
     write_callbacks(one.callbacks);
     if (options.deprecated) out_.flag("deprecated");
-    write_security(out_, info);
+    security_.write_security(out_, info);
     if (info.websocket) write_websocket(*info.websocket);
     for (const auto& [name, value] : options.extensions) out_.key(name).raw(value.text());
     out_.close('}');
@@ -532,13 +537,7 @@ class Document {
     if (described_.empty() && webhooks_.empty()) return;
     out_.key("components").open('{').key("schemas").raw(schemas_.components());
     if (!described_.empty()) write_errors();
-    std::vector<const OperationInfo*> all;
-    for (const auto& one : described_) {
-      all.push_back(&one.source->info);
-      for (const auto& callback : one.callbacks) all.push_back(&callback.source->info);
-    }
-    for (const auto& one : webhooks_) all.push_back(&one.source->info);
-    write_security_schemes(out_, all, info_.security_schemes);
+    security_.write_schemes(out_, info_.security_schemes);
     out_.close('}');
   }
 
@@ -568,6 +567,7 @@ class Document {
   std::set<std::string> ids_;
   std::vector<std::string> paths_;
   std::set<int> shown_errors_;
+  SecurityKeys security_;
   JsonWriter out_;
 };
 

@@ -218,6 +218,36 @@ TEST(OpenApi, SchemesOfOneRequestAreNeededTogether) {
             R"([{"Key":[]},{"Key":[],"Bearer":["read","write"]}])");
 }
 
+TEST(OpenApi, CredentialsThatMayBeMissingAreAnyOfThem) {
+  App app;
+  app.get<"/">([](std::optional<Bearer>, std::optional<ApiKey<In::header, "X-API-Key">>) { return NoContent{}; });
+  EXPECT_EQ(text(app.openapi(), {"paths", "/", "get", "security"}),
+            R"([{},{"Bearer":[]},{"X-API-Key":[]},{"Bearer":[],"X-API-Key":[]}])");
+}
+
+TEST(OpenApi, OfVeryManyCredentialsThatMayBeMissingNotEveryMixtureIsWritten) {
+  const RouteOptions options;
+  Operation operation{http::Method::get, "/", &options, {}};
+  for (const char* const name : {"A", "B", "C", "D", "E"})
+    operation.info.security.push_back({name, "apiKey", name, {}, true});
+  EXPECT_EQ(text(make_openapi({}, std::span(&operation, 1), {}), {"paths", "/", "get", "security"}),
+            R"([{},{"A":[]},{"B":[]},{"C":[]},{"D":[]},{"E":[]},{"A":[],"B":[],"C":[],"D":[],"E":[]}])");
+}
+
+TEST(OpenApi, KeysOfOneNameInTwoPlacesAreTwoSchemes) {
+  App app;
+  app.get<"/header">([](ApiKey<In::header, "key">) { return NoContent{}; });
+  app.get<"/query">([](ApiKey<In::query, "key">) { return NoContent{}; });
+  app.get<"/both">([](ApiKey<In::header, "key">, ApiKey<In::query, "key">) { return NoContent{}; });
+  const auto document = app.openapi();
+  EXPECT_EQ(text(document, {"components", "securitySchemes"}),
+            R"({"key":{"type":"apiKey","name":"key","in":"header"},)"
+            R"("key-query":{"type":"apiKey","name":"key","in":"query"}})");
+  EXPECT_EQ(text(document, {"paths", "/header", "get", "security"}), R"([{"key":[]}])");
+  EXPECT_EQ(text(document, {"paths", "/query", "get", "security"}), R"([{"key-query":[]}])");
+  EXPECT_EQ(text(document, {"paths", "/both", "get", "security"}), R"([{"key":[],"key-query":[]}])");
+}
+
 TEST(OpenApi, SeveralAnswersOfOneStatusAreOneOfThem) {
   const RouteOptions options;
   Operation operation{http::Method::get, "/", &options, {}};

@@ -1,11 +1,10 @@
 #include <ashlar/app/pagination.hpp>
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
 #include <algorithm>
 
-#include <ashlar/app/detail/digest.hpp>
+#include <ashlar/app/detail/seal.hpp>
 #include <ashlar/base/bytes.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/base/text.hpp>
@@ -15,79 +14,27 @@
 namespace ashlar {
 namespace {
 
-constexpr std::size_t kTag = 16;
 constexpr std::size_t kMostPosition = 4096;
 constexpr std::string_view kPurpose =
     "ashlar cursor 1";                   // authenticated, too: other uses of the secret give no cursors
 constexpr std::size_t kMostLink = 4096;  // bytes of a query that is repeated in links
 
-using Context = std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)>;
-
-const EVP_CIPHER* siv() {
-  static const EVP_CIPHER* const cipher = EVP_CIPHER_fetch(nullptr, "AES-256-SIV", nullptr);
-  if (cipher == nullptr) throw Internal("this OpenSSL has no AES-SIV");
-  return cipher;
-}
-
-unsigned char* bytes_of(std::string& text) { return reinterpret_cast<unsigned char*>(text.data()); }
-const unsigned char* bytes_of(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
-
-// The tag, then the text, enciphered.
-std::string encipher(std::string_view key, std::string_view text) {
-  const Context context{EVP_CIPHER_CTX_new(), &EVP_CIPHER_CTX_free};
-  std::string out(kTag + text.size(), '\0');
-  int length = 0;
-  const bool good =
-      context != nullptr && EVP_EncryptInit_ex2(context.get(), siv(), bytes_of(key), nullptr, nullptr) == 1 &&
-      EVP_EncryptUpdate(context.get(), nullptr, &length, bytes_of(kPurpose), static_cast<int>(kPurpose.size())) == 1 &&
-      EVP_EncryptUpdate(context.get(), bytes_of(out) + kTag, &length, bytes_of(text), static_cast<int>(text.size())) ==
-          1 &&
-      EVP_EncryptFinal_ex(context.get(), bytes_of(out) + kTag + length, &length) == 1 &&
-      EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_GET_TAG, kTag, out.data()) == 1;
-  if (!good) throw Internal("OpenSSL cannot encipher a cursor");
-  return out;
-}
-
-std::optional<std::string> decipher(std::string_view key, std::string sealed) {
-  if (sealed.size() <= kTag) return std::nullopt;
-  const Context context{EVP_CIPHER_CTX_new(), &EVP_CIPHER_CTX_free};
-  std::string out(sealed.size() - kTag, '\0');
-  int length = 0;
-  const bool good =
-      context != nullptr && EVP_DecryptInit_ex2(context.get(), siv(), bytes_of(key), nullptr, nullptr) == 1 &&
-      EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_SET_TAG, kTag, sealed.data()) == 1 &&
-      EVP_DecryptUpdate(context.get(), nullptr, &length, bytes_of(kPurpose), static_cast<int>(kPurpose.size())) == 1 &&
-      EVP_DecryptUpdate(context.get(), bytes_of(out), &length, bytes_of(sealed) + kTag, static_cast<int>(out.size())) ==
-          1 &&
-      EVP_DecryptFinal_ex(context.get(), bytes_of(out) + length, &length) == 1;
-  return good ? std::optional(std::move(out)) : std::nullopt;
-}
-
 }  // namespace
 
-Cursors::Cursors(const Secret<>& secret) {
-  constexpr std::size_t kLeast = 32;
-  if (secret.reveal().size() < kLeast) {
-    throw Invalid(fmt::format("the secret of cursors has {} bytes and needs {}: `openssl rand -base64 32`",
-                              secret.reveal().size(), kLeast));
-  }
-  // AES-256-SIV takes two keys of 32 bytes. The same secret may sign other things.
-  key_ = Secret<>(detail::hmac_sha256(secret.reveal(), "ashlar cursor 1, S2V") +
-                  detail::hmac_sha256(secret.reveal(), "ashlar cursor 1, CTR"));
-}
+Cursors::Cursors(const Secret<>& secret) : key_(detail::sealing_key(secret, kPurpose, "cursors")) {}
 
 std::string Cursors::seal(std::string_view position) const {
   if (position.empty() || position.size() > kMostPosition) {
     throw Internal(fmt::format("a position in a list has {} bytes; a cursor holds 1 to {}: sort by shorter columns",
                                position.size(), kMostPosition));
   }
-  return base64url_encode(encipher(key_.reveal(), position));
+  return base64url_encode(detail::seal(key_, kPurpose, position));
 }
 
 std::optional<std::string> Cursors::open(const std::optional<std::string>& cursor) const {
   if (!cursor) return std::nullopt;
   auto bytes = base64url_decode(*cursor);
-  auto position = bytes ? decipher(key_.reveal(), std::move(*bytes)) : std::nullopt;
+  auto position = bytes ? detail::unseal(key_, kPurpose, std::move(*bytes)) : std::nullopt;
   if (position) return position;
   schema::Errors errors;
   errors.add("cursor_invalid", "Input should be a cursor of another page of this list", {"query", "cursor"});

@@ -108,6 +108,20 @@ int print_dependencies(const Core& core, const std::string& only, bool json, boo
   return 0;
 }
 
+// The application of a version; without a name this one.
+Core& version_of(Core& core, const std::string& name) {
+  if (name.empty()) return core;
+  std::string known;
+  if (core.versions != nullptr) {
+    for (const ApiVersion& one : core.versions->all()) {
+      if (one.name == name) return one.app.core();
+      known += (known.empty() ? "" : ", ") + one.name;
+    }
+  }
+  throw NotFound(known.empty() ? fmt::format("there is no version '{}': this API has none", name)
+                               : fmt::format("there is no version '{}'; there are: {}", name, known));
+}
+
 int write_openapi(Core& core, const std::string& path) {
   const std::string document = core.openapi();
   if (path.empty() || path == "-") {
@@ -182,6 +196,9 @@ int run(App& app, int argc, char** argv) {
   std::string output;
   auto* openapi = cli.add_subcommand("openapi", "Print the OpenAPI 3.1 document");
   openapi->add_option("-o,--output", output, "Write it to this file instead");
+  std::string version;
+  openapi->add_option("--version", version, "Of this version of the API; default: what is in no version")
+      ->type_name("NAME");
   std::string earlier;
   openapi->add_option("--check,--compare", earlier,
                       "List what changed since this document; exit with 1 when clients would break");
@@ -240,8 +257,8 @@ int run(App& app, int argc, char** argv) {
     if (routes->parsed() && !cost_of.empty()) return detail::print_route_cost(cost_of, core.options.metrics_path);
     if (routes->parsed()) return print_routes(core);
     if (dependencies->parsed()) return print_dependencies(core, only, json, dot);
-    if (openapi->parsed() && !earlier.empty()) return compare_with_earlier(core, earlier);
-    if (openapi->parsed()) return write_openapi(core, output);
+    if (openapi->parsed() && !earlier.empty()) return compare_with_earlier(version_of(core, version), earlier);
+    if (openapi->parsed()) return write_openapi(version_of(core, version), output);
     if (show_settings->parsed()) return detail::print_settings(core, settings, origins);
     if (check->parsed()) return run_check(core);
     if (fuzz->parsed()) return detail::run_fuzz(app, std::move(fuzz_command));

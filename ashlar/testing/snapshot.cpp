@@ -73,7 +73,11 @@ std::vector<std::string_view> lines_of(std::string_view text) {
 
 // The longest lines in common stay, with two of them around each change for orientation.
 std::string difference(std::string_view before, std::string_view after) {
-  const auto was = lines_of(before), is = lines_of(after);
+  auto was = lines_of(before), is = lines_of(after);
+  // As diff says it; between two texts that end alike it is no difference.
+  const bool was_ended = before.ends_with('\n'), is_ended = after.ends_with('\n');
+  if (was_ended != is_ended && !before.empty() && !after.empty())
+    (was_ended ? is : was).emplace_back("\\ no newline at the end");
   if (was.size() > kMostCompared || is.size() > kMostCompared)
     return fmt::format("  {} lines were {} lines before\n", is.size(), was.size());
   const std::size_t width = is.size() + 1;

@@ -1,5 +1,6 @@
 #include <ashlar/testing/snapshot.hpp>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
@@ -91,6 +92,15 @@ TEST_F(Snapshots, TakeAnyTextAsItIs) {
   EXPECT_NE(
       text_snapshot("query.sql", "SELECT id, title\n FROM books", source()).find("- SELECT id\n+ SELECT id, title\n"),
       std::string::npos);
+}
+
+TEST_F(Snapshots, ShowThatOnlyTheLastNewlineDiffers) {
+  put("query.sql", "SELECT id\n FROM books");
+  EXPECT_THAT(text_snapshot("query.sql", "SELECT id\n FROM books\n", source()),
+              ::testing::EndsWith(":\n  SELECT id\n   FROM books\n- \\ no newline at the end\n"));
+  put("query.sql", "SELECT id\n FROM books\n");
+  EXPECT_THAT(text_snapshot("query.sql", "SELECT id\n FROM books", source()),
+              ::testing::EndsWith(":\n  SELECT id\n   FROM books\n+ \\ no newline at the end\n"));
 }
 
 TEST_F(Snapshots, RefuseWhatIsNoJsonAndNamesThatLeadElsewhere) {

@@ -1,4 +1,4 @@
-"""`fuzz` of RealWorld, as somebody who has signed up and logged in, to its end: it finds nothing."""
+"""`fuzz` of RealWorld to its end, as users that it makes itself and as one who has logged in: it finds nothing."""
 import json
 import subprocess
 
@@ -15,6 +15,19 @@ class Fuzz(Case):
                               capture_output=True, timeout=170, check=False)
         self.assertIn(done.returncode, (0, 1), done.stderr.decode())
         return done.returncode, json.loads(done.stdout)
+
+    def test_signs_up_and_logs_in_by_itself(self):
+        service = self.service()
+        self.assertEqual(service.stop(), 0)
+
+        code, report = self.fuzz(service, "--cases", "300")
+
+        findings = [f"{one['operation']}: {one['check']}: {one['message']}\n{one['curl']}" for one in report["findings"]]
+        self.assertEqual(findings, [])
+        self.assertEqual(code, 0)
+        successes = {one["operation"]: one["successes"] for one in report["operations"]}
+        self.assertEqual([name for name, count in successes.items() if count == 0], [])
+        self.assertEqual(len(successes), 19)
 
     def test_finds_nothing_as_a_user_who_has_logged_in(self):
         service = self.service()

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include <ashlar/app/detail/fuzz_accounts.hpp>
 #include <ashlar/app/detail/fuzz_service.hpp>
 #include <ashlar/app/fuzz.hpp>
 #include <ashlar/async/sync.hpp>
@@ -24,12 +25,19 @@ struct FuzzStep {
   std::optional<Tree> body;                 // JSON
   std::optional<std::string> bytes;         // of a body that is no JSON, or broken
   FuzzCredentials credentials = FuzzCredentials::given;
+  std::size_t account = 0;  // whose are given, where the service has given them
   /// A parameter of the path is what an earlier answer said.
   struct Binding {
     std::size_t parameter, step;
     std::vector<std::string> members;
   };
   std::vector<Binding> bindings;
+  /// It takes what an earlier request was given.
+  struct Again {
+    std::size_t step;
+    const FuzzReuse* reuse;
+  };
+  std::vector<Again> again;
 };
 
 struct FuzzCase {
@@ -53,6 +61,7 @@ struct FuzzAnswer {
   bool streams = false;
   std::string content_type;
   std::string allow;
+  std::vector<std::string> cookies;  // as Set-Cookie has them
   std::string body;
 };
 
@@ -61,20 +70,29 @@ struct FuzzFailure {
   std::string key;  // equal for the same thing
 };
 
+struct FuzzHeader {
+  std::string name, value;
+  std::string shown;  // in a command, within double quotes; empty: the value
+};
+
 /// A request as it is sent.
 struct FuzzRequest {
   std::string target, body;
-  std::vector<std::pair<std::string, std::string>> headers;
+  std::vector<FuzzHeader> headers;
   bool has_body = false;
 };
 
 /// Sends requests to the application within the process.
 class FuzzSender {
  public:
-  FuzzSender(App& app, const FuzzOptions& options) : app_(app), options_(options) {}
+  /// `accounts`: for requests where the options have no credentials; null: none.
+  FuzzSender(App& app, const FuzzOptions& options, const FuzzAccounts* accounts = nullptr)
+      : app_(app), options_(options), accounts_(accounts) {}
 
   /// Puts what earlier answers said into the path. False: they did not say it.
   static bool bind(FuzzStep& step, const std::vector<FuzzAnswer>& earlier);
+  /// Puts what earlier requests were given into a step that takes it again. `all`: parameters that it left out, too.
+  static void take_again(FuzzStep& step, const std::vector<FuzzStep>& earlier, bool all = false);
   /// Throws Unavailable when no answer comes, and the handler does not end when it is cancelled either.
   Task<void> send(const FuzzStep& step, FuzzAnswer& answer);
   /// The command that sends the same from a shell.
@@ -91,6 +109,7 @@ class FuzzSender {
 
   App& app_;
   const FuzzOptions& options_;
+  const FuzzAccounts* accounts_;
 };
 
 /// Is it read by the types behind the description, rules and all? nullopt: that cannot be told.
@@ -105,26 +124,29 @@ std::optional<FuzzFailure> judge_case(const FuzzCase& one, const FuzzAnswer& ans
 /// Makes cases.
 class FuzzMaker {
  public:
-  FuzzMaker(const FuzzService& service, schema::Random random, bool has_credentials)
-      : service_(service), random_(random), has_credentials_(has_credentials) {}
+  FuzzMaker(const FuzzService& service, schema::Random random) : service_(service), random_(random) {}
 
   /// One by chance; nullopt: the operation allows none of what was drawn.
   std::optional<FuzzCase> by_chance(std::size_t operation);
   /// Those on the bounds of an operation, and just outside of them.
   std::vector<FuzzCase> on_bounds(std::size_t operation);
+  /// One that asks for credentials, with what it takes to get them.
+  std::optional<FuzzCase> log_in(std::size_t operation);
 
   /// The operations that no fitting request could be made for.
   [[nodiscard]] bool gave_up() const noexcept { return gave_up_; }
 
  private:
   std::optional<FuzzStep> step(const FuzzOperation& operation, schema::Letters letters);
-  bool chain(std::size_t operation, std::vector<FuzzStep>& steps, std::vector<std::size_t>& operations, int depth);
+  bool chain(std::size_t operation, std::vector<FuzzStep>& steps, std::vector<std::size_t>& operations, int depth,
+             bool again);
+  schema::Letters letters(int depth);
   bool spoil(FuzzStep& step, std::string& why);
   FuzzCase::Intent intent_of(const FuzzStep& step);
 
   const FuzzService& service_;
   schema::Random random_;
-  bool has_credentials_;
+  bool tame_ = false;
   bool gave_up_ = false;
 };
 

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <ashlar/app/app.hpp>
@@ -44,6 +45,24 @@ struct FuzzBody {
   bool required = false;
 };
 
+/// A value that a request takes.
+struct FuzzField {
+  std::optional<std::size_t> parameter;  // nullopt: a member of the body
+  std::vector<std::string> members;      // "user", "email"
+};
+
+/// Values that another operation was given, for places of the same name.
+struct FuzzReuse {
+  std::size_t operation;
+  std::vector<std::pair<FuzzField, FuzzField>> fields;  // there, and here
+};
+
+/// Where the answer of an operation holds credentials for others.
+struct FuzzGrant {
+  SecurityInfo scheme;
+  std::vector<std::string> members;  // empty: it is the cookie of the scheme's name
+};
+
 struct FuzzOperation {
   Core* core = nullptr;
   const Route* route = nullptr;
@@ -61,9 +80,12 @@ struct FuzzOperation {
   std::map<int, std::map<std::string, const SchemaNode*>> answers;  // by status and media type; null: any body
   std::map<std::string, const SchemaNode*> other_answers;           // `default`
   OperationInfo info;
-  bool excluded = false;      // never sent, as a part of a chain neither
-  bool secured = false;       // credentials must be there
-  std::uint32_t methods = 0;  // of the same path, a bit each
+  std::vector<FuzzReuse> reuses;  // the best first
+  std::vector<FuzzGrant> grants;  // of one that wants no credentials itself
+  bool excluded = false;          // never sent, as a part of a chain neither
+  bool secured = false;           // credentials must be there
+  bool closed = false;            // and there are none
+  std::uint32_t methods = 0;      // of the same path, a bit each
 };
 
 class FuzzService {
@@ -72,6 +94,7 @@ class FuzzService {
 
   std::vector<FuzzOperation> operations;
   std::vector<std::string> notes;
+  bool has_others = false;  // more than one account is logged in
 
   /// The operation with this method at the same path; null: none.
   [[nodiscard]] const FuzzOperation* at_same_path(const FuzzOperation& operation, http::Method method) const;
@@ -79,7 +102,11 @@ class FuzzService {
  private:
   void add(Core& core, const std::string& prefix, const std::string& host);
   void read(schema::SchemaDocument& document, const Tree& description, FuzzOperation& operation);
+  /// Which answers hold what a path needs.
   void link();
+  /// Which requests hold what others take again, and which answers hold credentials: a log-in is the one that does
+  /// both.
+  void link_values();
 
   std::vector<std::unique_ptr<schema::SchemaDocument>> documents_;
 };

@@ -34,6 +34,7 @@ T& add_note(http::Exchange& exchange, const void* key) {
 
 inline constexpr char kCsrfNote = 0;
 inline constexpr char kNonceNote = 0;
+inline constexpr char kPersonalNote = 0;  // of a plain note: the answer is for who sent the request
 
 struct CsrfNote final : http::Exchange::Note {
   const CsrfOptions* options = nullptr;
@@ -45,7 +46,8 @@ struct CsrfNote final : http::Exchange::Note {
 /// Something that is other in each answer is in this one: it is for nobody else.
 [[nodiscard]] inline bool is_for_one_request(const http::Exchange& exchange) noexcept {
   const auto* const csrf = find_note<CsrfNote>(exchange, &kCsrfNote);
-  return (csrf != nullptr && csrf->is_taken) || find_note<http::Exchange::Note>(exchange, &kNonceNote) != nullptr;
+  return (csrf != nullptr && csrf->is_taken) || find_note<http::Exchange::Note>(exchange, &kNonceNote) != nullptr ||
+         find_note<http::Exchange::Note>(exchange, &kPersonalNote) != nullptr;
 }
 
 }  // namespace ashlar::detail

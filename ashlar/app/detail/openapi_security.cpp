@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cstddef>
 #include <optional>
 #include <set>
 #include <utility>
@@ -18,9 +20,17 @@ struct Requirement {
   std::vector<SecurityInfo> always, maybe;
 };
 
+bool same_scheme(const SecurityInfo& one, const SecurityInfo& other) {
+  return one.scheme == other.scheme && one.kind == other.kind && one.detail == other.detail && one.in == other.in;
+}
+
+bool has_scheme(const std::vector<SecurityInfo>& all, const SecurityInfo& scheme) {
+  return std::ranges::any_of(all, [&](const SecurityInfo& one) { return same_scheme(one, scheme); });
+}
+
 // Two dependencies may read the same credentials: then all their scopes are asked for.
 void merge(std::vector<SecurityInfo>& into, const SecurityInfo& one) {
-  const auto same = std::ranges::find(into, one.scheme, &SecurityInfo::scheme);
+  const auto same = std::ranges::find_if(into, [&](const SecurityInfo& other) { return same_scheme(one, other); });
   if (same == into.end()) return into.push_back(one);
   for (const auto& scope : one.scopes) {
     if (!std::ranges::count(same->scopes, scope)) same->scopes.push_back(scope);
@@ -34,20 +44,9 @@ Requirement requirement_of(const OperationInfo& info) {
   }
   for (const auto& one : info.security) {
     if (!one.optional) continue;
-    const bool known = std::ranges::count(found.always, one.scheme, &SecurityInfo::scheme) != 0;
-    merge(known ? found.always : found.maybe, one);
+    merge(has_scheme(found.always, one) ? found.always : found.maybe, one);
   }
   return found;
-}
-
-void write_requirement(JsonWriter& out, const std::vector<SecurityInfo>& schemes) {
-  out.open('{');
-  for (const auto& one : schemes) {
-    out.key(component_key(one.scheme)).open('[');
-    for (const auto& scope : one.scopes) out.text(scope);
-    out.close(']');
-  }
-  out.close('}');
 }
 
 struct NamedFlow {
@@ -77,6 +76,8 @@ void write_flows(JsonWriter& out, const SecurityScheme& scheme) {
   out.close('}');
 }
 
+constexpr std::array<std::string_view, 4> kPlaces = {"path", "query", "header", "cookie"};
+
 void write_kind(JsonWriter& out, const SecurityInfo& scheme, const SecurityScheme* described) {
   if (described != nullptr && is_oauth2(*described)) {
     out.member("type", "oauth2");
@@ -91,12 +92,11 @@ void write_kind(JsonWriter& out, const SecurityInfo& scheme, const SecuritySchem
     out.member("scheme", scheme.detail);
     if (described != nullptr) out.member_if("bearerFormat", described->bearer_format);
   } else if (scheme.kind == "apiKey") {
-    constexpr std::array<std::string_view, 4> places = {"path", "query", "header", "cookie"};
     if (equals_ignore_case(scheme.detail, "Authorization") &&
         (described == nullptr || described->description.empty())) {
       out.member("description", fmt::format("The word `{0}`, a space, and the credentials: `{0} …`", scheme.scheme));
     }
-    out.member("name", scheme.detail).member("in", places[static_cast<std::size_t>(scheme.in)]);
+    out.member("name", scheme.detail).member("in", kPlaces[static_cast<std::size_t>(scheme.in)]);
   }
 }
 
@@ -110,31 +110,64 @@ std::string component_key(std::string_view text) {
   return out.empty() ? "Scheme" : out;
 }
 
-void write_security(JsonWriter& out, const OperationInfo& info) {
+void SecurityKeys::add(const OperationInfo& info) {
+  for (const SecurityInfo& one : info.security) {
+    const std::string name = component_key(one.scheme);
+    std::string key = name;
+    for (int i = 0;; ++i) {
+      const auto [at, added] = schemes_.try_emplace(key, one);
+      if (added || same_scheme(at->second, one)) break;
+      key = fmt::format("{}-{}", name, kPlaces[static_cast<std::size_t>(one.in)]);
+      if (i > 0) key += fmt::format("-{}", i + 1);
+    }
+  }
+}
+
+const std::string& SecurityKeys::key_of(const SecurityInfo& scheme) const {
+  return std::ranges::find_if(schemes_, [&](const auto& one) { return same_scheme(one.second, scheme); })->first;
+}
+
+void SecurityKeys::write_requirement(JsonWriter& out, const std::vector<SecurityInfo>& schemes) const {
+  out.open('{');
+  for (const auto& one : schemes) {
+    out.key(key_of(one)).open('[');
+    for (const auto& scope : one.scopes) out.text(scope);
+    out.close(']');
+  }
+  out.close('}');
+}
+
+void SecurityKeys::write_security(JsonWriter& out, const OperationInfo& info) const {
   if (info.security.empty()) return;
   const auto [always, maybe] = requirement_of(info);
-  std::vector<SecurityInfo> all = always;
-  all.insert(all.end(), maybe.begin(), maybe.end());
+  // None, each alone, … all of them; of very many only none, each, and all.
+  constexpr std::size_t kChoices = 4;
+  const std::size_t count = maybe.size(), all = (std::size_t{1} << count) - 1;
+  std::vector<std::size_t> choices;
+  for (std::size_t chosen = 0; chosen <= all; ++chosen) {
+    if (count <= kChoices || std::popcount(chosen) <= 1 || chosen == all) choices.push_back(chosen);
+  }
+  std::ranges::stable_sort(choices, {}, [](std::size_t chosen) { return std::popcount(chosen); });
   out.key("security").open('[');
-  if (!maybe.empty()) write_requirement(out, always);
-  write_requirement(out, all);
+  for (const std::size_t chosen : choices) {
+    std::vector<SecurityInfo> schemes = always;
+    for (std::size_t i = 0; i < count; ++i) {
+      if ((chosen >> i & 1) != 0) schemes.push_back(maybe[i]);
+    }
+    write_requirement(out, schemes);
+  }
   out.close(']');
 }
 
-void write_security_schemes(JsonWriter& out, std::span<const OperationInfo* const> operations,
-                            const std::map<std::string, SecurityScheme>& described) {
-  std::map<std::string, const SecurityInfo*> schemes;
-  for (const OperationInfo* one : operations) {
-    for (const auto& scheme : one->security) schemes.try_emplace(component_key(scheme.scheme), &scheme);
-  }
-  if (schemes.empty()) return;
+void SecurityKeys::write_schemes(JsonWriter& out, const std::map<std::string, SecurityScheme>& described) const {
+  if (schemes_.empty()) return;
   out.key("securitySchemes").open('{');
-  for (const auto& [key, scheme] : schemes) {
-    const auto known = described.find(scheme->scheme);
+  for (const auto& [key, scheme] : schemes_) {
+    const auto known = described.find(scheme.scheme);
     const SecurityScheme* const description = known == described.end() ? nullptr : &known->second;
     out.key(key).open('{');
     if (description != nullptr) out.member_if("description", description->description);
-    write_kind(out, *scheme, description);
+    write_kind(out, scheme, description);
     out.close('}');
   }
   out.close('}');
