@@ -255,6 +255,8 @@ class Connection final : private async::IoHandler, private async::TickHook {
   /// 'I' outside a transaction, 'T' inside, 'E' inside a failed one; as of the last answer.
   [[nodiscard]] char transaction_status() const noexcept { return transaction_status_; }
   [[nodiscard]] bool tainted() const noexcept { return tainted_; }
+  /// Which of the hosts it is connected to, or was last.
+  [[nodiscard]] const ConnectOptions::Host& server() const noexcept { return server_; }
   [[nodiscard]] std::int32_t backend_pid() const noexcept { return backend_pid_; }
   [[nodiscard]] const TypeMap& types() const noexcept { return types_; }
   [[nodiscard]] TypeMap& types() noexcept { return types_; }
@@ -315,6 +317,7 @@ class Connection final : private async::IoHandler, private async::TickHook {
   net::Transport transport_;
   net::Address address_;
   std::string host_;
+  ConnectOptions::Host server_;
   Buffer in_;
   Buffer out_;
   std::vector<Operation*> ring_;
