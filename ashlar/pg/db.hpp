@@ -137,6 +137,7 @@ class Db final : public async::Component, public Executor {
   friend class NotifyBackplane;
   friend class Replicas;
   friend class ReadYourWrites;
+  friend class Shards;
   friend class detail::Advisor;
   detail::Target target() override { return {&pool(), nullptr}; }
   Pool& pool() {
