@@ -17,6 +17,7 @@ struct ConnectOptions {
   struct Host {
     std::string host;  ///< name, address, or a folder (begins with '/') that holds the server's unix socket
     std::uint16_t port = 5432;
+    friend bool operator==(const Host&, const Host&) = default;
   };
   std::vector<Host> hosts;  ///< tried in order
   std::string user;

@@ -264,6 +264,8 @@ class Connection final : private async::IoHandler, private async::TickHook {
   [[nodiscard]] std::uint64_t received() const noexcept { return received_; }
   /// As if it had been lost.
   void give_up(const std::string& reason) noexcept { lost(reason); }
+  /// Which of the hosts it is connected to, or was last.
+  [[nodiscard]] const ConnectOptions::Host& server() const noexcept { return server_; }
   [[nodiscard]] std::int32_t backend_pid() const noexcept { return backend_pid_; }
   [[nodiscard]] const TypeMap& types() const noexcept { return types_; }
   [[nodiscard]] TypeMap& types() noexcept { return types_; }
@@ -325,6 +327,7 @@ class Connection final : private async::IoHandler, private async::TickHook {
   net::Transport transport_;
   net::Address address_;
   std::string host_;
+  ConnectOptions::Host server_;
   Buffer in_;
   Buffer out_;
   std::vector<Operation*> ring_;

@@ -65,6 +65,7 @@ Task<void> Connection::open() {
       std::exception_ptr error;
       try {
         co_await async::timeout(options.connect_timeout, open_host(host));
+        server_ = host;
         const bool standby = parameter("in_hot_standby") == "on";
         const bool read_only = parameter("default_transaction_read_only") == "on";
         const auto wanted = rounds == 2 && round == 0 ? SessionAttributes::standby : options.session;

@@ -145,6 +145,9 @@ class Db final : public async::Component, public Executor {
   };
 
   friend class NotifyBackplane;
+  friend class Replicas;
+  friend class ReadYourWrites;
+  friend class Shards;
   friend class detail::Advisor;
   friend class detail::Scratch;
   detail::Target target() override { return {&pool(), nullptr}; }

@@ -295,8 +295,11 @@ Task<void> Pool::connect(Slot& slot) {
   for (;;) {
     auto connection = make_connection();
     std::exception_ptr error;
+    const auto* const config = config_.get();
     try {
       co_await connection->open();
+      if (config != config_.get() && connection->server() != config_->options.hosts.front())
+        throw ConnectionLost("the primary is another one meanwhile", false);
     } catch (...) {
       error = std::current_exception();
     }
@@ -366,9 +369,7 @@ Task<Lease> Pool::acquire() {
       auto connection = std::move(idle_.back());
       idle_.pop_back();
       if (connection->open_now()) {
-        ++stats_.acquired;
-        instruments_.acquired.add();
-        co_return Lease{*this, std::move(connection)};
+        co_return lease(std::move(connection));
       }
       --exclusive_open_;
       instruments_.exclusive.sub();
@@ -379,15 +380,16 @@ Task<Lease> Pool::acquire() {
       auto connection = make_connection();
       connection->set_exclusive(true);
       std::exception_ptr error;
+      const auto* const config = config_.get();
       try {
         co_await connection->open();
+        if (config != config_.get() && connection->server() != config_->options.hosts.front())
+          throw ConnectionLost("the primary is another one meanwhile", false);
       } catch (...) {
         error = std::current_exception();
       }
       if (!error) {
-        ++stats_.acquired;
-        instruments_.acquired.add();
-        co_return Lease{*this, std::move(connection)};
+        co_return lease(std::move(connection));
       }
       --exclusive_open_;
       instruments_.exclusive.sub();
@@ -413,14 +415,20 @@ Task<Lease> Pool::acquire() {
     }
     auto connection = co_await Acquire{*this};
     if (connection != nullptr) {
-      ++stats_.acquired;
-      instruments_.acquired.add();
-      co_return Lease{*this, std::move(connection)};
+      co_return lease(std::move(connection));
     }
   }
 }
 
+Lease Pool::lease(std::unique_ptr<Connection> connection) {
+  leased_.push_back(connection.get());
+  ++stats_.acquired;
+  instruments_.acquired.add();
+  return {*this, std::move(connection)};
+}
+
 void Pool::give_back(std::unique_ptr<Connection> connection) noexcept {
+  std::erase(leased_, connection.get());
   const bool clean = connection->open_now() && connection->in_flight() == 0 &&
                      connection->transaction_status() == 'I' && !connection->tainted() && !stopping_;
   if (clean) {
@@ -436,6 +444,23 @@ void Pool::give_back(std::unique_ptr<Connection> connection) noexcept {
     bury(std::move(connection));
   }
   if (acquiring_ != nullptr) acquiring_->give(nullptr);
+}
+
+void Pool::use(std::shared_ptr<const detail::ConnectionConfig> config) {
+  config_ = std::move(config);
+  const ConnectOptions::Host& wanted = config_->options.hosts.front();
+  const std::string reason = fmt::format("the primary is now {}:{}", wanted.host, wanted.port);
+  std::vector<Connection*> elsewhere;
+  for (const Slot& slot : slots_) elsewhere.push_back(slot.connection.get());
+  for (const auto& idle : idle_) elsewhere.push_back(idle.get());
+  std::erase_if(elsewhere, [&](const Connection* one) { return one == nullptr || one->server() == wanted; });
+  for (Connection* const connection : elsewhere) {
+    connection->close(reason);
+    on_connection_lost(*connection, reason);
+  }
+  for (Connection* const connection : leased_) {
+    if (connection->server() != wanted) connection->close(reason);  // give_back drops it
+  }
 }
 
 PoolStats Pool::stats() const noexcept {

@@ -85,6 +85,10 @@ class Pool final : public detail::ConnectionOwner {
   /// DeadlineExceeded.
   Task<Lease> acquire();
 
+  /// For connections made from now on. Those to another server than its first host are closed: what is on its way there
+  /// gets ConnectionLost, the transactions too.
+  void use(std::shared_ptr<const detail::ConnectionConfig> config);
+
   [[nodiscard]] PoolStats stats() const noexcept;
   /// Why queries cannot be served now; empty: they can.
   [[nodiscard]] std::string trouble() const;
@@ -123,6 +127,7 @@ class Pool final : public detail::ConnectionOwner {
   Task<void> connect(Slot& slot);
   void drain(detail::Connection& connection) noexcept;
   void refuse_all(const std::string& reason) noexcept;
+  Lease lease(std::unique_ptr<detail::Connection> connection);
   void give_back(std::unique_ptr<detail::Connection> connection) noexcept;
   void bury(std::unique_ptr<detail::Connection> connection) noexcept;
   std::unique_ptr<detail::Connection> make_connection();
@@ -133,6 +138,7 @@ class Pool final : public detail::ConnectionOwner {
   detail::Background background_;
   std::vector<Slot> slots_;
   std::vector<std::unique_ptr<detail::Connection>> idle_;
+  std::vector<detail::Connection*> leased_;
   unsigned exclusive_open_ = 0;
   detail::Execution* waiting_ = nullptr;
   detail::Execution** waiting_tail_ = &waiting_;
