@@ -10,6 +10,7 @@
 #include <ashlar/async/offload.hpp>
 #include <ashlar/pg/check.hpp>
 #include <ashlar/pg/detail/advisor_commands.hpp>
+#include <ashlar/pg/detail/backup_commands.hpp>
 #include <ashlar/pg/detail/query_watch.hpp>
 #include <ashlar/pg/migrations.hpp>
 #include <ashlar/telemetry/log.hpp>
@@ -288,6 +289,7 @@ std::vector<async::Command> Db::commands() {
                  .run = [this](std::vector<std::string> arguments) { return psql_command(std::move(arguments)); },
                  .needs_start = false});
   for (async::Command& command : detail::advisor_commands(*this)) out.push_back(std::move(command));
+  for (async::Command& command : detail::backup_commands(*this)) out.push_back(std::move(command));
   return out;
 }
 
