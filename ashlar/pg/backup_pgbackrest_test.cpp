@@ -107,7 +107,7 @@ TEST_F(PgBackRestTest, DamageIsFound) {
       largest = entry.path();
   }
   std::fstream file(largest, std::ios::binary | std::ios::in | std::ios::out);
-  file.seekp(static_cast<std::streamoff>(fs::file_size(largest) / 2));
+  file.seekp(static_cast<std::fstream::off_type>(fs::file_size(largest) / 2));
   file.write("damage", 6);
   file.close();
   EXPECT_THAT(check(true).problems, Not(IsEmpty())) << largest;

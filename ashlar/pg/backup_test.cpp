@@ -45,7 +45,7 @@ class BackupTest : public test::BackupTest {
 
 void flip_a_byte_of(const fs::path& file) {
   std::fstream in(file, std::ios::binary | std::ios::in | std::ios::out);
-  in.seekg(static_cast<std::streamoff>(fs::file_size(file) / 2));
+  in.seekg(static_cast<std::fstream::off_type>(fs::file_size(file) / 2));
   const int byte = in.get();
   in.seekp(-1, std::ios::cur);
   in.put(static_cast<char>(byte ^ 0x55));
@@ -84,7 +84,7 @@ TEST_F(BackupTest, RestoresToOneSecondBeforeADropTableAndLosesNothingElse) {
   EXPECT_LE(found, perhaps);
   EXPECT_EQ(copy->run_sql("ashlar", "select max(id) + 1 from orders"), std::to_string(found)) << "without a gap";
   EXPECT_GT(found, 0);
-  EXPECT_LT(found, std::ssize(written));
+  EXPECT_LT(found, static_cast<long long>(written.size()));
   EXPECT_EQ(copy->run_sql("ashlar", "show archive_mode"), "off") << "a copy must not archive among the original's log";
 }
 
@@ -426,7 +426,13 @@ TEST_F(BackupTest, WithoutArchivingABackupIsMadeAndTheProblemSaid) {
   (void)with_backups([](Backups& backups) { return backups.set_up(BackupTool::plain); });
   EXPECT_THAT(failure([&] { return with_backups([](Backups& b) { return b.make(BackupKind::incremental); }); }),
               HasSubstr("full backups only"));
-  EXPECT_THAT(check().problems, Contains(HasSubstr("archive_mode is off")));
+  sql("create table t as select 1");
+  const auto made = with_backups([](Backups& backups) { return backups.make(); });
+  EXPECT_THAT(made.problems, ElementsAre(HasSubstr("to no later moment")));
+  EXPECT_THAT(check().problems,
+              AllOf(Contains(HasSubstr("archive_mode is off")), Contains(HasSubstr("no later moment"))));
+  restore({.into = folder_ / "a"});
+  EXPECT_EQ(start_on(folder_ / "a")->run_sql("ashlar", "select count(*) from t"), "1");
 }
 
 }  // namespace

@@ -48,6 +48,11 @@ void look_at_backups(const BackupRepository& repository, const BackupSettings& s
     if (!verify) continue;
     for (std::string& damage : repository.damage_of(backup)) out.problems.push_back(std::move(damage));
   }
+  if (!repository.has_end_of(newest, identity.segment_bytes))
+    out.problems.push_back(
+        fmt::format("the log that ends backup {} is not in the archive: it can be restored to no later "
+                    "moment",
+                    newest.id));
   if (!verify) return;
   if (identity.tool == BackupTool::pgbackrest) {
     for (std::string& damage : PgBackRest(repository).damage()) out.problems.push_back(std::move(damage));

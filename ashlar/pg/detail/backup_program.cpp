@@ -10,9 +10,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <memory>
 #include <sstream>
@@ -28,7 +30,7 @@ namespace fs = std::filesystem;
 namespace ashlar::pg::detail {
 namespace {
 
-constexpr std::size_t kOutputKept = 16 << 10;
+constexpr std::int64_t kOutputKept = 16 << 10;
 
 /// A file of ours alone that a child's output goes to.
 class OutputFile {
@@ -44,8 +46,8 @@ class OutputFile {
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
   [[nodiscard]] std::string end() const {
     std::ifstream in(path_, std::ios::binary | std::ios::ate);
-    const auto size = static_cast<std::size_t>(std::max<std::streamoff>(0, in.tellg()));
-    in.seekg(static_cast<std::streamoff>(size > kOutputKept ? size - kOutputKept : 0));
+    const auto size = static_cast<std::int64_t>(in.tellg());
+    in.seekg(std::max<std::int64_t>(0, size - kOutputKept));
     return {std::istreambuf_iterator<char>(in), {}};
   }
 
@@ -206,8 +208,9 @@ std::string sha256_of(const fs::path& file) {
   if (!in) throw Internal(fmt::format("cannot read {}: {}", file.string(), std::strerror(errno)));
   if (context == nullptr || ::EVP_DigestInit_ex(context.get(), ::EVP_sha256(), nullptr) != 1)
     throw Internal("OpenSSL has no SHA-256");
-  std::vector<char> buffer(1 << 20);
-  while (in.read(buffer.data(), static_cast<std::streamsize>(buffer.size())), in.gcount() > 0)
+  constexpr int kBlock = 1 << 20;
+  std::vector<char> buffer(kBlock);
+  while (in.read(buffer.data(), kBlock), in.gcount() > 0)
     ::EVP_DigestUpdate(context.get(), buffer.data(), static_cast<std::size_t>(in.gcount()));
   if (in.bad()) throw Internal(fmt::format("cannot read {}: {}", file.string(), std::strerror(errno)));
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};

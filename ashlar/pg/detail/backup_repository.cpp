@@ -97,9 +97,10 @@ std::optional<T> read_json_file(const fs::path& file) {
 
 // Nobody sees half of it: it loses its name first.
 void remove_folder(const fs::path& folder) {
-  const fs::path gone = folder.parent_path() / ("." + folder.filename().string());
+  const std::string name = folder.filename().string();
+  const fs::path gone = folder.parent_path() / (name.starts_with('.') ? name : "." + name);
   std::error_code error;
-  if (!folder.filename().string().starts_with('.')) {
+  if (gone != folder) {
     fs::rename(folder, gone, error);
     if (error) throw Internal(fmt::format("cannot remove {}: {}", folder.string(), error.message()));
   }
@@ -260,9 +261,16 @@ std::string BackupRepository::first_gap(const Backup& backup, std::int64_t segme
     if (piece.number != expected) return log_name(backup.timeline, expected, segment_bytes);
     ++expected;
   }
+  return {};
+}
+
+bool BackupRepository::has_end_of(const Backup& backup, std::int64_t segment_bytes) const {
   const auto last = parse_lsn(backup.last_lsn);
-  const std::uint64_t needed = last ? (*last - 1) / static_cast<std::uint64_t>(segment_bytes) : 0;
-  return expected <= needed ? log_name(backup.timeline, expected, segment_bytes) : std::string{};
+  if (!last) return false;
+  const std::uint64_t needed = (*last - 1) / static_cast<std::uint64_t>(segment_bytes);
+  return std::ranges::any_of(pieces(segment_bytes), [&](const LogPiece& piece) {
+    return piece.timeline == backup.timeline && piece.number >= needed;
+  });
 }
 
 std::vector<std::string> BackupRepository::damage_of(const Backup& backup) const {
@@ -308,6 +316,9 @@ void BackupRepository::remove_remains() const {
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder_ / "full", ignored)) {
     if (entry.path().filename().string().starts_with('.')) remove_folder(entry.path());
+  }
+  for (const auto& entry : fs::directory_iterator(folder_, ignored)) {
+    if (entry.path().filename().string().starts_with(".drill-")) remove_folder(entry.path());
   }
   const auto long_ago = fs::file_time_type::clock::now() - std::chrono::hours{24};
   for (const auto& entry : fs::directory_iterator(log(), ignored)) {

@@ -83,8 +83,10 @@ class BackupRepository {
   [[nodiscard]] std::vector<Backup> backups() const;
   /// By timeline and number; a piece that is there in two forms once.
   [[nodiscard]] std::vector<LogPiece> pieces(std::int64_t segment_bytes) const;
-  /// The first that is missing between the backup's beginning and the last of its timeline; "" when none is.
+  /// The first that is missing since the backup's beginning though later ones of its timeline are there, or "".
   [[nodiscard]] std::string first_gap(const Backup& backup, std::int64_t segment_bytes) const;
+  /// Whether the log has come up to the backup's end: from there on, it can be restored to later moments.
+  [[nodiscard]] bool has_end_of(const Backup& backup, std::int64_t segment_bytes) const;
   /// What differs from what was written: files of the backup by their SHA-256, pieces of the log by gzip's own sum.
   [[nodiscard]] std::vector<std::string> damage_of(const Backup& backup) const;
   [[nodiscard]] std::vector<std::string> damaged_log(std::int64_t segment_bytes) const;

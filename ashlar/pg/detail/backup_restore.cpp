@@ -6,7 +6,9 @@
 #include <sys/statvfs.h>
 
 #include <cerrno>
+#include <charconv>
 #include <chrono>
+#include <cstdint>
 #include <cstring>
 #include <exception>
 #include <fstream>
@@ -32,6 +34,12 @@ double seconds_since(Clock::time_point begin) { return std::chrono::duration<dou
 /// Beside the data: log that is replayed, and what the server writes at its end.
 constexpr std::int64_t kRoomForLog = 64 << 20;
 
+std::uint64_t number_of(const std::string& digits) {
+  std::uint64_t value = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  return value;
+}
+
 bool ends_before(const Backup& backup, const RestoreTarget& target) {
   switch (target.kind) {
     case RestoreTarget::Kind::latest:
@@ -41,7 +49,7 @@ bool ends_before(const Backup& backup, const RestoreTarget& target) {
     case RestoreTarget::Kind::lsn:
       return parse_lsn(backup.last_lsn).value_or(~std::uint64_t{0}) <= parse_lsn(target.value).value_or(0);
     case RestoreTarget::Kind::transaction:
-      return backup.next_transaction != 0 && backup.next_transaction <= std::stoull(target.value);
+      return backup.next_transaction != 0 && backup.next_transaction <= number_of(target.value);
   }
   return false;
 }
