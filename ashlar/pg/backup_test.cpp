@@ -179,7 +179,7 @@ TEST_F(BackupTest, AMissingPieceOfTheLogIsNamed) {
   std::vector<std::string> pieces;
   for (int i = 0; i < 3; ++i) {
     sql(fmt::format("create table t{} as select 1", i));
-    pieces.push_back(sql("select pg_walfile_name(pg_current_wal_lsn())"));
+    pieces.push_back(sql("select pg_walfile_name(pg_current_wal_insert_lsn())"));
     archive_all();
   }
   EXPECT_THAT(check().problems, IsEmpty());
@@ -195,7 +195,7 @@ TEST_F(BackupTest, DamageIsFoundAndNamed) {
   set_up();
   const Backup backup = back_up();
   sql("create table t as select generate_series(1, 1000)");
-  const std::string piece = sql("select pg_walfile_name(pg_current_wal_lsn())");
+  const std::string piece = sql("select pg_walfile_name(pg_current_wal_insert_lsn())");
   archive_all();
   EXPECT_THAT(check(true).problems, IsEmpty());
   flip_a_byte_of(log() / (piece + ".gz"));
@@ -294,15 +294,19 @@ TEST_F(BackupTest, TheLogOfAServerElsewhereIsReceivedUpToItsLastTransaction) {
   sql("create table t as select generate_series(1, 10) n");
   back_up();
   sql("insert into t values (11)");
-  wait_until(fmt::format("flush_lsn >= '{}'", sql("select pg_current_wal_lsn()")));
+  wait_until(fmt::format("flush_lsn >= '{}'", sql("select pg_current_wal_insert_lsn()")));
   EXPECT_THAT(check().problems, IsEmpty());
   const DrillReport report = drill({.quick = true});
   EXPECT_TRUE(report.passed);
   EXPECT_EQ(report.lost_transactions, 0) << "without waiting for a piece to be full";
+  const std::string parent = fmt::format(" {} ", ::getpid());
   for (const auto& entry : fs::directory_iterator("/proc")) {
+    const std::string number = entry.path().filename().string();
+    if (number.find_first_not_of("0123456789") != std::string::npos) continue;
     const std::string stat = detail::read_text(entry.path() / "stat");
-    if (stat.find(fmt::format("(pg_receivewal) S {} ", ::getpid())) != std::string::npos)
-      ::kill(std::stoi(entry.path().filename().string()), SIGKILL);
+    const std::size_t name = stat.find("(pg_receivewal) ");  // and its state, a letter, and its parent
+    if (name != std::string::npos && stat.compare(name + 17, parent.size(), parent) == 0)
+      ::kill(std::stoi(number), SIGKILL);
   }
   receiver.join();
   EXPECT_THAT(ended, HasSubstr("the log is not received any more"));
@@ -374,7 +378,7 @@ TEST_F(BackupTest, CheckFindsThatArchivingFails) {
   back_up();
   // A name that is taken, by something else.
   sql("create table t as select 1");
-  const std::string piece = sql("select pg_walfile_name(pg_current_wal_lsn())");
+  const std::string piece = sql("select pg_walfile_name(pg_current_wal_insert_lsn())");
   std::ofstream(log() / (piece + ".gz")) << "not what PostgreSQL writes";
   sql("select pg_switch_wal()");
   const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds{60};
