@@ -10,6 +10,7 @@
 #include <ashlar/async/offload.hpp>
 #include <ashlar/pg/check.hpp>
 #include <ashlar/pg/detail/advisor_commands.hpp>
+#include <ashlar/pg/detail/backup_commands.hpp>
 #include <ashlar/pg/detail/migrate_commands.hpp>
 #include <ashlar/pg/detail/query_commands.hpp>
 #include <ashlar/pg/detail/query_watch.hpp>
@@ -295,6 +296,7 @@ std::vector<async::Command> Db::commands() {
   for (async::Command& command : detail::advisor_commands(*this)) out.push_back(std::move(command));
   for (async::Command& command : detail::query_commands([this] { return snapshot(); }))
     out.push_back(std::move(command));
+  for (async::Command& command : detail::backup_commands(*this)) out.push_back(std::move(command));
   return out;
 }
 

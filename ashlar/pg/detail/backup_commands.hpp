@@ -1,0 +1,16 @@
+// The commands `backup`, `restore` and `restore-drill`.
+#pragma once
+
+#include <vector>
+
+#include <ashlar/async/component.hpp>
+
+namespace ashlar::pg {
+class Db;
+}
+
+namespace ashlar::pg::detail {
+
+[[nodiscard]] std::vector<async::Command> backup_commands(Db& db);
+
+}  // namespace ashlar::pg::detail

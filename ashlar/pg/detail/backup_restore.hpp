@@ -1,0 +1,28 @@
+// From a backup to a folder that a server can be started on.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include <ashlar/pg/backup.hpp>
+#include <ashlar/pg/detail/backup_recovery.hpp>
+#include <ashlar/pg/detail/backup_repository.hpp>
+
+namespace ashlar::pg::detail {
+
+/// A server that has replayed up to the target and answers queries.
+struct Recovered {
+  Restored report;
+  std::unique_ptr<ScratchServer> server;
+};
+
+/// Into an empty folder, which is the caller's to remove. Blocks. The lock is the caller's.
+[[nodiscard]] Recovered recover_into(const BackupRepository& repository, const RestoreOptions& options, bool durable);
+
+/// Backups::restore; blocks.
+[[nodiscard]] Restored restore_into(const BackupRepository& repository, const RestoreOptions& options);
+
+/// Throws Unavailable when there is no room for that many bytes.
+void must_have_room(const std::filesystem::path& folder, std::int64_t bytes);
+
+}  // namespace ashlar::pg::detail
