@@ -11,6 +11,9 @@
 #include <ashlar/pg/check.hpp>
 #include <ashlar/pg/detail/advisor_commands.hpp>
 #include <ashlar/pg/detail/query_watch.hpp>
+#include <ashlar/pg/detail/statistics_commands.hpp>
+#include <ashlar/pg/detail/statistics_sampler.hpp>
+#include <ashlar/pg/detail/transaction_journal.hpp>
 #include <ashlar/pg/migrations.hpp>
 #include <ashlar/telemetry/log.hpp>
 
@@ -178,14 +181,18 @@ Task<void> Db::start_loop(async::Loop& loop) {
   const std::lock_guard lock(mutex_);
   if (loop.index() < kDirect) direct_[loop.index()].store(pool.get(), std::memory_order_release);
   pools_.push_back(std::move(pool));
+  if (sampler_ == nullptr && options_.statistics_interval.count() > 0)
+    sampler_ = std::make_unique<detail::StatisticsSampler>(*this, loop, options_.statistics_interval);
 }
 
 Task<void> Db::stop_loop(async::Loop& loop) {
   std::unique_ptr<Pool> pool;
+  std::unique_ptr<detail::StatisticsSampler> sampler;
   {
     const std::lock_guard lock(mutex_);
     const auto it = std::find_if(pools_.begin(), pools_.end(), [&](const auto& p) { return &p->loop() == &loop; });
     if (it == pools_.end()) co_return;
+    if (sampler_ != nullptr && &sampler_->loop() == &loop) sampler = std::move(sampler_);
     pool = std::move(*it);
     pools_.erase(it);
     if (loop.index() < kDirect) {
@@ -193,6 +200,7 @@ Task<void> Db::stop_loop(async::Loop& loop) {
       direct_[loop.index()].compare_exchange_strong(expected, nullptr);
     }
   }
+  if (sampler != nullptr) co_await sampler->stop();
   co_await pool->stop();
 }
 
@@ -242,13 +250,14 @@ std::vector<std::pair<std::string, std::string>> Db::settings() {
           {"pg.statement_timeout", fmt::format("{} ms", options_.statement_timeout.count())}};
 }
 
-Task<void> Db::run_transaction(TransactionOptions options, Body& body) {
+Task<void> Db::run_transaction(TransactionOptions options, Body& body, std::source_location begun) {
   for (unsigned attempt = 1;; ++attempt) {
     std::exception_ptr error;
+    bool again = false;
     std::vector<std::function<Task<void>()>> hooks;
     {
       const Lease lease = co_await pool().acquire();
-      Tx tx(lease.connection());
+      Tx tx(lease.connection(), begun);
       tx.attempt_ = attempt;
       try {
         co_await tx.begin(options);
@@ -258,19 +267,18 @@ Task<void> Db::run_transaction(TransactionOptions options, Body& body) {
       } catch (...) {
         error = std::current_exception();
       }
-      if (error) co_await async::shield(tx.rollback());
+      if (error) {
+        detail::FailedTransaction failed(lease.connection(), tx.journal_, error);
+        co_await async::shield(tx.rollback());
+        again = attempt < options.max_attempts && may_retry(error);
+        co_await async::shield(failed.report(attempt, again));
+      }
     }
     if (!error) {
-      for (auto& hook : hooks) {
-        try {
-          co_await hook();
-        } catch (const std::exception& failed) {
-          log::error("a hook after a commit failed; the transaction is committed", {{"error", failed}});
-        }
-      }
+      co_await Tx::run_hooks(std::move(hooks));
       co_return;
     }
-    if (attempt >= options.max_attempts || !may_retry(error)) std::rethrow_exception(error);
+    if (!again) std::rethrow_exception(error);
     co_await async::sleep(retry_pause(attempt));
   }
 }
@@ -288,6 +296,7 @@ std::vector<async::Command> Db::commands() {
                  .run = [this](std::vector<std::string> arguments) { return psql_command(std::move(arguments)); },
                  .needs_start = false});
   for (async::Command& command : detail::advisor_commands(*this)) out.push_back(std::move(command));
+  for (async::Command& command : detail::statistics_commands(*this)) out.push_back(std::move(command));
   return out;
 }
 
