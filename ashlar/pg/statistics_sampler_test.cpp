@@ -52,11 +52,11 @@ TEST(StatisticsMetrics, AreSampledWhileTheProgramServes) {
         EXPECT_THAT(text, AllOf(HasSubstr("\npostgresql_up 1\n"), HasSubstr("postgresql_connection_max 100\n"),
                                 HasSubstr("postgresql_backends{state=\"active\"} "),
                                 HasSubstr("# TYPE postgresql_commits_total counter\n"),
-                                HasSubstr("postgresql_rows{table=\"crates\",state=\"live\"} "),
+                                HasSubstr("postgresql_rows{state=\"live\",table=\"crates\"} "),
                                 HasSubstr("postgresql_sequence_used_ratio{sequence=\"crates_id_seq\"} "),
-                                HasSubstr("postgresql_operations_total{table=\"crates\",operation=\"insert\"} "),
-                                HasSubstr("postgresql_alerts{rule=\"fsync-off\",level=\"critical\"} 1\n"),
-                                HasSubstr("postgresql_alerts{rule=\"sequence\",level=\"critical\"} 0\n")));
+                                HasSubstr("postgresql_operations_total{operation=\"insert\",table=\"crates\"} "),
+                                HasSubstr("postgresql_alerts{level=\"critical\",rule=\"fsync-off\"} 1\n"),
+                                HasSubstr("postgresql_alerts{level=\"critical\",rule=\"sequence\"} 0\n")));
       },
       {.statistics_interval = 20ms});
   EXPECT_THAT(registry.expose(), Not(HasSubstr("postgresql_"))) << "gone with the program's database";

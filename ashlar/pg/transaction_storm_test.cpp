@@ -39,6 +39,7 @@ const Query<int(int)> balance_of{"select balance from accounts where id = $1"};
 const Query<void(int, int)> set_balance{"update accounts set balance = $2 where id = $1"};
 const Query<void(int, int)> take{"update accounts set balance = balance - $2 where id = $1", {.name = "take"}};
 const Query<void(int, int)> give{"update accounts set balance = balance + $2 where id = $1", {.name = "give"}};
+const Query<std::int64_t()> waiting_sessions{"select count(*) from pg_locks where not granted"};
 const Query<std::int64_t()> total{"select sum(balance) from accounts"};
 // Detection of a deadlock takes this long, and a storm has many.
 const Query<void()> find_deadlocks_early{
@@ -195,7 +196,7 @@ TEST(DeadlockReport, SaysWhatTheServerKnowsOfAnotherProgram) {
     co_await db.exec(create_accounts);
     co_await db.exec(fill_accounts);
     const std::string socket = test::server()->socket_folder() + "/.s.PGSQL.5432";
-    const std::string database = db.url().substr(13, db.url().find('?') - 13);
+    const std::string database = db.url().substr(14, db.url().find('?') - 14);
     // The other one looks for deadlocks so late that this one always does it first.
     detail::BlockingClient other(socket, "ashlar", database);
     other.query("set application_name = 'report'; set deadlock_timeout = '1h'");
@@ -204,6 +205,8 @@ TEST(DeadlockReport, SaysWhatTheServerKnowsOfAnotherProgram) {
     const auto lost = co_await test::caught<Deadlock>(db.transaction({.max_attempts = 1}, [&](Tx& tx) -> Task<void> {
       co_await tx.exec(take, 1, 1);
       waiting = std::thread([&] { other.query("update accounts set balance = balance - 7 where id = 1"); });
+      while (co_await db.one(waiting_sessions) == 0) {
+      }
       co_await tx.exec(take, 2, 1);
     }));
     waiting.join();
