@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include <ashlar/pg/detail/transaction_journal.hpp>
 #include <ashlar/pg/statement_observer.hpp>
 #include <ashlar/telemetry/log.hpp>
 
@@ -55,6 +56,13 @@ Connection::Connection(async::Loop& loop, std::shared_ptr<const ConnectionConfig
     : loop_(loop), config_(std::move(config)), background_(background), owner_(owner), ring_(64, nullptr) {}
 
 Connection::~Connection() { close(); }
+
+TransactionJournal& Connection::begin_journal(std::source_location begun) {
+  if (journal_ == nullptr) journal_ = std::make_unique<TransactionJournal>(*this);
+  journal_->begin(begun);
+  noting_ = journal_.get();
+  return *journal_;
+}
 
 std::string Connection::parameter(const std::string& name) const {
   for (const auto& [key, value] : parameters_) {

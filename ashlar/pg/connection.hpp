@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <source_location>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -36,6 +37,7 @@ class Pool;
 namespace detail {
 
 class Connection;
+class TransactionJournal;
 class TypeLookup;
 
 /// Takes rows as they arrive, inside the receive loop. May throw; the rest of the rows is then dropped.
@@ -267,12 +269,16 @@ class Connection final : private async::IoHandler, private async::TickHook {
   /// Which of the hosts it is connected to, or was last.
   [[nodiscard]] const ConnectOptions::Host& server() const noexcept { return server_; }
   [[nodiscard]] std::int32_t backend_pid() const noexcept { return backend_pid_; }
+  [[nodiscard]] const net::Address& address() const noexcept { return address_; }
   [[nodiscard]] const TypeMap& types() const noexcept { return types_; }
   [[nodiscard]] TypeMap& types() noexcept { return types_; }
   [[nodiscard]] std::string parameter(const std::string& name) const;
   [[nodiscard]] async::Loop& loop() noexcept { return loop_; }
   [[nodiscard]] Background& background() noexcept { return background_; }
   void set_exclusive(bool exclusive) noexcept { exclusive_ = exclusive; }
+  /// A transaction begins: its queries are noted in the journal of the connection, which is kept when it has ended.
+  TransactionJournal& begin_journal(std::source_location begun);
+  void end_journal() noexcept { noting_ = nullptr; }
   /// Stops reading while a consumer cannot keep up.
   void pause(bool paused);
   std::size_t count_prepared() const noexcept { return prepared_.size(); }
@@ -324,6 +330,7 @@ class Connection final : private async::IoHandler, private async::TickHook {
   Background& background_;
   ConnectionOwner* owner_;
   Operation* drain_ = nullptr;
+  TransactionJournal* noting_ = nullptr;
   net::Transport transport_;
   net::Address address_;
   std::string host_;
@@ -355,6 +362,7 @@ class Connection final : private async::IoHandler, private async::TickHook {
   bool tainted_ = false;
   bool paused_ = false;
   bool handling_ = false;
+  std::unique_ptr<TransactionJournal> journal_;
 };
 
 }  // namespace detail

@@ -14,6 +14,9 @@
 #include <ashlar/pg/detail/migrate_commands.hpp>
 #include <ashlar/pg/detail/query_commands.hpp>
 #include <ashlar/pg/detail/query_watch.hpp>
+#include <ashlar/pg/detail/statistics_commands.hpp>
+#include <ashlar/pg/detail/statistics_sampler.hpp>
+#include <ashlar/pg/detail/transaction_journal.hpp>
 #include <ashlar/pg/migrations.hpp>
 #include <ashlar/telemetry/log.hpp>
 
@@ -190,14 +193,18 @@ Task<void> Db::start_loop(async::Loop& loop) {
   const std::lock_guard lock(mutex_);
   if (loop.index() < kDirect) direct_[loop.index()].store(pool.get(), std::memory_order_release);
   pools_.push_back(std::move(pool));
+  if (sampler_ == nullptr && options_.statistics_interval.count() > 0)
+    sampler_ = std::make_unique<detail::StatisticsSampler>(*this, loop, options_.statistics_interval);
 }
 
 Task<void> Db::stop_loop(async::Loop& loop) {
   std::unique_ptr<Pool> pool;
+  std::unique_ptr<detail::StatisticsSampler> sampler;
   {
     const std::lock_guard lock(mutex_);
     const auto it = std::find_if(pools_.begin(), pools_.end(), [&](const auto& p) { return &p->loop() == &loop; });
     if (it == pools_.end()) co_return;
+    if (sampler_ != nullptr && &sampler_->loop() == &loop) sampler = std::move(sampler_);
     pool = std::move(*it);
     pools_.erase(it);
     if (loop.index() < kDirect) {
@@ -205,6 +212,7 @@ Task<void> Db::stop_loop(async::Loop& loop) {
       direct_[loop.index()].compare_exchange_strong(expected, nullptr);
     }
   }
+  if (sampler != nullptr) co_await sampler->stop();
   co_await pool->stop();
 }
 
@@ -254,13 +262,14 @@ std::vector<std::pair<std::string, std::string>> Db::settings() {
           {"pg.statement_timeout", fmt::format("{} ms", options_.statement_timeout.count())}};
 }
 
-Task<void> Db::run_transaction(TransactionOptions options, Body& body) {
+Task<void> Db::run_transaction(TransactionOptions options, Body& body, std::source_location begun) {
   for (unsigned attempt = 1;; ++attempt) {
     std::exception_ptr error;
+    bool again = false;
     std::vector<std::function<Task<void>()>> hooks;
     {
       const Lease lease = co_await pool().acquire();
-      Tx tx(lease.connection());
+      Tx tx(lease.connection(), begun);
       tx.attempt_ = attempt;
       try {
         co_await tx.begin(options);
@@ -270,19 +279,18 @@ Task<void> Db::run_transaction(TransactionOptions options, Body& body) {
       } catch (...) {
         error = std::current_exception();
       }
-      if (error) co_await async::shield(tx.rollback());
+      if (error) {
+        detail::FailedTransaction failed(lease.connection(), tx.journal_, error);
+        co_await async::shield(tx.rollback());
+        again = attempt < options.max_attempts && may_retry(error);
+        co_await async::shield(failed.report(attempt, again));
+      }
     }
     if (!error) {
-      for (auto& hook : hooks) {
-        try {
-          co_await hook();
-        } catch (const std::exception& failed) {
-          log::error("a hook after a commit failed; the transaction is committed", {{"error", failed}});
-        }
-      }
+      co_await Tx::run_hooks(std::move(hooks));
       co_return;
     }
-    if (attempt >= options.max_attempts || !may_retry(error)) std::rethrow_exception(error);
+    if (!again) std::rethrow_exception(error);
     co_await async::sleep(retry_pause(attempt));
   }
 }
@@ -297,6 +305,7 @@ std::vector<async::Command> Db::commands() {
   for (async::Command& command : detail::query_commands([this] { return snapshot(); }))
     out.push_back(std::move(command));
   for (async::Command& command : detail::backup_commands(*this)) out.push_back(std::move(command));
+  for (async::Command& command : detail::statistics_commands(*this)) out.push_back(std::move(command));
   return out;
 }
 

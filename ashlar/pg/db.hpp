@@ -13,6 +13,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <source_location>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -34,6 +35,8 @@ namespace detail {
 class Advisor;
 class RepeatWarnings;
 class Scratch;
+class StatisticsReader;
+class StatisticsSampler;
 }  // namespace detail
 struct QuerySnapshot;
 
@@ -67,6 +70,9 @@ struct Options {
   /// For development: warn when one request runs the same query so often that it should be one (N+1). Zero: nobody
   /// counts.
   std::size_t warn_after_repeats = 0;
+  /// How often the state of the database is read for /metrics, over a connection of its own, by one of all the
+  /// processes that use it. Zero: never.
+  std::chrono::milliseconds statistics_interval = std::chrono::seconds{30};
 };
 
 struct Notification {
@@ -87,15 +93,17 @@ class Db final : public async::Component, public Executor {
   /// outside the database (for those: Tx::after_commit). The commit is not repeated when the connection breaks in it:
   /// nobody knows.
   template <class F>
-  auto transaction(TransactionOptions options, F body) -> decltype(body(std::declval<Tx&>())) {
+  auto transaction(TransactionOptions options, F body, std::source_location begun = std::source_location::current())
+      -> decltype(body(std::declval<Tx&>())) {
     using T = typename decltype(body(std::declval<Tx&>()))::value_type;
     BodyOf<F, T> holder(std::move(body));
-    co_await run_transaction(options, holder);
+    co_await run_transaction(options, holder, begun);
     if constexpr (!std::is_void_v<T>) co_return std::move(*holder.result);
   }
   template <class F>
-  auto transaction(F body) -> decltype(body(std::declval<Tx&>())) {
-    return transaction(TransactionOptions{}, std::move(body));
+  auto transaction(F body, std::source_location begun = std::source_location::current())
+      -> decltype(body(std::declval<Tx&>())) {
+    return transaction(TransactionOptions{}, std::move(body), begun);
   }
 
   /// What others notify on the channel, from now on, over a connection of its own. When that breaks it connects again
@@ -148,8 +156,11 @@ class Db final : public async::Component, public Executor {
   friend class Replicas;
   friend class ReadYourWrites;
   friend class Shards;
+  friend class AdvisoryLock;
   friend class detail::Advisor;
   friend class detail::Scratch;
+  friend class detail::StatisticsReader;
+  friend class detail::StatisticsSampler;
   detail::Target target() override { return {&pool(), nullptr}; }
   Pool& pool() {
     async::Loop& loop = async::Loop::current();
@@ -161,7 +172,7 @@ class Db final : public async::Component, public Executor {
     return find_pool(loop);
   }
   Pool& find_pool(async::Loop& loop);
-  Task<void> run_transaction(TransactionOptions options, Body& body);
+  Task<void> run_transaction(TransactionOptions options, Body& body, std::source_location begun);
   Task<void> ensure_config();
   Task<void> ensure_url();
   Task<void> stop_private_server();
@@ -190,6 +201,7 @@ class Db final : public async::Component, public Executor {
   std::shared_ptr<const detail::ConnectionConfig> config_;
   std::unique_ptr<PrivateServer> server_;
   std::shared_ptr<detail::RepeatWarnings> warnings_;
+  std::unique_ptr<detail::StatisticsSampler> sampler_;
   std::string url_;
   std::array<std::atomic<Pool*>, kDirect> direct_{};
   std::mutex mutex_;

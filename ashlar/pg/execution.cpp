@@ -5,6 +5,7 @@
 
 #include <ashlar/pg/connection.hpp>
 #include <ashlar/pg/detail/query_watch.hpp>
+#include <ashlar/pg/detail/transaction_journal.hpp>
 #include <ashlar/pg/pool.hpp>
 
 namespace ashlar::pg::detail {
@@ -26,6 +27,7 @@ void Execution::await_suspend(std::coroutine_handle<> handle) {
   if (pool_ != nullptr) {
     pool_->submit(*this);
   } else {
+    if (connection_->noting_ != nullptr && statement_ != nullptr) connection_->noting_->note(*statement_);
     connection_->submit(*this);
   }
 }

@@ -407,6 +407,9 @@ void PrivateServer::launch() {
                                      {"deadlock_timeout", "100ms"}});
   } else {
     settings.insert(settings.end(), {{"shared_buffers", "128MB"}, {"random_page_cost", "1.1"}});
+    // What statements cost, for `db top`. A library that is not there would keep the server from starting.
+    if (fs::exists(options_.binaries.parent_path() / "lib" / "pg_stat_statements.so"))
+      settings.emplace_back("shared_preload_libraries", "pg_stat_statements");
   }
   settings.insert(settings.end(), options_.settings.begin(), options_.settings.end());
 

@@ -8,6 +8,10 @@
 
 #include <ashlar/async/combinators.hpp>
 
+#include <ashlar/async/combinators.hpp>
+#include <ashlar/telemetry/log.hpp>
+#include <ashlar/telemetry/metric.hpp>
+
 namespace ashlar::pg {
 namespace {
 
@@ -15,6 +19,12 @@ inline const Query<void(std::int64_t)> advisory_lock{"select pg_advisory_xact_lo
                                                      {.name = "ashlar.advisory_lock"}};
 inline const Query<bool(std::int64_t)> try_advisory_lock{"select pg_try_advisory_xact_lock($1)",
                                                          {.name = "ashlar.try_advisory_lock"}};
+inline const Query<void(std::string)> named_lock{"select pg_advisory_xact_lock(hashtextextended($1, 0))",
+                                                 {.name = "ashlar.named_lock"}};
+inline const Query<bool(std::string)> try_named_lock{"select pg_try_advisory_xact_lock(hashtextextended($1, 0))",
+                                                     {.name = "ashlar.try_named_lock"}};
+const log::Logger logger{"pg.transaction"};
+constexpr std::chrono::seconds kLongestHook{30};
 
 // Nobody waits longer for a server that hangs: then the connection is closed, and that undoes as well.
 constexpr auto kUndoing = std::chrono::seconds{1};
@@ -37,12 +47,14 @@ Task<void> Tx::begin(TransactionOptions options) {
   if (options.read_only) sql += " read only";
   if (options.deferrable) sql += " deferrable";
   const async::Context* context = async::context();
+  std::int64_t lock_timeout = options.lock_timeout.count();
   if (context != nullptr && context->deadline != async::TimePoint::max()) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(context->deadline - async::Clock::now());
     sql += fmt::format("; set local statement_timeout = {}", std::max<std::int64_t>(1, left.count()));
+    const std::int64_t most = std::max<std::int64_t>(1, left.count() * 9 / 10);
+    lock_timeout = lock_timeout > 0 ? std::min(lock_timeout, most) : most;
   }
-  if (options.lock_timeout.count() > 0)
-    sql += fmt::format("; set local lock_timeout = {}", options.lock_timeout.count());
+  if (lock_timeout > 0) sql += fmt::format("; set local lock_timeout = {}", lock_timeout);
   co_await detail::Execution(connection_, sql);
 }
 
@@ -88,5 +100,22 @@ Task<void> Tx::undo_savepoint(std::uint32_t number) {
 
 Task<void> Tx::lock(std::int64_t key) { co_await exec(advisory_lock, key); }
 Task<bool> Tx::try_lock(std::int64_t key) { co_return co_await one(try_advisory_lock, key); }
+Task<void> Tx::lock(std::string name) { co_await exec(named_lock, name); }
+Task<bool> Tx::try_lock(std::string name) { co_return co_await one(try_named_lock, name); }
+
+Task<void> Tx::run_hooks(std::vector<std::function<Task<void>()>> hooks) {
+  for (auto& hook : hooks) {
+    try {
+      co_await async::shield(async::timeout(kLongestHook, hook()));
+    } catch (...) {
+      logger.error("a hook after a commit failed; the transaction is committed",
+                   {{"error", explain(std::current_exception())}});
+      metrics::default_registry()
+          .counter(
+              {.name = "pg.transaction.hooks_failed", .help = "Hooks after a commit that failed.", .unit = "{hook}"})
+          .add();
+    }
+  }
+}
 
 }  // namespace ashlar::pg

@@ -65,7 +65,9 @@ TEST(Transaction, DeadlocksAreRetried) {
     co_await async::all(cross(1, 2, first_has_1, second_has_2), cross(2, 1, second_has_2, first_has_1));
     EXPECT_EQ(co_await db.one(read_counter, 1), 2);
     EXPECT_EQ(co_await db.one(read_counter, 2), 2);
-    EXPECT_EQ(attempts, 3U);
+    // Three, or more on a busy machine: the loser may run again, and take its row back, before the server has woken the
+    // winner, which then waits for it once more.
+    EXPECT_GE(attempts, 3U);
   });
 }
 
