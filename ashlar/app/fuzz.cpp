@@ -102,7 +102,7 @@ class Fuzzing {
       if (!one.grants.empty() && !one.excluded) all.push_back(i);
     }
     // First those that take what was given before: they show that it works, too.
-    std::ranges::stable_sort(all, {}, [&](std::size_t i) { return service_.operations[i].reuses.empty(); });
+    std::ranges::sort(all, {}, [&](std::size_t i) { return std::pair{service_.operations[i].reuses.empty(), i}; });
     for (std::size_t account = 0; account < kFuzzAccounts; ++account) {
       for (const std::size_t operation : all) {
         if (co_await log_in(account, operation)) break;

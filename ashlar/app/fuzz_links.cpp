@@ -222,7 +222,8 @@ void FuzzService::link_values() {
                           });
       if (!reuse.fields.empty() && enough) operation.reuses.push_back(std::move(reuse));
     }
-    std::ranges::stable_sort(operation.reuses, std::greater(), [](const auto& one) { return one.fields.size(); });
+    std::ranges::sort(operation.reuses, std::greater(),
+                      [](const auto& one) { return std::pair{one.fields.size(), ~one.operation}; });
     if (operation.reuses.size() > kReuses) operation.reuses.resize(kReuses);
   }
 }

@@ -197,8 +197,8 @@ void LoopLoad::adjust(TimePoint now) noexcept {
     const bool settled = now >= settles_at_;
     // Fewer requests, each as slow as before: they did not wait for each other. Or there cannot be fewer, because those
     // that are there do not end. This is how it is now.
-    const bool in_vain = flight_limit_ != kNone && (settled ? took_before_ != 0 && seen_.took > 0.7 * took_before_
-                                                            : now >= gives_up_at_);
+    const bool in_vain = flight_limit_ != kNone &&
+                         (settled ? took_before_ != 0 && seen_.took > 0.7 * took_before_ : now >= gives_up_at_);
     if (in_vain) {
       for (RouteLoad* route = routes_; route != nullptr; route = route->next) {
         route->usual = std::max(route->usual, route->took / route->finished);

@@ -149,7 +149,7 @@ class LoopLoad {
   async::TimePoint last_shed_;
   async::TimePoint settles_at_ = async::TimePoint::max();  // when a new limit of those under way shows in their times
   async::TimePoint gives_up_at_;                           // if it never does
-  double round_limit_;           // infinite: none
+  double round_limit_;                                     // infinite: none
   double flight_limit_;
   double took_before_ = 0;  // the limit of those under way, or 0 when it has proved to help
   double sheddable_share_ = 1;

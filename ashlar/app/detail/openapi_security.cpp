@@ -147,7 +147,7 @@ void SecurityKeys::write_security(JsonWriter& out, const OperationInfo& info) co
   for (std::size_t chosen = 0; chosen <= all; ++chosen) {
     if (count <= kChoices || std::popcount(chosen) <= 1 || chosen == all) choices.push_back(chosen);
   }
-  std::ranges::stable_sort(choices, {}, [](std::size_t chosen) { return std::popcount(chosen); });
+  std::ranges::sort(choices, {}, [](std::size_t chosen) { return std::pair{std::popcount(chosen), chosen}; });
   out.key("security").open('[');
   for (const std::size_t chosen : choices) {
     std::vector<SecurityInfo> schemes = always;
