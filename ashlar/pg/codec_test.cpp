@@ -336,5 +336,13 @@ TEST(Numeric, RefusesWhatIsNoNumber) {
     EXPECT_FALSE(detail::numeric_from_text(text, out)) << text;
 }
 
+TEST(Numeric, HasNeitherLeadingZerosNorANegativeZeroWhateverTheServerSends) {
+  using namespace std::string_view_literals;
+  EXPECT_EQ(detail::numeric_to_text("\0\0\0\1\0\0\0\1"sv), "0.0");         // no digits, from the ten thousands on
+  EXPECT_EQ(detail::numeric_to_text("\0\2\0\1\0\0\0\0\0\0\0\5"sv), "5");   // 0 ten thousands and 5
+  EXPECT_EQ(detail::numeric_to_text("\0\1\0\0\x40\0\0\2\0\0"sv), "0.00");  // minus 0
+  EXPECT_EQ(detail::numeric_to_text("\0\2\0\1\x40\0\0\0\0\1\0\5"sv), "-10005");
+}
+
 }  // namespace
 }  // namespace ashlar::pg

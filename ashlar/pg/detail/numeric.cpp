@@ -33,15 +33,16 @@ std::string numeric_to_text(std::string_view wire) {
     if (value > 9999) throw ProtocolError("a numeric with an impossible digit");
   }
   std::string out;
-  if (sign == kNegative) out += '-';
   const auto group = [&](int index) -> unsigned {
     return index >= 0 && index < digits ? values[static_cast<std::size_t>(index)] : 0U;
   };
   if (weight < 0) {
     out += '0';
   } else {
-    out += std::to_string(group(0));
-    for (int i = 1; i <= weight; ++i) {
+    int first = 0;  // PostgreSQL itself sends no leading zeros
+    while (first < weight && group(first) == 0) ++first;
+    out += std::to_string(group(first));
+    for (int i = first + 1; i <= weight; ++i) {
       const std::string part = std::to_string(group(i));
       out.append(4 - part.size(), '0');
       out += part;
@@ -57,6 +58,7 @@ std::string numeric_to_text(std::string_view wire) {
     }
     out.resize(start + scale);
   }
+  if (sign == kNegative && out.find_first_not_of("0.") != std::string::npos) out.insert(out.begin(), '-');
   return out;
 }
 
