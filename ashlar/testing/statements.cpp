@@ -11,14 +11,17 @@
 namespace ashlar::testing {
 namespace {
 
-// "begin; set local statement_timeout = 29987": what is left of the request's time.
+// "begin; set local statement_timeout = 29987; set local lock_timeout = 26988": what is left of the request's time.
 std::string without_time_left(std::string_view sql) {
-  constexpr std::string_view kLimit = "; set local statement_timeout = ";
-  const std::size_t at = sql.find(kLimit);
+  const std::size_t at = sql.find("; set local statement_timeout = ");
   if (at == std::string_view::npos) return std::string(sql);
-  std::size_t end = at + kLimit.size();
-  while (end < sql.size() && is_digit_ascii(sql[end])) ++end;
-  return fmt::format("{}{}", sql.substr(0, at), sql.substr(end));
+  std::string_view rest = sql.substr(at);
+  for (const std::string_view limit : {"; set local statement_timeout = ", "; set local lock_timeout = "}) {
+    if (!rest.starts_with(limit)) continue;
+    rest.remove_prefix(limit.size());
+    while (!rest.empty() && is_digit_ascii(rest.front())) rest.remove_prefix(1);
+  }
+  return fmt::format("{}{}", sql.substr(0, at), rest);
 }
 
 bool is_place(std::string_view name) { return name.find(':') != std::string_view::npos; }

@@ -91,6 +91,7 @@ class BackupTest : public ::testing::Test {
   std::string sql(std::string_view text) { return server_->run_sql("ashlar", text); }
   /// All that is committed is in the archive when it returns.
   void archive_all() {
+    sql("select pg_create_restore_point('before the switch')");  // a piece with nothing in it is not ended
     const std::string piece = sql("select pg_walfile_name(pg_current_wal_insert_lsn())");
     sql("select pg_switch_wal()");
     wait_for_piece(piece);
