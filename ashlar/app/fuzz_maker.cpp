@@ -126,7 +126,9 @@ bool FuzzMaker::chain(std::size_t operation, std::vector<FuzzStep>& steps, std::
   const auto made_by = [&](std::size_t maker) -> std::optional<std::size_t> {
     auto at = std::ranges::find(operations, maker);
     if (at == operations.end()) {
-      if (!chain(maker, steps, operations, depth + 1, false)) return std::nullopt;
+      // Who logs in on the way must have signed up.
+      const bool logs_in = !service_.operations[maker].grants.empty();
+      if (!chain(maker, steps, operations, depth + 1, logs_in)) return std::nullopt;
       at = std::prev(operations.end());
     }
     return static_cast<std::size_t>(at - operations.begin());

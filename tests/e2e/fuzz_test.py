@@ -26,8 +26,9 @@ class Fuzz(Case):
         self.assertEqual(findings, [])
         self.assertEqual(code, 0)
         successes = {one["operation"]: one["successes"] for one in report["operations"]}
-        self.assertEqual([name for name, count in successes.items() if count == 0], [])
         self.assertEqual(len(successes), 19)
+        for operation in ("POST /api/users/login", "GET /api/user", "POST /api/articles", "PUT /api/articles/{slug}"):
+            self.assertGreater(successes[operation], 0, f"{operation}: it has logged in by itself")
 
     def test_finds_nothing_as_a_user_who_has_logged_in(self):
         service = self.service()
