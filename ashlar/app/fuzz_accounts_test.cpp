@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <ashlar/app/app.hpp>
+#include <ashlar/app/response_parts.hpp>
 #include <ashlar/async/runtime.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/schema/schema.hpp>
