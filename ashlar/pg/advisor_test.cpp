@@ -26,8 +26,8 @@
 
 #include <ashlar/async/runtime.hpp>
 #include <ashlar/pg/db.hpp>
-#include <ashlar/pg/detail/advisor_test_schema.hpp>
 #include <ashlar/pg/detail/plan.hpp>
+#include <ashlar/pg/detail/test_advisor_schema.hpp>
 #include <ashlar/pg/detail/test_server.hpp>
 #include <ashlar/pg/migrations.hpp>
 #include <ashlar/schema/json_value.hpp>

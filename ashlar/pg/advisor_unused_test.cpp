@@ -13,7 +13,7 @@
 #include <ashlar/async/component.hpp>
 #include <ashlar/pg/advisor.hpp>
 #include <ashlar/pg/db.hpp>
-#include <ashlar/pg/detail/advisor_test_schema.hpp>
+#include <ashlar/pg/detail/test_advisor_schema.hpp>
 #include <ashlar/pg/detail/test_server.hpp>
 #include <ashlar/pg/query.hpp>
 

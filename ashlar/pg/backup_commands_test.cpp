@@ -12,7 +12,7 @@
 
 #include <ashlar/pg/detail/backup_program.hpp>
 #include <ashlar/pg/detail/backup_repository.hpp>
-#include <ashlar/pg/detail/backup_test_server.hpp>
+#include <ashlar/pg/detail/test_backup_server.hpp>
 #include <ashlar/schema/json_value.hpp>
 
 namespace ashlar::pg {

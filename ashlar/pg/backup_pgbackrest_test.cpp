@@ -10,7 +10,7 @@
 
 #include <ashlar/pg/backup.hpp>
 #include <ashlar/pg/detail/backup_program.hpp>
-#include <ashlar/pg/detail/backup_test_server.hpp>
+#include <ashlar/pg/detail/test_backup_server.hpp>
 
 namespace ashlar::pg {
 namespace {

@@ -20,7 +20,7 @@
 
 #include <ashlar/pg/detail/backup_program.hpp>
 #include <ashlar/pg/detail/backup_repository.hpp>
-#include <ashlar/pg/detail/backup_test_server.hpp>
+#include <ashlar/pg/detail/test_backup_server.hpp>
 
 namespace ashlar::pg {
 namespace {

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include <ashlar/async/runtime.hpp>
-#include <ashlar/pg/detail/backup_test_server.hpp>
+#include <ashlar/pg/detail/test_backup_server.hpp>
 #include <ashlar/telemetry/log.hpp>
 #include <ashlar/telemetry/metric.hpp>
 

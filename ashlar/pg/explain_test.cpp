@@ -9,7 +9,7 @@
 
 #include <ashlar/base/error.hpp>
 #include <ashlar/pg/advisor.hpp>
-#include <ashlar/pg/detail/advisor_test_schema.hpp>
+#include <ashlar/pg/detail/test_advisor_schema.hpp>
 
 namespace ashlar::pg {
 namespace {

@@ -1,4 +1,6 @@
 // Arrays, enums, composites, ranges and multiranges of ten thousand random elements each, both ways, against libpq.
+#include <ashlar/pg/detail/test_round_trip_literals.hpp>
+
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,8 +9,7 @@
 
 #include <ashlar/pg/codec.hpp>
 #include <ashlar/pg/db.hpp>
-#include <ashlar/pg/detail/round_trip.hpp>
-#include <ashlar/pg/detail/round_trip_literals.hpp>
+#include <ashlar/pg/detail/test_round_trip.hpp>
 #include <ashlar/pg/extra_types.hpp>
 #include <ashlar/pg/multirange.hpp>
 

@@ -1,5 +1,7 @@
 // Ten thousand values of each type, both ways, against libpq. What needs a type around another one (arrays, ranges,
 // composites) is in round_trip_nested_test.cpp.
+#include <ashlar/pg/detail/test_round_trip.hpp>
+
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,8 +13,7 @@
 #include <ashlar/base/text.hpp>
 #include <ashlar/pg/codec.hpp>
 #include <ashlar/pg/db.hpp>
-#include <ashlar/pg/detail/round_trip.hpp>
-#include <ashlar/pg/detail/round_trip_literals.hpp>
+#include <ashlar/pg/detail/test_round_trip_literals.hpp>
 #include <ashlar/pg/extra_types.hpp>
 
 namespace ashlar::pg {

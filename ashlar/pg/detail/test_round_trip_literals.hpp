@@ -9,7 +9,7 @@
 #include <string>
 
 #include <ashlar/base/time.hpp>
-#include <ashlar/pg/detail/round_trip.hpp>
+#include <ashlar/pg/detail/test_round_trip.hpp>
 #include <ashlar/pg/values.hpp>
 
 namespace ashlar::pg::test {
