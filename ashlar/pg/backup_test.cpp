@@ -31,7 +31,6 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Not;
 using ::testing::SizeIs;
 
 DateTime time_of(const std::string& text) { return DateTime::parse(text).value(); }

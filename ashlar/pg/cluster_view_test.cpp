@@ -8,7 +8,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using detail::ClusterView;
-using detail::ServerSample;
 using ::testing::HasSubstr;
 
 constexpr std::size_t kA = 0;
