@@ -165,7 +165,7 @@ void Writer::text(std::string_view text, Oid type) {
   if (text.find('\0') != std::string_view::npos)
     throw BadArgument(fmt::format("argument {} holds a NUL character, which PostgreSQL's text types cannot", number));
   const Oid base = types_.base(type);
-  if (base == oid::character && text.empty()) text = {"", 1};  // its empty value is one zero byte
+  if (base == oid::character && text.empty()) text = std::string_view("\0", 1);  // one zero byte
   const bool version = base == oid::jsonb;
   wire::put(out_, static_cast<std::uint32_t>(text.size() + (version ? 1 : 0)));
   if (version) wire::put<std::uint8_t>(out_, 1);

@@ -161,8 +161,8 @@ FolderLock::FolderLock(const fs::path& folder, Mode mode, const std::optional<Us
 
 FolderLock::~FolderLock() { ::close(fd_); }
 
-BackupRepository::BackupRepository(fs::path folder)
-    : folder_(fs::absolute(std::move(folder)).lexically_normal()), user_(unprivileged_user()) {}
+BackupRepository::BackupRepository(const fs::path& folder)
+    : folder_(fs::absolute(folder).lexically_normal()), user_(unprivileged_user()) {}
 
 std::optional<BackupIdentity> BackupRepository::find_identity() const {
   if (auto found = read_json_file<BackupIdentity>(folder_ / "backup.json")) return found;

@@ -61,7 +61,7 @@ class FolderLock {
 
 class BackupRepository {
  public:
-  explicit BackupRepository(std::filesystem::path folder);
+  explicit BackupRepository(const std::filesystem::path& folder);
 
   [[nodiscard]] const std::filesystem::path& folder() const noexcept { return folder_; }
   [[nodiscard]] std::filesystem::path log() const { return folder_ / "wal"; }

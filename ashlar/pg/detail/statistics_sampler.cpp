@@ -391,9 +391,11 @@ Task<void> StatisticsSampler::sample_while_leader(Connection& connection) {
   co_await StatisticsReader::prepare(connection, "ashlar statistics");
   const auto rows =
       co_await TextQuery(connection, "select pg_try_advisory_lock(hashtextextended('ashlar.statistics', 0))");
-  const bool is_leader = rows.at(0).at(0) == "t";
-  if (!is_leader) set_state(State::follower);
-  while (is_leader) {
+  if (rows.at(0).at(0) != "t") {
+    set_state(State::follower);
+    co_return;
+  }
+  for (;;) {
     co_await async::timeout(kLongestSample, sample(connection));
     co_await async::sleep(interval_);
   }

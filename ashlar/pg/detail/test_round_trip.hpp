@@ -160,7 +160,7 @@ void prove(Proof<T> proof) {
   if (!proof.before.empty()) oracle.run(proof.before);
   std::vector<std::string> literals;
   literals.reserve(proof.values.size());
-  for (const T& value : proof.values) literals.push_back(proof.literal(value));
+  for (const auto& value : proof.values) literals.push_back(proof.literal(value));
   oracle.keep(literals);
   const std::vector<std::string> texts =
       oracle.column(fmt::format("select v::{}::text from literals order by n", proof.type));
