@@ -8,7 +8,6 @@
 
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <memory>
 #include <string>
 #include <vector>
@@ -158,8 +157,11 @@ class Pgbouncer {
       for (const std::string& path : {out->folder_, settings})
         EXPECT_EQ(::chown(path.c_str(), user->uid, user->gid), 0) << path;
     }
-    out->pid_ = detail::spawn(
-        {.arguments = {kProgram, settings}, .environment = {}, .user = user, .output_file = out->folder_ + "/log"});
+    out->pid_ = detail::spawn({.arguments = {kProgram, settings},
+                               .environment = {},
+                               .user = user,
+                               .output_file = out->folder_ + "/log",
+                               .death_signal = SIGKILL});
     return out;
   }
   ~Pgbouncer() {
@@ -169,10 +171,6 @@ class Pgbouncer {
   }
   [[nodiscard]] std::string url(const std::string& database) const {
     return fmt::format("postgresql:///{}?user=ashlar&host={}&port=6432", database, folder_);
-  }
-  [[nodiscard]] std::string log() const {
-    std::ifstream in(folder_ + "/log");
-    return {std::istreambuf_iterator<char>(in), {}};
   }
 
  private:
