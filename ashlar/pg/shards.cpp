@@ -87,6 +87,7 @@ struct Shards::Impl {
     for (const std::string& url : options.urls) {
       Options each = options.each;
       each.url = url;
+      each.statistics_interval = std::chrono::milliseconds{0};  // their series would be the same
       dbs.push_back(std::make_unique<Db>(std::move(each)));
     }
   }

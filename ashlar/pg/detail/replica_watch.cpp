@@ -108,6 +108,7 @@ void Replicas::Impl::add_servers() {
       reading.migrate = false;
       reading.check_queries = false;
       reading.warn_after_repeats = 0;
+      reading.statistics_interval = std::chrono::milliseconds{0};  // the Db's own are those on /metrics
       server.db = std::make_unique<Db>(std::move(reading));
       if (is_of_db) server.of_db = i;
     }
