@@ -107,8 +107,8 @@ struct ShardsOptions {
   std::vector<std::pair<std::string, std::string>> tables = {};
   /// Tables that are the same on every shard: only queries for all of them may write there.
   std::vector<std::string> reference_tables = {};
-  /// For the Db of each shard: its migrations run on all of them. But for statistics_interval: several would be the same
-  /// series of metrics, so none are made.
+  /// For the Db of each shard: its migrations run on all of them. But for statistics_interval: several would be the
+  /// same series of metrics, so none are made.
   Options each = {};
   /// Into how many the keys fall; a power of two, for ever.
   std::size_t buckets = 4'096;
