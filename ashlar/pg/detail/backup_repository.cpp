@@ -170,7 +170,7 @@ std::optional<BackupIdentity> BackupRepository::find_identity() const {
   if (fs::exists(folder_ / "backup.json", error) || error)
     throw Internal(
         fmt::format("{} cannot be read: run this as the user that the folder belongs to; if it is damaged, "
-                    "`backup setup` writes it anew",
+                    "remove it, and `backup setup` writes it anew",
                     (folder_ / "backup.json").string()));
   return std::nullopt;
 }

@@ -21,6 +21,7 @@
 #include <ashlar/pg/detail/backup_pgbackrest.hpp>
 #include <ashlar/pg/detail/backup_plain.hpp>
 #include <ashlar/pg/detail/backup_program.hpp>
+#include <ashlar/telemetry/log.hpp>
 
 namespace fs = std::filesystem;
 
@@ -214,6 +215,8 @@ Restored restore_into(const BackupRepository& repository, const RestoreOptions& 
     fs::remove_all(into, ignored);
     fs::remove_all(into.string() + ".tablespaces", ignored);
     if (!aside.empty()) fs::rename(aside, into, ignored);
+    if (!aside.empty() && ignored)
+      log::error("what was in the folder before could not be put back", {{"is in", aside.string()}});
     throw;
   }
 }
