@@ -144,8 +144,10 @@ void SecurityKeys::write_security(JsonWriter& out, const OperationInfo& info) co
   constexpr std::size_t kChoices = 4;
   const std::size_t count = maybe.size(), all = (std::size_t{1} << count) - 1;
   std::vector<std::size_t> choices;
-  for (std::size_t chosen = 0; chosen <= all; ++chosen) {
-    if (count <= kChoices || std::popcount(chosen) <= 1 || chosen == all) choices.push_back(chosen);
+  for (std::size_t chosen = 0; count <= kChoices && chosen <= all; ++chosen) choices.push_back(chosen);
+  if (count > kChoices) {
+    choices = {0, all};
+    for (std::size_t i = 0; i < count; ++i) choices.push_back(std::size_t{1} << i);
   }
   std::ranges::sort(choices, {}, [](std::size_t chosen) { return std::pair{std::popcount(chosen), chosen}; });
   out.key("security").open('[');
