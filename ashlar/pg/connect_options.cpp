@@ -96,6 +96,16 @@ std::string os_user() {
 
 }  // namespace
 
+std::string_view to_string(SslMode mode) noexcept {
+  constexpr std::array<std::string_view, 5> kNames{"disable", "prefer", "require", "verify-ca", "verify-full"};
+  return kNames[static_cast<std::size_t>(mode)];
+}
+std::string_view to_string(SessionAttributes session) noexcept {
+  constexpr std::array<std::string_view, 6> kNames{"any",     "read-write", "read-only",
+                                                   "primary", "standby",    "prefer-standby"};
+  return kNames[static_cast<std::size_t>(session)];
+}
+
 ConnectOptions ConnectOptions::parse(std::string_view url) {
   ConnectOptions out;
   if (url.starts_with("postgresql://")) {

@@ -12,6 +12,9 @@ namespace ashlar::pg {
 
 enum class SslMode : std::uint8_t { disable, prefer, require, verify_ca, verify_full };
 enum class SessionAttributes : std::uint8_t { any, read_write, read_only, primary, standby, prefer_standby };
+/// As libpq's URLs and environment have it: "verify-full", "read-write".
+[[nodiscard]] std::string_view to_string(SslMode mode) noexcept;
+[[nodiscard]] std::string_view to_string(SessionAttributes session) noexcept;
 
 struct ConnectOptions {
   struct Host {

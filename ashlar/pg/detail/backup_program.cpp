@@ -113,9 +113,6 @@ fs::path find_program(std::string_view name) {
 }
 
 std::vector<std::string> libpq_environment(const ConnectOptions& options) {
-  constexpr std::array<std::string_view, 5> kModes{"disable", "prefer", "require", "verify-ca", "verify-full"};
-  constexpr std::array<std::string_view, 6> kSessions{"any",     "read-write", "read-only",
-                                                      "primary", "standby",    "prefer-standby"};
   constexpr const char* kSystemCertificates = "/etc/ssl/certs/ca-certificates.crt";
   std::string hosts;
   std::string ports;
@@ -123,14 +120,13 @@ std::vector<std::string> libpq_environment(const ConnectOptions& options) {
     hosts += (hosts.empty() ? "" : ",") + host;
     ports += (ports.empty() ? "" : ",") + std::to_string(port);
   }
-  std::vector<std::string> out{
-      "PGHOST=" + hosts,
-      "PGPORT=" + ports,
-      "PGUSER=" + options.user,
-      "PGDATABASE=" + options.database,
-      "PGAPPNAME=ashlar_backup",
-      fmt::format("PGSSLMODE={}", kModes[static_cast<std::size_t>(options.ssl_mode)]),
-      fmt::format("PGTARGETSESSIONATTRS={}", kSessions[static_cast<std::size_t>(options.session)])};
+  std::vector<std::string> out{"PGHOST=" + hosts,
+                               "PGPORT=" + ports,
+                               "PGUSER=" + options.user,
+                               "PGDATABASE=" + options.database,
+                               "PGAPPNAME=ashlar_backup",
+                               fmt::format("PGSSLMODE={}", to_string(options.ssl_mode)),
+                               fmt::format("PGTARGETSESSIONATTRS={}", to_string(options.session))};
   if (!options.password.empty()) out.push_back("PGPASSWORD=" + options.password);
   const bool verifies = options.ssl_mode == SslMode::verify_ca || options.ssl_mode == SslMode::verify_full;
   if (!options.ssl_root_cert.empty()) {

@@ -39,11 +39,10 @@ std::uint64_t number(const std::optional<std::string>& text, int base = 10) {
 
 /// For sessions that only read, with one of the hosts.
 std::string url_of(const ConnectOptions& options, const ConnectOptions::Host& host) {
-  constexpr std::array<std::string_view, 5> kModes = {"disable", "prefer", "require", "verify-ca", "verify-full"};
   std::string url = "postgresql://" + percent_encode(options.user);
   if (!options.password.empty()) url += ":" + percent_encode(options.password);
   url += fmt::format("@/{}?host={}&port={}&sslmode={}&connect_timeout={}", percent_encode(options.database),
-                     percent_encode(host.host), host.port, kModes.at(static_cast<std::size_t>(options.ssl_mode)),
+                     percent_encode(host.host), host.port, to_string(options.ssl_mode),
                      std::chrono::ceil<std::chrono::seconds>(options.connect_timeout).count());
   const auto add = [&](std::string_view name, std::string_view value) {
     if (!value.empty()) url += fmt::format("&{}={}", percent_encode(name), percent_encode(value));
