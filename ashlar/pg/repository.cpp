@@ -278,8 +278,9 @@ Params encode_rows(const RowStatement& statement, const void* first, std::size_t
   Params params;
   for (const RowMember& member : statement.encoded()) {
     params.begin_array(static_cast<std::uint32_t>(count));
-    const std::byte* at = static_cast<const std::byte*>(first) + member.offset;
-    for (std::size_t i = 0; i < count; ++i, at += stride) member.encode(params, at);
+    // Of no rows there is no first one to reckon from.
+    for (std::size_t i = 0; i < count; ++i)
+      member.encode(params, static_cast<const std::byte*>(first) + i * stride + member.offset);
   }
   return params;
 }
