@@ -102,9 +102,9 @@ TEST_F(Replicated, AReaderSeesWhatItsPositionSays) {
 }
 
 TEST_F(Replicated, AReaderWhosePositionNoReplicaReachesInTimeIsServedByThePrimary) {
-  for (auto* const standby : {&cluster_->standby(0), &cluster_->standby(1)}) TestCluster::pause_replay(*standby);
   with_replicas(cluster_->url(), {.max_lag = 60s, .wait = 30ms}, [&](Db& db, Replicas& replicas) -> Task<void> {
     co_await eventually([&] { return serves(replicas) == 2; });
+    for (auto* const standby : {&cluster_->standby(0), &cluster_->standby(1)}) TestCluster::pause_replay(*standby);
     co_await db.exec(write_note, 1);
     const Position written = co_await replicas.position();
     auto reads = co_await replicas.read_your_writes(written);
@@ -122,10 +122,11 @@ TEST_F(Replicated, AReaderWhosePositionNoReplicaReachesInTimeIsServedByThePrimar
 }
 
 TEST_F(Replicated, AtMostSoManyReadersWaitForAReplica) {
-  for (auto* const standby : {&cluster_->standby(0), &cluster_->standby(1)}) TestCluster::pause_replay(*standby);
   with_replicas(cluster_->url(), {.max_lag = 60s, .wait = 300ms, .max_waiting = 2},
                 [&](Db& db, Replicas& replicas) -> Task<void> {
                   co_await eventually([&] { return serves(replicas) == 2; });
+                  for (auto* const standby : {&cluster_->standby(0), &cluster_->standby(1)})
+                    TestCluster::pause_replay(*standby);
                   co_await db.exec(write_note, 1);
                   const Position written = co_await replicas.position();
                   std::vector<Task<void>> readers;
@@ -155,10 +156,10 @@ TEST_F(Replicated, WhatIsWrittenThroughAReaderIsReadByIt) {
 }
 
 TEST_F(Replicated, AReplicaThatIsTooManyBytesBehindGetsNoReads) {
-  TestCluster::pause_replay(cluster_->standby(0));
   with_replicas(cluster_->url(), {.max_lag = 60s, .max_lag_bytes = 100'000, .poll = 20ms},
                 [&](Db& db, Replicas& replicas) -> Task<void> {
                   co_await eventually([&] { return serves(replicas) == 2; });
+                  TestCluster::pause_replay(cluster_->standby(0));
                   co_await db.exec(write_much);
                   co_await eventually([&] { return serves(replicas) == 1; });
                   for (int i = 0; i < 4; ++i) EXPECT_EQ(co_await replicas.one(served_by), "standby2");
