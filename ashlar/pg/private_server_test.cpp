@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -19,6 +20,7 @@
 
 #include <ashlar/pg/db.hpp>
 #include <ashlar/pg/detail/test_server.hpp>
+#include <ashlar/pg/statistics.hpp>
 
 namespace ashlar::pg {
 namespace {
@@ -47,6 +49,23 @@ TEST_F(PrivateServerTest, KeepsItsDataAndStartsQuicklyTheSecondTime) {
   auto server = PrivateServer::start(options());
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds{2});
   EXPECT_EQ(server->run_sql("ashlar", "select n from kept"), "42");
+}
+
+TEST_F(PrivateServerTest, CountsWhatStatementsCostWithoutATraceInTheDatabaseOfTheProgram) {
+  static const Query<std::int64_t()> extensions{"select count(*) from pg_extension where extname <> 'plpgsql'"};
+  async::run([](const fs::path& data) -> Task<void> {
+    using namespace std::chrono_literals;
+    Db db(Options{.data = data, .check_queries = false, .statistics_interval = 0ms});
+    co_await db.start();
+    co_await db.start_loop(async::Loop::current());
+    EXPECT_EQ(co_await db.one(extensions), 0);
+    const Statistics found = co_await statistics(db, "top");
+    EXPECT_THAT(found.notes, ::testing::IsEmpty());
+    EXPECT_FALSE(found.tables.empty());
+    EXPECT_EQ(co_await db.one(extensions), 0);
+    co_await db.stop_loop(async::Loop::current());
+    co_await db.stop();
+  }(folder_ / "postgres"));
 }
 
 TEST_F(PrivateServerTest, ASecondProgramAttachesAndLeavesItRunning) {

@@ -137,7 +137,8 @@ Task<void> StatisticsReader::read_statements(Statistics& out) {
     co_await db_.with_session(
         [&](Connection& connection) -> Task<void> {
           co_await prepare(connection, "ashlar db");
-          if (is_private) co_await Execution(connection, "create extension if not exists pg_stat_statements");
+          if (is_private)
+            co_await Execution(connection, "create extension if not exists pg_stat_statements schema public");
           statements_ = co_await find_statements(connection);
           if (statements_.empty()) {
             out.notes.emplace_back(kHowToCount);
