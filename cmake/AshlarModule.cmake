@@ -1,13 +1,15 @@
 # ashlar_module(NAME [USES module...] [LINKS library...] [LINKS_PRIVATE library...]
-#               [TEST_USES module...] [TEST_LINKS library...] [TEST_SHARDS count] [TEST_SERVICES])
+#               [TEST_USES module...] [TEST_LINKS library...] [TEST_SHARDS count] [TEST_KIND kind])
 #
 # Makes the library ashlar::NAME from every *.cpp of the current folder and its detail/, and NAME_test from every
 # *_test.cpp beside them, one program from each *_fuzz.cpp, and with ASHLAR_BUILD_BENCHMARKS one from each *_benchmark.cpp.
-# USES names the modules below that it may include; tests may use TEST_USES too. TEST_SERVICES: most tests start an application.
+# USES names the modules below that it may include; tests may use TEST_USES too. TEST_KIND: what the
+# tests have in common, of AshlarPrecompiled.cmake: tests, pg_tests or service_tests.
 include(GoogleTest)
 
 # ashlar_add_tests(PROGRAM PREFIX [SHARDS count]): ctest entries of a GoogleTest program. One an entry, each in a process of
-# its own; with SHARDS, that many processes, for programs whose tests share something that takes long to start.
+# its own; with SHARDS, that many processes, for programs whose tests share something that takes long to start. They begin
+# early, by their COST: what takes long must not be the last.
 function(ashlar_add_tests program prefix)
   cmake_parse_arguments(arg "" "SHARDS" "" ${ARGN})
   if(NOT arg_SHARDS)
@@ -19,7 +21,7 @@ function(ashlar_add_tests program prefix)
     math(EXPR number "${shard} + 1")
     set(test "${prefix}/${number}-of-${arg_SHARDS}")
     add_test(NAME ${test} COMMAND ${program} --gtest_brief=1)
-    set_tests_properties(${test} PROPERTIES TIMEOUT 600
+    set_tests_properties(${test} PROPERTIES TIMEOUT 600 COST 60
                          ENVIRONMENT "GTEST_TOTAL_SHARDS=${arg_SHARDS};GTEST_SHARD_INDEX=${shard}")
   endforeach()
 endfunction()
@@ -48,7 +50,7 @@ function(ashlar_add_fuzzer source module)
 endfunction()
 
 function(ashlar_module name)
-  cmake_parse_arguments(arg "TEST_SERVICES" "TEST_SHARDS" "USES;LINKS;LINKS_PRIVATE;TEST_USES;TEST_LINKS" ${ARGN})
+  cmake_parse_arguments(arg "" "TEST_SHARDS;TEST_KIND" "USES;LINKS;LINKS_PRIVATE;TEST_USES;TEST_LINKS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS *.cpp detail/*.cpp)
   set(tests ${sources})
   set(fuzzers ${sources})
@@ -80,11 +82,10 @@ function(ashlar_module name)
 
   if(ASHLAR_BUILD_TESTS AND tests)
     add_executable(${name}_test ${tests})
-    set(kind ashlar_tests)
-    if(arg_TEST_SERVICES)
-      set(kind ashlar_service_tests)
+    if(NOT arg_TEST_KIND)
+      set(arg_TEST_KIND tests)
     endif()
-    target_link_libraries(${name}_test PRIVATE ashlar_options ashlar::${name} ${arg_TEST_LINKS} ${kind})
+    target_link_libraries(${name}_test PRIVATE ashlar_options ashlar::${name} ${arg_TEST_LINKS} ashlar_${arg_TEST_KIND})
     foreach(use ${arg_TEST_USES})
       target_link_libraries(${name}_test PRIVATE ashlar::${use})
     endforeach()

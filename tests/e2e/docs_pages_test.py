@@ -60,6 +60,18 @@ class Documented(harness.Case):
         self.addCleanup(page.close)
         return page.open(f"http://127.0.0.1:{service.address[1]}{target}")
 
+    def open_in_all_looks(self, target):
+        """(page, dark) in turn: one tab, so that the browser compiles the page's programs once."""
+        service = self.service()
+        page = None
+        for size in (DESK, PHONE):
+            for dark in (False, True):
+                if page is None:
+                    page = self.open(service, target, size, dark)
+                else:
+                    page.looks(*size, dark).open(f"http://127.0.0.1:{service.address[1]}{target}")
+                yield page, dark
+
     def until(self, page, holds):
         return eventually(lambda: page.run(f"return {holds}"), holds)
 
@@ -112,16 +124,13 @@ class SwaggerUi(Documented):
         return self.until(page, f"parseInt({answer}?.textContent)")
 
     def test_shows_everything_in_every_size_and_colour(self):
-        service = self.service()
-        for size in (DESK, PHONE):
-            for dark in (False, True):
-                page = self.open(service, "/docs", size, dark)
-                self.all_is_shown(page)
-                self.press(page, f"{self.OPERATION}?.querySelector('.opblock-summary-control')")
-                self.until(page, f"{self.OPERATION}.querySelectorAll('.examples-select-element').length === 2")
-                self.fits(page)
-                self.assertEqual(self.is_dark(page, "document.querySelector('.info .title')"), dark)
-                self.assertEqual(page.messages(), [])
+        for page, dark in self.open_in_all_looks("/docs"):
+            self.all_is_shown(page)
+            self.press(page, f"{self.OPERATION}?.querySelector('.opblock-summary-control')")
+            self.until(page, f"{self.OPERATION}.querySelectorAll('.examples-select-element').length === 2")
+            self.fits(page)
+            self.assertEqual(self.is_dark(page, "document.querySelector('.info .title')"), dark)
+            self.assertEqual(page.messages(), [])
 
     def test_says_what_the_service_sends_itself(self):
         page = self.open(self.service(), "/docs")
@@ -186,15 +195,12 @@ class Scalar(Documented):
         self.until(page, f"{shown} > {len(self.operations)}")
 
     def test_shows_everything_in_every_size_and_colour(self):
-        service = self.service()
-        for size in (DESK, PHONE):
-            for dark in (False, True):
-                page = self.open(service, "/docs/scalar", size, dark)
-                self.all_is_shown(page)
-                self.until(page, "!!document.querySelector('h1')")
-                self.fits(page)
-                self.assertEqual(self.is_dark(page, "document.querySelector('h1')"), dark)
-                self.assertEqual([one for one in page.messages() if not one.startswith("@scalar/api-reference@")], [])
+        for page, dark in self.open_in_all_looks("/docs/scalar"):
+            self.all_is_shown(page)
+            self.until(page, "!!document.querySelector('h1')")
+            self.fits(page)
+            self.assertEqual(self.is_dark(page, "document.querySelector('h1')"), dark)
+            self.assertEqual([one for one in page.messages() if not one.startswith("@scalar/api-reference@")], [])
 
     def test_tries_out_with_a_login(self):
         for size in (DESK, PHONE):

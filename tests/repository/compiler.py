@@ -1,6 +1,7 @@
 """Runs the compiler with the flags of the build (compile_commands.json)."""
 import json
 import os
+import re
 import shlex
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ class Compiler:
 
     def sources(self):
         """Those for which no header of ours is precompiled."""
-        return [Path(c["file"]) for c in self.commands if "service_tests.pch" not in c["command"]]
+        return [Path(c["file"]) for c in self.commands if not re.search(r"(services|_tests)\.pch", c["command"])]
 
     def flags(self, folder, precompiled=True):
         """The compiler and its flags as used for a source in the folder (or any). Of precompiled headers, the standard ones at most."""
@@ -31,7 +32,11 @@ class Compiler:
                 skip = word != "-c"
             elif word not in {"-MD", chosen["file"]}:
                 kept.append(word)
-        return kept
+        # Tests may use libraries that the module itself does not.
+        module = ROOT.joinpath(*Path(folder).parts[:2])
+        beside = [c["command"] for c in self.commands if Path(c["file"]).is_relative_to(module)]
+        places = re.findall(r"-(?:I ?|isystem )(\S+)", " ".join(beside))
+        return [*kept, *(f"-isystem{place}" for place in dict.fromkeys(places) if place != str(ROOT))]
 
     def run(self, flags, source, *more):
         """Compiles to nowhere. Gives (exit status, messages)."""

@@ -26,7 +26,9 @@ namespace ashlar::pg::test {
 class BackupTest : public ::testing::Test {
  protected:
   BackupTest() {
-    std::string pattern = "/tmp/ashlar-backups-XXXXXX";
+    // In memory where there is some: pgBackRest syncs each of a cluster's thousand files to the disk.
+    std::string pattern =
+        (::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp") + std::string("/ashlar-backups-XXXXXX");
     folder_ = ::mkdtemp(pattern.data());
     std::filesystem::permissions(folder_, std::filesystem::perms::owner_all | std::filesystem::perms::others_exec);
     settings_.dir = (folder_ / "backups").string();
