@@ -1,10 +1,11 @@
 # ashlar_module(NAME [USES module...] [LINKS library...] [LINKS_PRIVATE library...]
-#               [TEST_USES module...] [TEST_LINKS library...] [TEST_SHARDS count] [TEST_KIND kind])
+#               [TEST_USES module...] [TEST_LINKS library...] [TEST_SHARDS count]
+#               [PRECOMPILED target] [TEST_PRECOMPILED target])
 #
 # Makes the library ashlar::NAME from every *.cpp of the current folder and its detail/, and NAME_test from every
 # *_test.cpp beside them, one program from each *_fuzz.cpp, and with ASHLAR_BUILD_BENCHMARKS one from each *_benchmark.cpp.
-# USES names the modules below that it may include; tests may use TEST_USES too. TEST_KIND: what the
-# tests have in common, of AshlarPrecompiled.cmake: tests, pg_tests or service_tests.
+# USES names the modules below that it may include; tests may use TEST_USES too. PRECOMPILED: the target of
+# AshlarPrecompiled.cmake whose headers most sources include.
 include(GoogleTest)
 
 # ashlar_add_tests(PROGRAM PREFIX [SHARDS count]): ctest entries of a GoogleTest program. One an entry, each in a process of
@@ -50,7 +51,7 @@ function(ashlar_add_fuzzer source module)
 endfunction()
 
 function(ashlar_module name)
-  cmake_parse_arguments(arg "" "TEST_SHARDS;TEST_KIND" "USES;LINKS;LINKS_PRIVATE;TEST_USES;TEST_LINKS" ${ARGN})
+  cmake_parse_arguments(arg "" "TEST_SHARDS;PRECOMPILED;TEST_PRECOMPILED" "USES;LINKS;LINKS_PRIVATE;TEST_USES;TEST_LINKS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS *.cpp detail/*.cpp)
   set(tests ${sources})
   set(fuzzers ${sources})
@@ -63,7 +64,10 @@ function(ashlar_module name)
   if(sources)
     add_library(ashlar_${name} STATIC ${sources})
     set(scope PUBLIC)
-    target_link_libraries(ashlar_${name} PRIVATE $<BUILD_INTERFACE:ashlar_options> $<BUILD_INTERFACE:ashlar_standard>
+    if(NOT arg_PRECOMPILED)
+      set(arg_PRECOMPILED ashlar_standard)
+    endif()
+    target_link_libraries(ashlar_${name} PRIVATE $<BUILD_INTERFACE:ashlar_options> $<BUILD_INTERFACE:${arg_PRECOMPILED}>
                           ${arg_LINKS_PRIVATE})
   else()
     add_library(ashlar_${name} INTERFACE)
@@ -82,10 +86,10 @@ function(ashlar_module name)
 
   if(ASHLAR_BUILD_TESTS AND tests)
     add_executable(${name}_test ${tests})
-    if(NOT arg_TEST_KIND)
-      set(arg_TEST_KIND tests)
+    if(NOT arg_TEST_PRECOMPILED)
+      set(arg_TEST_PRECOMPILED ashlar_tests)
     endif()
-    target_link_libraries(${name}_test PRIVATE ashlar_options ashlar::${name} ${arg_TEST_LINKS} ashlar_${arg_TEST_KIND})
+    target_link_libraries(${name}_test PRIVATE ashlar_options ashlar::${name} ${arg_TEST_LINKS} ${arg_TEST_PRECOMPILED})
     foreach(use ${arg_TEST_USES})
       target_link_libraries(${name}_test PRIVATE ashlar::${use})
     endforeach()

@@ -1,11 +1,14 @@
 # The standard headers, GoogleTest's and the framework's, precompiled: they are half of what a source costs to compile.
 # Linking one of these gives a target the headers of precompiled/:
 #   ashlar_standard        sources of the library, and small programs
+#   ashlar_pg_headers      sources of pg
+#   ashlar_app_headers     sources of app
 #   ashlar_services        programs that are services
 #   ashlar_tests           GoogleTest, and tests
 #   ashlar_pg_tests        GoogleTest, and tests that speak to a database
 #   ashlar_service_tests   GoogleTest, and tests that start an application
-# That each source includes what it needs itself is proven all the same: tests/repository/includes.py reads it.
+# That each source includes what it needs itself is proven all the same: tests/repository/includes.py reads it for standard
+# headers, and ./x lint, which does without precompiled ones, for ours.
 #
 # Not target_precompile_headers: one file serves all targets of a kind, its path is relative to the build folder, and ccache
 # gets a checksum of what went in, so that objects are shared between clones.
@@ -62,9 +65,9 @@ endfunction()
 
 ashlar_precompile(ashlar_standard HEADER standard.hpp)
 set(framework -DFMT_SHARED -DSIMDJSON_THREADS_ENABLED=1 -I${PROJECT_SOURCE_DIR})
-if(ASHLAR_BUILD_EXAMPLES OR ASHLAR_BUILD_TESTS)
-  ashlar_precompile(ashlar_services HEADER services.hpp FLAGS ${framework})
-endif()
+ashlar_precompile(ashlar_pg_headers HEADER pg.hpp FLAGS ${framework})
+ashlar_precompile(ashlar_app_headers HEADER app.hpp FLAGS ${framework})
+ashlar_precompile(ashlar_services HEADER services.hpp FLAGS ${framework})
 if(ASHLAR_BUILD_TESTS)
   ashlar_precompile(ashlar_tests HEADER tests.hpp FLAGS -DGTEST_HAS_PTHREAD=1 LINKS GTest::gmock GTest::gtest_main)
   ashlar_precompile(ashlar_pg_tests HEADER pg_tests.hpp OBJECT FLAGS -DGTEST_HAS_PTHREAD=1 ${framework}

@@ -17,7 +17,8 @@ class Compiler:
 
     def sources(self):
         """Those for which no header of ours is precompiled."""
-        return [Path(c["file"]) for c in self.commands if not re.search(r"(services|_tests)\.pch", c["command"])]
+        plain = r"-include-pch \S*\b(standard|tests)\.pch"
+        return [Path(c["file"]) for c in self.commands if "-include-pch" not in c["command"] or re.search(plain, c["command"])]
 
     def flags(self, folder, precompiled=True):
         """The compiler and its flags as used for a source in the folder (or any). Of precompiled headers, the standard ones at most."""
