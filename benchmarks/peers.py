@@ -1,18 +1,22 @@
-"""Measures Ashlar beside other servers that do the same work, and writes docs/benchmarks/.
+"""Measures Ashlar beside others that do the same work, and writes docs/benchmarks/.
 
   ./x bench peers                     every case, every peer that this machine can build
-  ./x bench peers json --only axum    some
+  ./x bench peers servers             the cases of HTTP servers
+  ./x bench peers clients             the cases of PostgreSQL clients
+  ./x bench peers json --only axum    some; writes no documents
   ./x bench peers --list              what there is, and what is missing for it
 
 A peer is a folder peers/NAME with its sources and a peer.json:
   what      one line for the table
-  needs     {program: how to get it}; a peer whose programs are missing is skipped, and said to be
+  needs     {program or path: how to get it}; a peer for which something is missing is skipped, and said to be
   shares    files of other peers that it is built with
   build     commands, run in a copy of the folder (build/peers/NAME) whenever the sources changed
   template  a file with @port@ and @tmp@ in it, filled in for each run: {config}
   plain, tls   more of what is filled in, without and with TLS
-  command   how it serves on 127.0.0.1:{port}; {peer} is the copy, {config} the filled-in template
+  command   how it serves on 127.0.0.1:{port}; {peer} is the copy, {config} the filled-in template; of a client, the
+            program, which is given what pg_bench is given and prints the same
   cases     names of bench.py's cases; it must answer as they expect
+  version   a command, run in the copy, that prints it, where peers.py does not know how to find it
   scale     how many of a case's requests it is given, so that slow ones end too (1)
 """
 import argparse
@@ -32,7 +36,8 @@ import bench
 
 HERE = pathlib.Path(__file__).resolve().parent
 DOCS = bench.ROOT / "docs" / "benchmarks"
-CASES = ("plaintext", "json", "order", "pipelined")
+SERVERS = ("plaintext", "json", "order", "pipelined")
+CLIENTS = ("pg", "pg-queries", "pg-updates", "pg-fortunes", "pg-copy")
 TLS = ["--tls-cert", "{certificate}", "--tls-key", "{key}"]
 
 
@@ -50,7 +55,7 @@ PROTOCOLS = [
     ProtocolCase("handshakes", "GET /json over TLS 1.3 by HTTP/1.1, a new connection and full handshake for each", "/json", [],
                  bench.APP + TLS, expect='{"message":"Hello, World!"}', requests=3_000, h2load=("--h1", "-m", "1")),
 ]
-CASES += tuple(case.name for case in PROTOCOLS)
+SERVERS += tuple(case.name for case in PROTOCOLS)
 
 
 # ----------------------------------------------------------------------------------------------------------- building
@@ -65,6 +70,8 @@ def missing(peer):
 
 
 def find_program(name):
+    if name.startswith("/"):
+        return name if os.path.exists(name) else None
     return shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
 
 
@@ -108,6 +115,8 @@ class Peer(bench.Contender):
     def __init__(self, peer, folder, case, places):
         program = peer["command"][0]
         command = [program if "{" in program else find_program(program), *peer["command"][1:]]
+        if isinstance(case, bench.ProgramCase):
+            command += case.subject[1:]
         super().__init__(peer["name"], command, case, {**places, "peer": folder}, peer.get("environment"))
         self.peer, self.folder = peer, folder
 
@@ -196,7 +205,7 @@ def measure(case, peers, places, options):
     else:
         contenders = [bench.Contender("floor", case.floor, case, places), bench.Contender("ashlar", case.subject, case, places)]
         contenders += [Peer(peer, folder, case, places) for peer, folder in peers if case.name in peer["cases"]]
-    count, failed = int(case.requests * options.scale), {}
+    count, failed = int((case.count if isinstance(case, bench.ProgramCase) else case.requests) * options.scale), {}
     for number in range(options.rounds):
         for contender in list(contenders):
             bench.progress(f"{case.name}: round {number + 1} of {options.rounds}, {contender.name}")
@@ -217,34 +226,65 @@ def measure(case, peers, places, options):
 
 # ------------------------------------------------------------------------------------------------------------- report
 
-COLUMNS = [("CPU µs a request", "cpu_us", "{:.2f}"), ("× floor", "cpu_ratio", "{:.2f}"),
-           ("requests/s", "requests_per_second", "{:,.0f}"), ("p50 µs", "p50_us", "{:,.0f}"),
-           ("p99 µs", "p99_us", "{:,.0f}"), ("RSS MiB", "rss_mib", "{:.1f}")]
+def columns(case):
+    """Title, key and form of each. What is counted: requests, or what the program counts."""
+    unit, rate = "a request", "requests/s"
+    if case in CLIENTS:
+        unit, rate = ("a row", "rows/s") if case == "pg-copy" else ("a query", "queries/s")
+    return [(f"CPU µs {unit}", "cpu_us", "{:.2f}"), ("× floor", "cpu_ratio", "{:.2f}"),
+            (rate, "per_second" if case in CLIENTS else "requests_per_second", "{:,.0f}"),
+            *([] if case in CLIENTS else [("p50 µs", "p50_us", "{:,.0f}"), ("p99 µs", "p99_us", "{:,.0f}"),
+                                          ("RSS MiB", "rss_mib", "{:.1f}")])]
 
 
 def ordered(by_name):
     return sorted(by_name.items(), key=lambda item: (item[0] != "floor", item[1]["cpu_us"]))
 
 
-def markdown(results, described, versions):
-    lines = ["# Beside other servers", "",
-             "Written by `./x bench peers`, which builds each peer and measures all of them in turns: same work, same core, same "
-             "load, medians. CPU time is that of the whole server process, kernel included; the floor is a bare epoll loop "
-             "that sends a prepared answer. Ashlar runs with routing, typed binding, validation, request ids, security "
-             "headers and metrics on, as they are by default. [How it is measured](../../benchmarks/README.md).", "",
+@dataclasses.dataclass
+class Document:
+    """A page of docs/benchmarks/ with its chart and its numbers."""
+    page: str
+    files: str          # of the chart and the numbers
+    cases: tuple
+    arguments: str
+    title: str
+    text: list
+
+
+DOCUMENTS = [
+    Document("README.md", "cpu", SERVERS, "peers servers", "Beside other servers", [
+        "Written by `./x bench peers servers`, which builds each peer and measures all of them in turns: same work, same core, "
+        "same load, medians. CPU time is that of the whole server process, kernel included; the floor is a bare epoll loop "
+        "that sends a prepared answer. Ashlar runs with routing, typed binding, validation, request ids, security headers and "
+        "metrics on, as they are by default. [How it is measured](../../benchmarks/README.md); [beside other PostgreSQL "
+        "clients](postgresql.md)."]),
+    Document("postgresql.md", "postgresql", CLIENTS, "peers clients", "Beside other PostgreSQL clients", [
+        "Written by `./x bench peers clients`, which builds each peer and measures all of them in turns, each on one core with "
+        "the server on another; medians. CPU time is that of the client's process, kernel included; the floor is a bare loop "
+        "over libpq in pipeline mode, in binary, that keeps as many queries in flight. Ashlar pipelines implicitly on one "
+        "connection. The others do as their users do: a pool of eight connections for as many tasks, batches where the library "
+        "has them, one blocking connection for libpqxx. [How it is measured](../../benchmarks/README.md); [beside other "
+        "servers](README.md)."]),
+]
+
+
+def markdown(document, results, described, versions):
+    lines = [f"# {document.title}", "", *document.text, "",
              f"{versions['machine']}. Trust the order and the ratios of one table, not its times: machines differ.", "",
-             "![CPU time a request](cpu.svg)", ""]
+             f"![CPU time]({document.files}.svg)", ""]
     for case, by_name in results.items():
+        titles = columns(case)
         lines += [f"## {case}", "", f"{described[case]}.", "",
-                  "| who | " + " | ".join(title for title, _, _ in COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
+                  "| who | " + " | ".join(title for title, _, _ in titles) + " |", "|---" * (len(titles) + 1) + "|"]
         for name, result in ordered(by_name):
-            cells = [form.format(result[key]) if key in result else "" for _, key, form in COLUMNS]
+            cells = [form.format(result[key]) if key in result else "" for _, key, form in titles]
             shown = f"**{name}**" if name == "ashlar" else name
             lines.append(f"| {shown} | " + " | ".join(cells) + " |")
         lines.append("")
     lines += ["## Who", "", "| who | what | version |", "|---|---|---|"]
     lines += [f"| {name} | {what} | {version} |" for name, what, version in versions["peers"]]
-    lines += ["", "## Repeat it", "", "```sh", "./x bench peers", "```", ""]
+    lines += ["", "## Repeat it", "", "```sh", f"./x bench {document.arguments}", "```", ""]
     return "\n".join(lines)
 
 
@@ -272,7 +312,7 @@ def chart(results):
                          f'<text class="value" x="{x(value) + 6:.1f}" y="{y + 12}">{value:.1f}</text>')
             y += row
         y += 22
-    return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 780 {y}" role="img" aria-label="CPU time a request, by server">
+    return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 780 {y}" role="img" aria-label="CPU time, by program">
 <style>
   svg {{ font: 12px system-ui, sans-serif; background: #fff; }}
   text {{ fill: #333; }} .group {{ font-weight: 600; font-size: 13px; }} .name {{ text-anchor: end; }} .value {{ fill: #666; }}
@@ -282,7 +322,7 @@ def chart(results):
     rect.peer {{ fill: #4b5563; }} rect.floor {{ fill: #2d333b; }} rect.us {{ fill: #60a5fa; }}
   }}
 </style>
-<text class="value" x="{left}" y="16">CPU µs a request, logarithmic: shorter is better</text>
+<text class="value" x="{left}" y="16">CPU µs, logarithmic: shorter is better</text>
 {chr(10).join(parts)}
 </svg>
 """
@@ -294,6 +334,8 @@ def version_of(peer, folder):
         return (done.stdout + done.stderr).strip().splitlines()[0] if done.returncode == 0 else ""
 
     try:
+        if "version" in peer:
+            return first_line(peer["version"])
         if (folder / "Cargo.lock").exists():
             lines, wanted = (folder / "Cargo.lock").read_text().split("[[package]]"), peer["name"]
             for block in lines:
@@ -315,6 +357,18 @@ def version_of(peer, folder):
         return ""
 
 
+def write(document, results, ready, cases):
+    DOCS.mkdir(parents=True, exist_ok=True)
+    versions = {"machine": machine(), "peers": [(peer["name"], peer["what"], version_of(peer, folder)) for peer, folder in ready
+                                                if set(peer["cases"]) & set(document.cases)]}
+    described = {name: cases[name].what for name in results}
+    (DOCS / document.page).write_text(markdown(document, results, described, versions))
+    (DOCS / f"{document.files}.svg").write_text(chart(results))
+    numbers = "results" if document.page == "README.md" else document.files
+    (DOCS / f"{numbers}.json").write_text(json.dumps(results, indent=1) + "\n")
+    print(f"written: {(DOCS / document.page).relative_to(bench.ROOT)}")
+
+
 def machine():
     model = next((line.split(":")[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
                   if line.startswith("model name")), platform.machine())
@@ -326,7 +380,8 @@ def machine():
 def main(arguments):
     parser = argparse.ArgumentParser(prog="bench peers", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)}; all when none is named")
+    parser.add_argument("cases", nargs="*", metavar="CASE",
+                        help=f"servers, clients, or of {', '.join(SERVERS + CLIENTS)}; all when none is named")
     parser.add_argument("--only", default="", metavar="NAME,…", help="these peers only")
     parser.add_argument("--list", action="store_true", help="list the peers and what is missing for them")
     parser.add_argument("--quick", action="store_true", help="three short rounds; writes no documents")
@@ -339,8 +394,11 @@ def main(arguments):
     peers = [peer for peer in known_peers() if not wanted or peer["name"] in wanted]
     for name in set(wanted) - {peer["name"] for peer in peers}:
         parser.error(f"there is no peer {name}; --list shows them")
-    for name in set(options.cases) - set(CASES):
-        parser.error(f"there is no case {name} for peers; there are {', '.join(CASES)}")
+    groups = {"servers": SERVERS, "clients": CLIENTS}
+    chosen = [case for name in options.cases or groups for case in groups.get(name, (name,))]
+    for name in set(chosen) - set(SERVERS + CLIENTS):
+        parser.error(f"there is no case {name} for peers; there are servers, clients, {', '.join(SERVERS + CLIENTS)}")
+    peers = [peer for peer in peers if set(peer["cases"]) & set(chosen)]
     if options.list:
         for peer in peers:
             print(f"{peer['name']:12} {peer['what']}{''.join(f'; missing: {one}' for one in missing(peer))}")
@@ -358,7 +416,6 @@ def main(arguments):
             print(f"{peer['name']}: skipped, it cannot be built: {failure}", file=sys.stderr)
 
     cases = {case.name: case for case in bench.CASES + PROTOCOLS}
-    chosen = list(options.cases or CASES)
     for tool in ("h2load", "curl", "openssl"):
         if not shutil.which(tool) and any(isinstance(cases[name], ProtocolCase) for name in chosen):
             print(f"the cases over TLS are skipped: {tool} is missing (apt-get install nghttp2-client curl openssl)", file=sys.stderr)
@@ -368,19 +425,22 @@ def main(arguments):
         places = dict(bin=options.build_dir / "benchmarks", build=options.build_dir, data=HERE / "data", tmp=tmp, pg="")
         if any(isinstance(cases[name], ProtocolCase) for name in chosen):
             places.update(make_certificate(tmp))
-        for name in chosen:
-            results[name], failed = measure(cases[name], ready, places, options)
-            failures.update({f"{name}, {who}": why for who, why in failed.items()})
+        postgres = bench.Postgres(tmp) if any(cases[name].needs_pg for name in chosen) else None
+        try:
+            for name in chosen:
+                if cases[name].needs_pg:
+                    postgres.prepare(cases[name].prepare, places)
+                    places["pg"] = postgres.conninfo(cases[name].database)
+                results[name], failed = measure(cases[name], ready, places, options)
+                failures.update({f"{name}, {who}": why for who, why in failed.items()})
+        finally:
+            if postgres:
+                postgres.stop()
     print(bench.table(results))
     for what, why in failures.items():
         print(f"not measured: {what}: {why}", file=sys.stderr)
-    if not options.quick and not options.cases and not wanted:
-        DOCS.mkdir(parents=True, exist_ok=True)
-        versions = {"machine": machine(),
-                    "peers": [(peer["name"], peer["what"], version_of(peer, folder)) for peer, folder in ready]}
-        described = {name: cases[name].what for name in results}
-        (DOCS / "README.md").write_text(markdown(results, described, versions))
-        (DOCS / "cpu.svg").write_text(chart(results))
-        (DOCS / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-        print(f"written: {DOCS.relative_to(bench.ROOT)}/")
+    if not options.quick and not wanted:
+        for document in DOCUMENTS:
+            if set(document.cases) <= set(results):
+                write(document, {name: results[name] for name in document.cases}, ready, cases)
     return 1 if failures else 0
