@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <vector>
 
 namespace {
 
@@ -27,7 +28,8 @@ std::int64_t run(pqxx::connection& db, std::string_view mode, long count) {
   if (mode == "copy") {
     pqxx::stream_to rows(session, "bulk", std::vector<std::string>{"id", "name", "value"});
     for (long row = count; row > 0; --row)
-      rows << std::make_tuple(static_cast<std::int64_t>(row), std::string("a name of some length"), static_cast<double>(row) / 8);
+      rows << std::make_tuple(static_cast<std::int64_t>(row), std::string("a name of some length"),
+                              static_cast<double>(row) / 8);
     rows.complete();
     return count;
   }
@@ -36,7 +38,8 @@ std::int64_t run(pqxx::connection& db, std::string_view mode, long count) {
     if (mode == "updates") {
       sum += static_cast<std::int64_t>(session.exec_prepared("query", id + 1, id).affected_rows());
     } else if (mode == "fortunes") {
-      for (const auto row : session.exec_prepared("query")) sum += row[0].as<std::int32_t>() + row[1].as<std::string>().size();
+      for (const auto row : session.exec_prepared("query"))
+        sum += row[0].as<std::int32_t>() + row[1].as<std::string>().size();
     } else {
       const pqxx::row row = session.exec_prepared1("query", id + 1);
       sum += row[0].as<std::int32_t>() + row[1].as<std::int32_t>();
