@@ -1,5 +1,6 @@
 #include <ashlar/pg/replicas.hpp>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -9,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <ashlar/async/runtime.hpp>
@@ -17,6 +19,7 @@
 #include <ashlar/pg/detail/test_cluster.hpp>
 #include <ashlar/pg/detail/test_replicas.hpp>
 #include <ashlar/pg/detail/test_server.hpp>
+#include <ashlar/telemetry/metric.hpp>
 
 namespace ashlar::pg {
 namespace {
@@ -26,7 +29,10 @@ using test::eventually;
 using test::serves;
 using test::TestCluster;
 using test::with_replicas;
+using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 const Query<std::string()> served_by{"select current_setting('cluster_name')"};
 const Query<void(int)> write_note{"insert into notes (n) values ($1)"};
@@ -222,6 +228,63 @@ TEST_F(Replicated, AServerThatIsNotThereHoldsUpNobody) {
                   EXPECT_THAT(replicas.servers().at(1).trouble, HasSubstr("/nowhere"));
                   EXPECT_EQ(co_await replicas.unhealthy(), std::nullopt);
                 });
+}
+
+struct Printed {
+  int code = 0;
+  std::string text;
+};
+Task<Printed> run_replicas_command(Replicas& replicas) {
+  auto commands = replicas.commands();
+  const auto command = std::ranges::find(commands, "replicas", &async::Command::name);
+  ::testing::internal::CaptureStdout();
+  Printed out;
+  out.code = co_await command->run({});
+  out.text = ::testing::internal::GetCapturedStdout();
+  co_return out;
+}
+
+TEST_F(Replicated, TheCommandShowsTheServersAndFailsWhenOneIsOfNoUse) {
+  with_replicas(cluster_->url(), {}, [](Db&, Replicas& replicas) -> Task<void> {
+    co_await eventually([&] { return serves(replicas) == 2; });
+    const Printed well = co_await run_replicas_command(replicas);
+    EXPECT_EQ(well.code, 0) << well.text;
+    for (const ServerStatus& one : replicas.servers())
+      EXPECT_THAT(well.text, ContainsRegex(one.name + " +" + std::string(to_string(one.role)) + " +" +
+                                           (one.role == ServerRole::replica ? "yes" : "no")));
+  });
+  with_replicas(cluster_->primary().url(), {.urls = {"postgresql:///ashlar?host=/nowhere&user=ashlar"}},
+                [](Db&, Replicas& replicas) -> Task<void> {
+                  const Printed broken = co_await run_replicas_command(replicas);
+                  EXPECT_EQ(broken.code, 1);
+                  EXPECT_THAT(broken.text, ContainsRegex("/nowhere:5432 +unreachable +no"));
+                });
+}
+
+TEST_F(Replicated, MetricsTellWhereReadsGoAndHowFarBehindTheServersAre) {
+  metrics::Registry registry;
+  const metrics::ReplaceDefault replaced(registry);
+  with_replicas(cluster_->url(), {.max_lag = 60s, .max_lag_bytes = 100'000, .poll = 20ms},
+                [&](Db& db, Replicas& replicas) -> Task<void> {
+                  co_await eventually([&] { return serves(replicas) == 2; });
+                  const auto of = [&](std::string_view metric, std::size_t standby) {
+                    return fmt::format("{}{{server=\"{}:5432\"}} ", metric, cluster_->standby(standby).socket_folder());
+                  };
+                  EXPECT_THAT(registry.expose(), AllOf(HasSubstr(of("pg_replicas_serves", 0) + "1"),
+                                                       HasSubstr(of("pg_replicas_serves", 1) + "1")));
+                  TestCluster::pause_replay(cluster_->standby(0));
+                  co_await db.exec(write_much);
+                  co_await eventually([&] { return serves(replicas) == 1; });
+                  co_await eventually([&] {
+                    return registry.expose().contains(of("pg_replicas_serves", 0) + "0") &&
+                           !registry.expose().contains(of("pg_replicas_behind_bytes", 0) + "0\n");
+                  });
+                  (void)co_await replicas.one(served_by);
+                  EXPECT_THAT(registry.expose(), ContainsRegex("pg_replicas_reads_total\\{[^}]*replica[^}]*\\} 1"));
+                  TestCluster::resume_replay(cluster_->standby(0));
+                  co_await eventually([&] { return serves(replicas) == 2; });
+                });
+  EXPECT_THAT(registry.expose(), Not(HasSubstr("pg_replicas_serves{"))) << "gone with the replicas";
 }
 
 TEST_F(Replicated, SeveralServersWithoutWritesToThePrimaryAreRefusedAtTheStart) {
