@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <span>
 #include <sstream>
 #include <utility>
 
@@ -287,7 +288,8 @@ void Replicas::Impl::collect(metrics::Collector& to) const {
       .name = "pg.replicas.serves", .help = "1 when reads go to the replica.", .unit = "{replica}"};
   for (const detail::ReplicaServer& server : servers) {
     const std::int64_t as_of = server.as_of.load();
-    const metrics::Labels labels{{"server", server.name}};
+    const metrics::Label name{"server", server.name};
+    const metrics::Labels labels{std::span<const metrics::Label>(&name, 1)};  // a view: a braced list would be gone
     if (as_of != INT64_MIN) {
       const std::chrono::duration<double> seconds = now.time_since_epoch() - async::Nanoseconds(as_of);
       to.gauge(age, seconds.count(), labels);
