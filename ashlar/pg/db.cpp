@@ -41,6 +41,11 @@ std::chrono::milliseconds retry_pause(unsigned attempt) {
   return std::chrono::milliseconds(std::uniform_int_distribution<unsigned>(1, longest)(random));
 }
 
+Unavailable unusable(const std::exception_ptr& error, const detail::ConnectionConfig* config) {
+  return Unavailable(fmt::format("the database cannot be used: {}\n(DATABASE_URL is {})", explain(error),
+                                 config != nullptr ? config->options.to_string() : "not valid"));
+}
+
 bool may_retry(const std::exception_ptr& error) {
   try {
     std::rethrow_exception(error);
@@ -129,6 +134,9 @@ Task<void> Db::start() {
     warnings_ = std::make_shared<detail::RepeatWarnings>(options_.warn_after_repeats);
   std::exception_ptr error;
   try {
+    co_await ensure_config();
+    // The first loop will find out whether it is there.
+    if (options_.migrations.empty() && !options_.check_queries) co_return;
     co_await with_session([this](detail::Connection& connection) -> Task<void> {
       if (!options_.migrations.empty()) {
         Migrator migrator(connection, load_migrations(options_.migrations),
@@ -155,10 +163,7 @@ Task<void> Db::start() {
   } catch (const ErrorFields&) {
     error = std::current_exception();
   }
-  if (error) {
-    throw Unavailable(fmt::format("the database cannot be used: {}\n(DATABASE_URL is {})", explain(error),
-                                  config_ != nullptr ? config_->options.to_string() : "not valid"));
-  }
+  if (error) throw unusable(error, config_.get());
 }
 
 Task<void> Db::stop() {
@@ -189,7 +194,15 @@ Task<void> Db::start_loop(async::Loop& loop) {
                                                  .max_waiting = options_.max_waiting,
                                                  .acquire_timeout = options_.acquire_timeout,
                                                  .answer_timeout = answer_timeout(options_.statement_timeout)});
-  co_await pool->start();
+  std::exception_ptr error;
+  try {
+    co_await pool->start();
+  } catch (const ConnectionLost&) {
+    error = std::current_exception();
+  } catch (const ErrorFields&) {
+    error = std::current_exception();
+  }
+  if (error) throw unusable(error, config_.get());
   const std::lock_guard lock(mutex_);
   if (loop.index() < kDirect) direct_[loop.index()].store(pool.get(), std::memory_order_release);
   pools_.push_back(std::move(pool));
