@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <fstream>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -12,6 +13,7 @@
 #include <ashlar/async/runtime.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/pg/db.hpp>
+#include <ashlar/pg/detail/blocking_client.hpp>
 
 namespace ashlar::testing {
 namespace {
@@ -72,6 +74,74 @@ TEST_F(TestingDatabase, IsAsTheMigrationsLeftItWhateverEarlierOnesDid) {
         "drop table kept; create schema other");
     sql(("alter database \"" + database.name() + "\" set work_mem = '8MB'").c_str());
   }
+}
+
+// Which one it is, whatever its name.
+std::string number_of(const Database& database) {
+  return Database::server().run_sql(database.name(), "select oid from pg_database where datname = current_database()");
+}
+
+TEST_F(TestingDatabase, IsUsedAgainWhenOnlyRowsHaveChanged) {
+  migration("0001_notes.sql",
+            "create table notes (id bigint generated always as identity, text text not null);"
+            "create table kept (n int); insert into kept values (7);");
+  std::set<std::string> numbers, names;
+  for (int i = 0; i < 24; ++i) {
+    const Database database(folder_);
+    const auto sql = [&](const char* text) { return Database::server().run_sql(database.name(), text); };
+    EXPECT_EQ(sql("select count(*) from notes"), "0");
+    EXPECT_EQ(sql("insert into notes (text) values ('x') returning id"), "1");
+    sql("insert into notes (text) select 'x' from generate_series(1, 1000); select count(*) from kept");
+    numbers.insert(number_of(database));
+    names.insert(database.name());
+  }
+  EXPECT_LT(numbers.size(), 20U);
+  EXPECT_EQ(names.size(), 24U);
+}
+
+TEST_F(TestingDatabase, IsUsedOnceWhenAnythingElseHasChanged) {
+  migration("0001_notes.sql",
+            "create table notes (text text not null); create table kept (n int); insert into kept values (7);");
+  std::set<std::string> numbers;
+  const std::vector<std::string> changes{"create table mine (n int)",       "alter table notes add column n int",
+                                         "update kept set n = 8",           "comment on table notes is 'x'",
+                                         "grant select on notes to public", "truncate notes"};
+  for (const std::string& change : changes) {
+    const Database database(folder_);
+    Database::server().run_sql(database.name(), change);
+    numbers.insert(number_of(database));
+  }
+  const Database last(folder_);
+  numbers.insert(number_of(last));
+  EXPECT_EQ(numbers.size(), changes.size() + 1);
+}
+
+TEST_F(TestingDatabase, IsUsedOnceWhenASessionIsLeft) {
+  migration("0001_notes.sql", "create table notes (text text not null);");
+  auto database = std::make_unique<Database>(folder_);
+  pg::detail::BlockingClient left(Database::server().socket_folder() + "/.s.PGSQL.5432", "ashlar", database->name());
+  left.query("begin; insert into notes values ('x')");
+  const std::string number = number_of(*database);
+  database.reset();
+  for (int i = 0; i < 6; ++i) {
+    const Database later(folder_);
+    EXPECT_NE(number_of(later), number);
+    EXPECT_EQ(add(later), 1);
+  }
+}
+
+TEST_F(TestingDatabase, MayBeOfOneTestAlone) {
+  migration("0001_notes.sql", "create table notes (text text not null);");
+  std::set<std::string> numbers;
+  for (int i = 0; i < 4; ++i) {
+    const Database database(folder_, {.fresh = true});
+    EXPECT_EQ(Database::server().run_sql(database.name(),
+                                         "select count(*) from pg_stat_activity where datname = current_database() "
+                                         "and pid <> pg_backend_pid()"),
+              "0");
+    numbers.insert(number_of(database));
+  }
+  EXPECT_EQ(numbers.size(), 4U);
 }
 
 TEST_F(TestingDatabase, IsThereAgainAfterAStopOfTheServer) {

@@ -120,6 +120,18 @@ std::vector<BlockingClient::Row> BlockingClient::query(std::string_view sql) {
   return rows;
 }
 
+// The process closes its socket when it is out of all lists.
+void BlockingClient::finish() {
+  out_.clear();
+  wire::terminate(out_);
+  send_all();
+  char rest = 0;
+  for (;;) {
+    const ssize_t n = ::recv(fd_, &rest, 1, 0);
+    if (n == 0 || (n < 0 && errno != EINTR)) return;
+  }
+}
+
 namespace {
 std::string quoted(std::string_view text, char quote) {
   std::string out(1, quote);

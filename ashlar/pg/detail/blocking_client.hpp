@@ -23,6 +23,8 @@ class BlockingClient {
   using Row = std::vector<std::optional<std::string>>;
   /// Simple query; rows as text. Throws the server's error.
   std::vector<Row> query(std::string_view sql);
+  /// Ends the session and waits until the server has forgotten it.
+  void finish();
 
  private:
   void send_all();
