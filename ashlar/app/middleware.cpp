@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include <ashlar/base/error.hpp>
 #include <ashlar/base/text.hpp>
@@ -10,6 +11,8 @@
 
 namespace ashlar {
 namespace {
+
+constexpr std::size_t kMadeSize = 36;  // of an identifier that RequestId makes
 
 std::string join(const std::vector<std::string>& parts) { return fmt::format("{}", fmt::join(parts, ", ")); }
 
@@ -72,22 +75,24 @@ void Cors::after(http::Exchange& exchange) noexcept {
 }
 
 SecurityHeaders::SecurityHeaders(SecurityHeadersOptions options)
-    : lines_(fmt::format("X-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\nReferrer-Policy: {}\r\n",
-                         options.referrer_policy)),
-      policy_line_(options.content_security_policy.empty()
+    : policy_line_(options.content_security_policy.empty()
                        ? std::string()
                        : fmt::format("Content-Security-Policy: {}\r\n", options.content_security_policy)),
       hsts_line_(options.hsts.count() == 0
                      ? std::string()
                      : fmt::format("Strict-Transport-Security: max-age={}{}\r\n", options.hsts.count(),
-                                   options.hsts_subdomains ? "; includeSubDomains" : "")) {}
+                                   options.hsts_subdomains ? "; includeSubDomains" : "")) {
+  lines_ = fmt::format("X-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\nReferrer-Policy: {}\r\n{}",
+                       options.referrer_policy, policy_line_);
+}
 
 void SecurityHeaders::after(http::Exchange& exchange) noexcept {
   auto& response = exchange.response;
   const bool own_policy =
       !response.header_lines().empty() && response.find_header("Content-Security-Policy").has_value();
-  response.append_header_lines(lines_);
-  if (!own_policy) response.append_header_lines(policy_line_);
+  std::string_view lines = lines_;
+  if (own_policy) lines.remove_suffix(policy_line_.size());
+  response.append_header_lines(lines);
   if (exchange.request.secure && !hsts_line_.empty() && is_public_name(exchange.request.authority))
     response.append_header_lines(hsts_line_);
 }
@@ -98,7 +103,7 @@ bool RequestId::before(http::Exchange& exchange) {
     exchange.context.request_id = *given;
     return true;
   }
-  const std::span<char, 36> text{static_cast<char*>(exchange.scratch.allocate(36, 1)), 36};
+  const std::span<char, kMadeSize> text{static_cast<char*>(exchange.scratch.allocate(kMadeSize, 1)), kMadeSize};
   Uuid::v7().write_to(text);
   exchange.context.request_id = {text.data(), text.size()};
   return true;
@@ -106,8 +111,17 @@ bool RequestId::before(http::Exchange& exchange) {
 
 void RequestId::after(http::Exchange& exchange) noexcept {
   auto& response = exchange.response;
+  const std::string_view id = exchange.context.request_id;
+  if (id.size() == kMadeSize) [[likely]] {  // one we made: all sizes are known, so the copies are a few moves
+    constexpr std::string_view kName = "X-Request-Id: ";
+    char line[kName.size() + kMadeSize + 2];
+    std::memcpy(line, kName.data(), kName.size());
+    std::memcpy(line + kName.size(), id.data(), kMadeSize);
+    std::memcpy(line + kName.size() + kMadeSize, "\r\n", 2);
+    return response.append_header_lines({line, sizeof line});
+  }
   response.append_header_lines("X-Request-Id: ");
-  response.append_header_lines(exchange.context.request_id);
+  response.append_header_lines(id);
   response.append_header_lines("\r\n");
 }
 
