@@ -25,6 +25,7 @@ import tempfile
 import time
 
 sys.dont_write_bytecode = True
+import broadcast  # noqa: E402
 import footprint  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -73,7 +74,7 @@ class ProgramCase:
 
 @dataclasses.dataclass
 class FootprintCase:
-    """What examples/hello costs that does nothing: footprint.py."""
+    """Measured by a file of its own: what hello costs that does nothing (footprint.py), a room of many (broadcast.py)."""
     name: str
     what: str
     needs_pg: bool = False
@@ -119,6 +120,7 @@ CASES = [
                 ["{bin}/schema_bench", "copy", "{data}/order.json", "{count}"],
                 ["{bin}/schema_bench", "write", "{data}/order.json", "{count}"], count=1_000_000, counted=(2_000, 12_000)),
     FootprintCase("footprint", "hello: milliseconds to its first answer, MiB at rest, bytes of an idle connection"),
+    FootprintCase("broadcast", "a message to 10,000 WebSockets in one room: CPU a delivery, bytes of one that waits"),
 ]
 
 
@@ -406,10 +408,13 @@ class Contender:
         self.result["cpu_us_all"] = [sample["cpu_us"] for sample in self.samples]
 
 
-def measure_footprint(places, options):
-    progress("footprint")
+def measure_footprint(case, places, options):
+    progress(case.name)
     try:
-        result = footprint.measure(places, free_port, options.rounds)
+        if case.name == "broadcast":
+            result = broadcast.measure(places, free_port, sorted(os.sched_getaffinity(0))[SERVER_CORE])
+        else:
+            result = footprint.measure(places, free_port, options.rounds)
     except (RuntimeError, OSError) as error:
         raise Failure(error) from None
     progress("")
@@ -432,7 +437,7 @@ def in_bursts(contenders, rounds, count):
 
 def measure_case(case, places, options):
     if isinstance(case, FootprintCase):
-        return measure_footprint(places, options)
+        return measure_footprint(case, places, options)
     contenders = [Contender("floor", case.floor, case, places, places["environment"]),
                   Contender("ashlar", case.subject, case, places, places["environment"])]
     size = case.count if isinstance(case, ProgramCase) else case.requests
@@ -591,12 +596,15 @@ def main():
                 postgres.stop()
 
     resting = results.get("footprint", {}).get("ashlar")
-    timed = {name: result for name, result in results.items() if name != "footprint"}
+    timed = {name: result for name, result in results.items() if not isinstance(known[name], FootprintCase)}
     if timed:
         print(table(timed))
     if resting:
         print("footprint  first answer after {first_answer_ms:.0f} ms, {rss_mib:.1f} MiB at rest, {bytes_per_connection:.0f} bytes "
               "each of {connections:,} idle connections".format(**resting))
+    if room := results.get("broadcast", {}).get("ashlar"):
+        print("broadcast  {cpu_us:.2f} µs of CPU a delivery; the last of {members:,} WebSockets has a message after {last_has_it_ms:.0f} ms; "
+              "{bytes_per_websocket:.0f} bytes each that waits".format(**room))
     for failure in failures:
         print(f"not measured: {failure}", file=sys.stderr)
     if options.json:
