@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <ashlar/base/error.hpp>
+#include <ashlar/pg/detail/accesses.hpp>
 #include <ashlar/pg/detail/advise.hpp>
 #include <ashlar/pg/detail/conditions.hpp>
 #include <ashlar/pg/detail/plan.hpp>
@@ -63,8 +64,33 @@ TEST(Conditions, TakesThoseJoinedByAndApart) {
   EXPECT_EQ(all[1].kind, Kind::range);
   EXPECT_TRUE(all[1].constant);
   EXPECT_EQ(all[1].predicate, "y >= 5");
-  EXPECT_EQ(all[2].kind, Kind::other);
+  EXPECT_EQ(all[2].kind, Kind::either);
   EXPECT_EQ(all[2].alias, "a");
+}
+
+TEST(Conditions, TakesThoseJoinedByOrApart) {
+  const Condition either = one("((a.x = $1) OR ((a.y = 5) AND (a.z > $2)) OR (a.w ~~ $3))");
+  EXPECT_EQ(either.kind, Kind::either);
+  ASSERT_EQ(either.alternatives.size(), 3U);
+  EXPECT_EQ(either.alternatives[0].at(0).column, "x");
+  ASSERT_EQ(either.alternatives[1].size(), 2U);
+  EXPECT_EQ(either.alternatives[1][1].kind, Kind::range);
+  EXPECT_EQ(either.alternatives[2].at(0).kind, Kind::pattern);
+  EXPECT_EQ(one("((a.x = $1) OR (b.y = $2))").kind, Kind::other);
+}
+
+TEST(Conditions, NameTheColumnsOfATable) {
+  EXPECT_THAT(columns_of("sum((a.x + (b.y)::integer)), lower(a.\"Z\")", "a").value(), ElementsAre("x", "Z"));
+  EXPECT_THAT(columns_of("sum((cents)::numeric)", "a").value(), ElementsAre("cents"));
+  EXPECT_FALSE(columns_of("ROW(a.*, b.x)", "a").has_value());
+}
+
+TEST(SqlTokens, KnowTheColumnsThatAStatementSets) {
+  EXPECT_THAT(columns_set_by("update t set a = b, (c, d) = (select e, f from g), \"H\" = 1 where i = 2"),
+              ElementsAre("H", "a", "c", "d"));
+  EXPECT_THAT(columns_set_by("insert into t values (1) on conflict (k) do update set v = excluded.v returning w"),
+              ElementsAre("v"));
+  EXPECT_THAT(columns_set_by("select a from t where b = 1"), IsEmpty());
 }
 
 TEST(Conditions, KnowsBooleansNullsAndLists) {

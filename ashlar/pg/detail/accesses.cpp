@@ -1,6 +1,9 @@
 #include <ashlar/pg/detail/accesses.hpp>
 
 #include <algorithm>
+#include <array>
+
+#include <ashlar/pg/detail/sql_tokens.hpp>
 
 namespace ashlar::pg::detail {
 namespace {
@@ -123,6 +126,38 @@ class Walk {
   std::vector<Condition> joins_;
 };
 
+// https://www.postgresql.org/docs/current/ddl-system-columns.html
+constexpr auto kSystemColumns = std::to_array<std::string_view>({"ctid", "tableoid", "xmin", "cmin", "xmax", "cmax"});
+
+/// A scan often hands up whole rows, because that is cheaper than to pick columns: what is needed, those above name.
+std::optional<std::set<std::string>> columns_needed(const PlanNode& root, const Access& access) {
+  std::optional out = std::set<std::string>{};
+  const auto look = [&](const std::string& text) {
+    const auto columns = columns_of(text, access.alias);
+    if (!columns) out.reset();
+    for (std::size_t i = 0; out && i < columns->size(); ++i) {
+      const std::string& name = (*columns)[i];
+      if (access.table->columns.contains(name)) {
+        out->insert(name);
+      } else if (std::ranges::find(kSystemColumns, name) != kSystemColumns.end()) {
+        out.reset();  // of a row that is locked or changed, for one
+      }
+    }
+  };
+  for_each_node(root, [&](const PlanNode& node) {
+    for (const std::string* text : {&node.filter, &node.index_condition, &node.join_condition, &node.join_filter}) {
+      if (out) look(*text);
+    }
+    if (node.alias == access.alias && &node != &root) return;
+    for (const std::vector<std::string>* texts : {&node.output, &node.sort_keys}) {
+      for (const std::string& text : *texts) {
+        if (out) look(text);
+      }
+    }
+  });
+  return out;
+}
+
 }  // namespace
 
 std::string_view to_string(Access::How how) noexcept {
@@ -151,6 +186,7 @@ std::vector<Access> accesses_of(const Plan& plan, const Catalog& catalog) {
   Walk walk(catalog, out);
   walk.node(plan.root, {});
   walk.finish();
+  for (Access& access : out) access.columns = columns_needed(plan.root, access);
   return out;
 }
 
@@ -161,6 +197,24 @@ std::vector<const CatalogTable*> written_by(const Plan& plan, const Catalog& cat
     const CatalogTable* const table = catalog.find(node.schema, node.relation);
     if (table != nullptr && std::ranges::find(out, table) == out.end()) out.push_back(table);
   });
+  return out;
+}
+
+std::set<std::string> columns_set_by(std::string_view sql) {
+  std::set<std::string> out;
+  const auto tokens = sql_tokens(sql);
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    if (!tokens[i].is("set")) continue;
+    const std::uint32_t depth = tokens[i].depth;
+    bool begins = true;  // a column or (columns), before its =
+    for (std::size_t at = i + 1; at < tokens.size() && tokens[at].depth >= depth; ++at) {
+      const SqlToken& token = tokens[at];
+      if (token.depth == depth && (token.is("where") || token.is("from") || token.is("returning"))) break;
+      if (begins && token.is_name()) out.insert(name_of(token));
+      if (token.depth == depth && token.text == "=") begins = false;
+      if (token.depth == depth && token.kind == SqlToken::Kind::comma) begins = true;
+    }
+  }
   return out;
 }
 

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -31,6 +33,8 @@ struct Access {
   std::vector<SortKey> sort;        ///< a sort of rows of this table alone, above it
   bool limited = false;             ///< only the first of the sorted rows are wanted
   double rows = 0;
+  /// Columns that the query needs of it; nullopt: all of them, or what is in no column.
+  std::optional<std::set<std::string>> columns;
 
   /// Conditions are sorted: the same for the same plan.
   [[nodiscard]] TableRead summary() const;
@@ -42,5 +46,8 @@ struct Access {
 
 /// The tables that the plan writes to.
 [[nodiscard]] std::vector<const CatalogTable*> written_by(const Plan& plan, const Catalog& catalog);
+
+/// Columns that UPDATE, ON CONFLICT and MERGE of this text set.
+[[nodiscard]] std::set<std::string> columns_set_by(std::string_view sql);
 
 }  // namespace ashlar::pg::detail

@@ -26,6 +26,12 @@ constexpr double kSame = 1.1;
 // first column is a literal, because equal values lie together; the rows behind them do not.
 constexpr double kPartialCost = 3;
 constexpr std::int64_t kPartialSize = 4;
+// An index that also holds columns must halve what a query costs without it, and save fifty pages, since writers pay
+// for it.
+constexpr double kCovering = 0.5;
+// BRIN is hardly anything to write and to keep: it may cost a query twice as much as a B-tree ten times its size.
+constexpr double kBrinCost = 2;
+constexpr std::int64_t kBrinSize = 10;
 constexpr std::size_t kMostCandidates = 1000;
 
 std::vector<Subject> registered() {
@@ -63,12 +69,35 @@ Subject check_of(const CatalogForeignKey& key, const CatalogTable& table) {
   return subject;
 }
 
-/// Something that few rows satisfy, as far as one can tell without rows.
+const Access* access_to(const Subject& subject, const IndexSpec& spec) {
+  const Access* found = nullptr;
+  for (const Access& access : subject.reads) {
+    if (access.table->schema != spec.schema || access.table->name != spec.table) continue;
+    if (found == nullptr || lacks_index(subject, access)) found = &access;
+  }
+  return found;
+}
+
+std::string_view rule_for(const Subject& subject, const IndexSpec& spec) {
+  return subject.foreign_key != nullptr ? std::string_view("foreign-key-without-index") : std::string_view(spec.rule);
+}
+
+}  // namespace
+
+/// hypopg 1.3 knows GIN and GiST not. https://hypopg.readthedocs.io/en/rel1_stable/hypothetical_indexes.html
+bool can_be_hypothetical(const IndexSpec& spec) { return spec.method == "btree" || spec.method == "brin"; }
+
 bool is_selective(const Condition& condition) {
   return (condition.kind == Condition::Kind::equal && !condition.boolean && !condition.column.empty()) ||
          condition.kind == Condition::Kind::contains || condition.kind == Condition::Kind::match ||
          condition.kind == Condition::Kind::pattern ||
-         (condition.kind == Condition::Kind::equal && !condition.expression.empty());
+         (condition.kind == Condition::Kind::equal && !condition.expression.empty()) || is_either(condition);
+}
+
+bool is_either(const Condition& condition) {
+  return condition.kind == Condition::Kind::either &&
+         std::ranges::all_of(condition.alternatives,
+                             [](const std::vector<Condition>& all) { return std::ranges::any_of(all, is_selective); });
 }
 
 bool lacks_index(const Subject& subject, const Access& access) {
@@ -83,19 +112,6 @@ bool lacks_index(const Subject& subject, const Access& access) {
               std::ranges::any_of(other.unserved, is_selective));
     });
   });
-}
-
-const Access* access_to(const Subject& subject, const IndexSpec& spec) {
-  const Access* found = nullptr;
-  for (const Access& access : subject.reads) {
-    if (access.table->schema != spec.schema || access.table->name != spec.table) continue;
-    if (found == nullptr || lacks_index(subject, access)) found = &access;
-  }
-  return found;
-}
-
-std::string_view rule_for(const Subject& subject, const IndexSpec& spec) {
-  return subject.foreign_key != nullptr ? std::string_view("foreign-key-without-index") : std::string_view(spec.rule);
 }
 
 bool uses(const Plan& plan, std::string_view index, bool narrowed) {
@@ -115,7 +131,7 @@ Task<void> end_trial(Connection& connection, bool hypothetical) {
                                      : "rollback; deallocate all");
 }
 
-Task<void> create(Connection& connection, Candidate& candidate, const Catalog& catalog, bool hypothetical) {
+Task<void> create_index(Connection& connection, Candidate& candidate, const Catalog& catalog, bool hypothetical) {
   if (hypothetical) {
     const std::string sql =
         fmt::format("select indexname, hypopg_relation_size(indexrelid) from hypopg_create_index({})",
@@ -135,17 +151,81 @@ Task<void> create(Connection& connection, Candidate& candidate, const Catalog& c
   candidate.bytes = std::strtoll(rows.at(0).at(0).value_or("0").c_str(), nullptr, 10);
 }
 
+Task<std::string> create_indexes(Connection& connection, std::vector<Candidate*> candidates, const Catalog& catalog,
+                                 bool hypothetical) {
+  Catalog names = catalog;  // so that two of them do not take one name
+  for (Candidate* const candidate : candidates) {
+    std::string failure;
+    try {
+      co_await create_index(connection, *candidate, names, hypothetical);
+    } catch (const ErrorFields& error) {
+      failure = error.primary;
+    }
+    if (!failure.empty()) co_return failure;
+    names.tables[{candidate->spec.schema, candidate->spec.table}].indexes.push_back({.name = candidate->name});
+  }
+  co_return std::string();
+}
+
+bool is_worth(double before, double after) noexcept {
+  return before - after >= kWorthCost && before - after >= kWorthShare * before;
+}
+
+namespace {
+
+bool is_index_only(const Plan& plan, std::string_view index) {
+  bool found = false;
+  for_each_node(plan.root, [&](const PlanNode& node) {
+    if (node.index == index && node.type == "Index Only Scan") found = true;
+  });
+  return found;
+}
+
+/// What a plan costs when the blocks that a BRIN does not rule out are read one after the other: their share of what
+/// the whole table costs. (By the default costs of PostgreSQL: a page is 1, a row 0.0125.)
+struct Blocks {
+  double cost = 0;
+  double share = 1;
+  bool found = false;
+};
+Blocks expect_blocks(const Plan& plan, const CatalogTable& table, std::string_view proposed = {}) {
+  Blocks out{.cost = plan.root.total_cost};
+  const double rows = std::max(table.rows_now(), 1.0);
+  const double whole = static_cast<double>(table.pages_now) + 0.0125 * rows;
+  const auto is_brin = [&](const std::string& name) {
+    return name == proposed || std::ranges::any_of(table.indexes, [&](const CatalogIndex& index) {
+             return index.name == name && index.method == "brin";
+           });
+  };
+  for_each_node(plan.root, [&](const PlanNode& node) {
+    if (node.type != "Bitmap Heap Scan" || node.relation != table.name || node.schema != table.schema ||
+        node.children.empty() || !is_brin(node.children.front().index))
+      return;
+    out.found = true;
+    out.share = std::min(node.children.front().rows / rows, 1.0);
+    out.cost = std::max(out.cost - node.total_cost, 0.0) + out.share * whole;
+  });
+  return out;
+}
+
 Task<void> try_one(Connection& connection, Study& study, Candidate& candidate, bool hypothetical) {
   co_await begin_trial(connection, hypothetical);
   std::string failure;
   try {
-    co_await create(connection, candidate, study.catalog, hypothetical);
+    co_await create_index(connection, candidate, study.catalog, hypothetical);
     for (const std::size_t index : candidate.subjects) {
       const Subject& subject = study.subjects[index];
       Trial trial{.subject = index, .before = subject.normal.root.total_cost};
       const Plan plan = co_await plan_statement(connection, subject.sql, subject.parameters, PlanMode::normal);
-      trial.after = plan.root.total_cost;
+      trial.after = trial.expected = plan.root.total_cost;
+      if (candidate.spec.method == "brin") {
+        const Blocks blocks =
+            expect_blocks(plan, study.catalog.tables.at({candidate.spec.schema, candidate.spec.table}), candidate.name);
+        trial.expected = blocks.cost;
+        trial.share = blocks.share;
+      }
       trial.used = uses(plan, candidate.name, false);
+      trial.index_only = is_index_only(plan, candidate.name);
       const Plan structural =
           co_await plan_statement(connection, subject.sql, subject.parameters, PlanMode::structural);
       trial.used_structurally = uses(structural, candidate.name, true);
@@ -160,9 +240,8 @@ Task<void> try_one(Connection& connection, Study& study, Candidate& candidate, b
   co_await end_trial(connection, hypothetical);
 }
 
-bool is_worth(const Trial& trial) {
-  const double saved = trial.before - trial.after;
-  return trial.used && saved >= kWorthCost && saved >= kWorthShare * trial.before;
+bool is_worth_covering(double without, double with) noexcept {
+  return with <= kCovering * without && without - with >= kWorthCost;
 }
 
 /// How it is proved for this subject, if it is.
@@ -170,7 +249,14 @@ ProofKind proof_for(const Study& study, const Candidate& candidate, const Trial&
   const Subject& subject = study.subjects[trial.subject];
   const Access* const access = access_to(subject, candidate.spec);
   if (access == nullptr || subject.allows(rule_for(subject, candidate.spec))) return ProofKind::none;
-  if (is_worth(trial)) return candidate.tried;
+  const bool covers = !candidate.spec.include.empty();
+  if (covers && !(trial.index_only && is_worth_covering(trial.before, trial.after))) return ProofKind::none;
+  // A BRIN that is there is not given up for less than it would be chosen for.
+  if (const Blocks blocks = expect_blocks(subject.normal, *access->table);
+      blocks.found && candidate.spec.method == "btree" && kBrinCost * trial.after >= blocks.cost)
+    return ProofKind::none;
+  if (trial.used && is_worth(trial.before, trial.expected)) return candidate.tried;
+  if (covers || candidate.spec.method == "brin") return ProofKind::none;
   if (access->table->is_small() && trial.used_structurally && lacks_index(subject, *access))
     return ProofKind::structure;
   return ProofKind::none;
@@ -191,6 +277,14 @@ bool is_better(const Study& study, const Choice& a, const Choice& b) {
     return !part.spec.predicate.empty() && whole.spec.predicate.empty() && part.bytes * kPartialSize <= whole.bytes &&
            cost <= kPartialCost * whole_cost;
   };
+  if (one.spec.include.empty() != other.spec.include.empty())
+    return one.spec.include.empty() ? !is_worth_covering(a.after, b.after) : is_worth_covering(b.after, a.after);
+  const auto is_brin = [](const Candidate& candidate) { return candidate.spec.method == "brin"; };
+  const auto replaces = [](const Candidate& brin, double cost, const Candidate& tree, double tree_cost) {
+    return brin.bytes * kBrinSize <= tree.bytes && cost <= kBrinCost * tree_cost;
+  };
+  if (is_brin(one) && !is_brin(other)) return replaces(one, a.after, other, b.after);
+  if (is_brin(other) && !is_brin(one)) return !replaces(other, b.after, one, a.after);
   if (is_small_part(one, a.after, other, b.after)) return true;
   if (is_small_part(other, b.after, one, a.after)) return false;
   if (a.after * kSame < b.after) return true;
@@ -200,12 +294,12 @@ bool is_better(const Study& study, const Choice& a, const Choice& b) {
   return one.spec.keys.size() < other.spec.keys.size();
 }
 
-/// `longer` does what `shorter` does.
+/// `longer` does what `shorter` does. A B-tree that begins with the column of a BRIN does that, too.
 bool makes_redundant(const IndexSpec& longer, const IndexSpec& shorter) {
   return longer.schema == shorter.schema && longer.table == shorter.table && longer.method == "btree" &&
-         shorter.method == "btree" && longer.predicate == shorter.predicate &&
-         longer.keys.size() > shorter.keys.size() &&
-         std::equal(shorter.keys.begin(), shorter.keys.end(), longer.keys.begin());
+         longer.predicate == shorter.predicate && longer != shorter &&
+         (shorter.method == "btree" || shorter.method == "brin") &&
+         is_beginning(shorter.keys, shorter.include, longer.keys, longer.include);
 }
 
 void choose_for(Study& study, std::size_t number) {
@@ -216,7 +310,7 @@ void choose_for(Study& study, std::size_t number) {
     if (trial == nullptr) continue;
     const ProofKind proof = proof_for(study, candidate, *trial);
     if (proof == ProofKind::none) continue;
-    const Choice choice{i, proof, trial->after};
+    const Choice choice{i, proof, trial->expected};
     const std::pair table{candidate.spec.schema, candidate.spec.table};
     const auto it = best.find(table);
     if (it == best.end()) {
@@ -238,7 +332,7 @@ void choose_for(Study& study, std::size_t number) {
 void choose_unproved(Study& study, std::size_t number) {
   const Subject& subject = study.subjects[number];
   for (const Access& access : subject.reads) {
-    if (!lacks_index(subject, access)) continue;
+    if (!lacks_index(subject, access) || std::ranges::any_of(access.unserved, is_either)) continue;
     const auto serves = [&](std::size_t i) {
       const Candidate& c = study.candidates[i];
       return c.spec.table == access.table->name && c.spec.schema == access.table->schema &&
@@ -257,6 +351,17 @@ void choose_unproved(Study& study, std::size_t number) {
       break;
     }
   }
+}
+
+UpdatedColumns updated_columns(const Study& study) {
+  UpdatedColumns out;
+  for (const auto& [name, table] : study.catalog.tables) out[&table];
+  for (const Subject& subject : study.subjects) {
+    if (!subject.problem.empty() || subject.foreign_key != nullptr) continue;
+    for (const CatalogTable* table : written_by(subject.normal, study.catalog))
+      out[table].merge(columns_set_by(subject.sql));
+  }
+  return out;
 }
 
 }  // namespace
@@ -345,36 +450,46 @@ std::vector<ExplainedQuery> explained(const Study& study) {
 }
 
 void propose(Study& study) {
+  const auto updated = updated_columns(study);
   for (std::size_t number = 0; number < study.subjects.size(); ++number) {
     for (const Access& access : study.subjects[number].reads) {
-      for (IndexSpec& spec : candidates_for(access)) {
-        auto it = std::ranges::find(study.candidates, spec, &Candidate::spec);
-        if (it == study.candidates.end()) {
-          if (study.candidates.size() >= kMostCandidates) {
-            study.advice.notes.push_back(
-                fmt::format("more than {} indexes are possible: those for queries after {} were not tried",
-                            kMostCandidates, study.subjects[number].name));
-            return;
-          }
-          it = study.candidates.insert(study.candidates.end(), Candidate{.spec = std::move(spec)});
+      for (IndexSpec& spec : candidates_for(access, updated.at(access.table))) {
+        const auto found = candidate_of(study, std::move(spec));
+        if (!found) {
+          study.advice.notes.push_back(
+              fmt::format("more than {} indexes are possible: those for queries after {} were not tried",
+                          kMostCandidates, study.subjects[number].name));
+          return;
         }
-        if (it->subjects.empty() || it->subjects.back() != number) it->subjects.push_back(number);
+        auto& subjects = study.candidates[*found].subjects;
+        if (subjects.empty() || subjects.back() != number) subjects.push_back(number);
       }
     }
   }
+  propose_alternatives(study, updated);
+}
+
+std::optional<std::size_t> candidate_of(Study& study, IndexSpec spec) {
+  const auto it = std::ranges::find(study.candidates, spec, &Candidate::spec);
+  if (it != study.candidates.end()) return static_cast<std::size_t>(it - study.candidates.begin());
+  if (study.candidates.size() >= kMostCandidates) return std::nullopt;
+  study.candidates.push_back({.spec = std::move(spec)});
+  return study.candidates.size() - 1;
 }
 
 Task<void> try_candidates(Connection& connection, Study& study, bool hypothetical) {
   for (Candidate& candidate : study.candidates) {
-    if (candidate.tried != ProofKind::none || !candidate.failure.empty()) continue;
-    if (hypothetical && candidate.spec.method != "btree") continue;
+    if (candidate.tried != ProofKind::none || !candidate.failure.empty() || candidate.subjects.empty()) continue;
+    if (hypothetical && !can_be_hypothetical(candidate.spec)) continue;
     co_await try_one(connection, study, candidate, hypothetical);
   }
+  co_await try_alternatives(connection, study, hypothetical);
 }
 
 void choose(Study& study) {
   for (std::size_t number = 0; number < study.subjects.size(); ++number) choose_for(study, number);
   for (std::size_t number = 0; number < study.subjects.size(); ++number) choose_unproved(study, number);
+  choose_alternatives(study);
   // What a longer one does as well is not needed.
   const std::vector<std::size_t> all = study.chosen;
   std::erase_if(study.chosen, [&](std::size_t i) {
@@ -382,6 +497,7 @@ void choose(Study& study) {
     for (const std::size_t other : all) {
       Candidate& longer = study.candidates[other];
       if (!makes_redundant(longer.spec, shorter.spec) || longer.tried == ProofKind::none) continue;
+      if (makes_redundant(shorter.spec, longer.spec) && i < other) continue;  // of two that do the same, one stays
       longer.wins.insert(longer.wins.end(), shorter.wins.begin(), shorter.wins.end());
       return true;
     }
@@ -393,13 +509,14 @@ Task<void> try_together(Connection& connection, Study& study, bool hypothetical)
   co_await begin_trial(connection, hypothetical);
   std::exception_ptr error;
   try {
-    Catalog names = study.catalog;  // so that two of them do not take one name
+    std::vector<Candidate*> candidates;
     for (const std::size_t i : study.chosen) {
       Candidate& candidate = study.candidates[i];
-      if (candidate.tried == ProofKind::none || (hypothetical && candidate.spec.method != "btree")) continue;
-      co_await create(connection, candidate, names, hypothetical);
-      names.tables[{candidate.spec.schema, candidate.spec.table}].indexes.push_back({.name = candidate.name});
+      if (candidate.tried != ProofKind::none && (!hypothetical || can_be_hypothetical(candidate.spec)))
+        candidates.push_back(&candidate);
     }
+    const std::string failure = co_await create_indexes(connection, candidates, study.catalog, hypothetical);
+    if (!failure.empty()) throw Unavailable(fmt::format("the indexes cannot be made together: {}", failure));
     std::set<std::size_t> used;
     for (const Subject& subject : study.subjects) {
       if (!subject.problem.empty()) continue;
@@ -417,7 +534,7 @@ Task<void> try_together(Connection& connection, Study& study, bool hypothetical)
     }
     std::erase_if(study.chosen,
                   [&](std::size_t i) { return study.candidates[i].tried != ProofKind::none && !used.contains(i); });
-    co_await report_rewrites(connection, study);
+    co_await report_rewrites(connection, study, hypothetical);
   } catch (...) {
     error = std::current_exception();
   }

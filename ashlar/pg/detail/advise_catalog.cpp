@@ -45,7 +45,12 @@ constexpr std::string_view kTables =
 // n_distinct below zero is a share of the rows. https://www.postgresql.org/docs/current/view-pg-stats.html
 constexpr std::string_view kColumns =
     "select c.oid, a.attname, coalesce(b.typname, t.typname), coalesce(b.typcategory, t.typcategory), "
-    "case when s.n_distinct < 0 then -s.n_distinct * greatest(c.reltuples, 0) else s.n_distinct end "
+    "case when s.n_distinct < 0 then -s.n_distinct * greatest(c.reltuples, 0) else s.n_distinct end, "
+    "case when a.attlen > 0 then a.attlen "
+    "when coalesce(b.typname, t.typname) in ('varchar', 'bpchar') and greatest(a.atttypmod, t.typtypmod) > 4 "
+    "then 4 * greatest(a.atttypmod, t.typtypmod) "
+    "when coalesce(b.typname, t.typname) = 'numeric' and greatest(a.atttypmod, t.typtypmod) > 4 "
+    "then 8 + ((greatest(a.atttypmod, t.typtypmod) - 4) >> 16) / 2 end, s.avg_width, s.correlation "
     "from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace "
     "join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped "
     "join pg_catalog.pg_type t on t.oid = a.atttypid left join pg_catalog.pg_type b on b.oid = t.typbasetype "
@@ -54,7 +59,9 @@ constexpr std::string_view kColumns =
 constexpr std::string_view kIndexes =
     "select c.oid, i.relname, m.amname, (select json_agg(pg_get_indexdef(x.indexrelid, k, true) order by k) "
     "from generate_series(1, x.indnkeyatts) k), pg_get_expr(x.indpred, x.indrelid, true), x.indisunique, "
-    "exists (select from pg_catalog.pg_constraint where conindid = x.indexrelid and contype in ('p', 'u', 'x')), "
+    "i.relispartition or x.indisreplident or exists (select from pg_catalog.pg_constraint where conindid = "
+    "x.indexrelid "
+    "and contype in ('p', 'u', 'x', 'f')), "
     "x.indisvalid and x.indisready, pg_relation_size(x.indexrelid), s.idx_scan, pg_get_indexdef(x.indexrelid), "
     "obj_description(i.oid, 'pg_class') "
     "from pg_catalog.pg_index x join pg_catalog.pg_class c on c.oid = x.indrelid join pg_catalog.pg_namespace n on "
@@ -98,6 +105,25 @@ const CatalogTable* Catalog::find(std::uint32_t id) const {
   return nullptr;
 }
 
+void read_definition(CatalogIndex& index) {
+  const auto all = sql_tokens(index.definition);
+  const SqlTokens tokens(all);
+  std::vector<std::string>* to = &index.full_keys;
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    if (tokens[i].depth != 0 || tokens[i].kind != SqlToken::Kind::open) continue;
+    const std::size_t close = closing(tokens, i);
+    std::size_t from = i + 1;
+    for (std::size_t at = from; at <= close && at < tokens.size(); ++at) {
+      if (at < close && (tokens[at].depth != 1 || tokens[at].kind != SqlToken::Kind::comma)) continue;
+      to->emplace_back(text_of(tokens.subspan(from, at - from)));
+      from = at + 1;
+    }
+    if (close + 2 >= tokens.size() || !tokens[close + 1].is("include")) return;
+    to = &index.included;
+    i = close;
+  }
+}
+
 Task<void> load_columns(Connection& connection, Catalog& catalog) {
   std::map<std::int64_t, CatalogTable*> by_id;
   for (auto& [name, table] : catalog.tables) by_id[table.id] = &table;
@@ -105,7 +131,13 @@ Task<void> load_columns(Connection& connection, Catalog& catalog) {
     const auto table = by_id.find(integer_at(row, 0));
     if (table == by_id.end()) continue;
     const std::string name = text_at(row, 1);
-    table->second->columns[name] = {name, text_at(row, 2), row.at(3).value_or("U").front(), real_at(row, 4)};
+    table->second->columns[name] = {.name = name,
+                                    .type = text_at(row, 2),
+                                    .category = row.at(3).value_or("U").front(),
+                                    .distinct = real_at(row, 4),
+                                    .most_bytes = integer_at(row, 5),
+                                    .width = real_at(row, 6),
+                                    .correlation = real_at(row, 7)};
   }
 }
 
@@ -147,6 +179,7 @@ Task<Catalog> load_catalog(Connection& connection) {
     index.scans = integer_at(row, 9);
     index.definition = text_at(row, 10);
     index.comment = text_at(row, 11);
+    read_definition(index);
   }
   for (const Row& row : co_await TextQuery(connection, kForeignKeys)) {
     CatalogForeignKey& key = catalog.foreign_keys.emplace_back();

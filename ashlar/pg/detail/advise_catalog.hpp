@@ -18,17 +18,25 @@ struct CatalogColumn {
   std::string type;     ///< of its domain, if it is one: "text", "_text", "jsonb"
   char category = 'U';  ///< of the type: https://www.postgresql.org/docs/current/catalog-pg-type.html
   double distinct = 0;  ///< values, estimated; 0: not known
+  /// Bytes that a value can have at most; 0: no limit. An index refuses rows that are too large for it.
+  std::int64_t most_bytes = 0;
+  double width = 0;        ///< bytes of the average value; 0: not known
+  double correlation = 0;  ///< of its order with that of the rows on disk: 1, -1: the same; 0: none, or not known
 };
 
 struct CatalogIndex {
   std::string name;
-  std::string method;             ///< btree, gin, …
-  std::vector<std::string> keys;  ///< columns and expressions in order, without those that are only included
-  std::string predicate;          ///< of a partial one
-  std::string definition;         ///< create index …
+  std::string method;                  ///< btree, gin, …
+  std::vector<std::string> keys;       ///< columns and expressions in order, without those that are only included
+  std::vector<std::string> full_keys;  ///< the same with collations, operator classes and directions
+  std::vector<std::string> included;
+  std::string predicate;   ///< of a partial one
+  std::string definition;  ///< create index …
   std::string comment;
   bool unique = false;
-  bool constraint = false;  ///< a primary key, unique or exclusion constraint stands on it
+  /// Something stands on it: a constraint, a foreign key of another table, an index of a whole partitioned table, how
+  /// replicas know rows.
+  bool constraint = false;
   bool valid = true;
   std::int64_t bytes = 0;
   std::int64_t scans = 0;  ///< since the server's counters began
@@ -71,6 +79,9 @@ struct Catalog {
   [[nodiscard]] const CatalogTable* find(const std::string& schema, const std::string& name) const;
   [[nodiscard]] const CatalogTable* find(std::uint32_t id) const;
 };
+
+/// The keys and the included columns of `CREATE INDEX …`, as pg_get_indexdef prints it.
+void read_definition(CatalogIndex& index);
 
 [[nodiscard]] Task<Catalog> load_catalog(Connection& connection);
 /// The columns again, when their statistics are new.

@@ -16,10 +16,26 @@
 namespace ashlar::pg::detail {
 namespace {
 
-constexpr auto kRules = std::to_array<std::string_view>(
-    {"missing-index", "wider-index", "partial-index", "sort-without-index", "function-on-column", "missing-gin-index",
-     "missing-gist-index", "missing-trigram-index", "foreign-key-without-index", "not-in-subquery", "offset-pagination",
-     "any-of-column", "stale-statistics", "extended-statistics", "duplicate-index", "unused-index", "invalid-index"});
+constexpr auto kRules = std::to_array<std::string_view>({"missing-index",
+                                                         "wider-index",
+                                                         "partial-index",
+                                                         "sort-without-index",
+                                                         "function-on-column",
+                                                         "missing-gin-index",
+                                                         "missing-gist-index",
+                                                         "missing-trigram-index",
+                                                         "missing-brin-index",
+                                                         "covering-index",
+                                                         "foreign-key-without-index",
+                                                         "not-in-subquery",
+                                                         "offset-pagination",
+                                                         "any-of-column",
+                                                         "or-condition",
+                                                         "stale-statistics",
+                                                         "extended-statistics",
+                                                         "duplicate-index",
+                                                         "unused-index",
+                                                         "invalid-index"});
 
 /// Statistics miss more than half of the table, and that is not little.
 constexpr double kStaleShare = 0.5;
@@ -47,8 +63,42 @@ std::string why(const IndexSpec& spec, std::string_view rule, const CatalogTable
   if (rule == "missing-gin-index" || rule == "missing-gist-index")
     return fmt::format("no B-tree can serve what is asked of {} here; {} can", spec.keys.front(),
                        spec.method == "gin" ? "GIN" : "GiST");
+  if (rule == "covering-index")
+    return fmt::format("of the rows that are found only {} more is wanted: an index that holds it spares reading {}",
+                       fmt::join(spec.include, ", "), table.qualified());
+  if (rule == "or-condition")
+    return fmt::format("all of {} is read: no index can serve conditions that OR joins, one for each of them can",
+                       table.qualified());
+  if (rule == "missing-brin-index")
+    return fmt::format("rows of {} lie in the order of {}: to know what is in each 128 pages is enough",
+                       table.qualified(), spec.keys.front());
   if (rule == "missing-trigram-index") return "a pattern that may begin with a wildcard is found by trigrams only";
   return fmt::format("all of {} is read: no index serves the conditions", table.qualified());
+}
+
+/// What a BRIN is expected to do, and what a B-tree in its place would be.
+std::string instead_of_tree(const Study& study, const Candidate& brin, const CatalogTable& table) {
+  if (brin.spec.method != "brin") return {};
+  std::string out;
+  for (const Trial& trial : brin.trials) {
+    if (!out.empty() || !trial.used || std::ranges::find(brin.wins, trial.subject) == brin.wins.end()) continue;
+    const auto pages = static_cast<double>(table.pages_now);
+    out = fmt::format("; of {} pages some {} are read, one after the other, which costs about {}", grouped(pages),
+                      grouped(trial.share * pages), grouped(trial.expected));
+  }
+  for (const Candidate& tree : study.candidates) {
+    IndexSpec spec = brin.spec;
+    spec.method = "btree";
+    if (tree.spec != spec || tree.trials.empty() || tree.bytes == 0) continue;
+    for (const std::size_t number : brin.wins) {
+      if (const Trial* const trial = tree.trial_of(number))
+        return out + fmt::format("; a B-tree would be {} times as large, {} kB, and bring the cost to {}",
+                                 grouped(static_cast<double>(tree.bytes) /
+                                         static_cast<double>(std::max<std::int64_t>(brin.bytes, 1))),
+                                 grouped(static_cast<double>(tree.bytes) / 1024), grouped(trial->after));
+    }
+  }
+  return out;
 }
 
 /// What the new index costs those who write.
@@ -88,7 +138,8 @@ Finding index_finding(const Study& study, const Candidate& candidate, std::strin
   finding.rule = only_keys ? "foreign-key-without-index" : candidate.spec.rule;
   finding.table = table.qualified();
   for (const std::size_t i : wins) finding.queries.push_back(study.subjects[i].described());
-  finding.message = fmt::format("{}; {}", why(candidate.spec, finding.rule, table), writers(study, table));
+  finding.message = fmt::format("{}{}; {}", why(candidate.spec, finding.rule, table),
+                                instead_of_tree(study, candidate, table), writers(study, table));
   finding.proposal = candidate.spec.sql(name);
   if (!candidate.spec.extension.empty())
     finding.proposal =
@@ -176,17 +227,19 @@ void report_unknown_rules(Study& study) {
   }
 }
 
-bool is_beginning(const CatalogIndex& shorter, const CatalogIndex& longer) {
-  return shorter.method == longer.method && shorter.predicate == longer.predicate &&
-         shorter.keys.size() <= longer.keys.size() &&
-         std::equal(shorter.keys.begin(), shorter.keys.end(), longer.keys.begin());
+/// The longer one has more keys or columns, and serves all that the shorter one does.
+bool is_part(const CatalogIndex& shorter, const CatalogIndex& longer) {
+  return shorter.method == "btree" && longer.method == "btree" && shorter.predicate == longer.predicate &&
+         is_beginning(shorter.full_keys, shorter.included, longer.full_keys, longer.included) &&
+         !is_beginning(longer.full_keys, longer.included, shorter.full_keys, shorter.included);
 }
 
 /// What follows the name in `create index name on …`: equal for indexes that do the same.
 std::string_view without_name(const CatalogIndex& index) {
   const std::string_view definition = index.definition;
-  const std::size_t at = definition.find(" ON ");
-  return at == std::string_view::npos ? definition : definition.substr(at);
+  const std::string name = identifier(index.name) + " ON ";
+  const std::size_t at = definition.find(name);
+  return at == std::string_view::npos ? definition : definition.substr(at + name.size());
 }
 
 void drop_finding(Study& study, const CatalogTable& table, const CatalogIndex& index, std::string_view rule,
@@ -205,8 +258,26 @@ void drop_finding(Study& study, const CatalogTable& table, const CatalogIndex& i
   study.advice.findings.push_back(std::move(finding));
 }
 
-void report_index(Study& study, const CatalogTable& table, const CatalogIndex& index,
-                  const std::set<std::string>& used) {
+/// Indexes that the table will have when the proposals are applied.
+std::vector<CatalogIndex> with_proposals(const Study& study, const CatalogTable& table) {
+  std::vector<CatalogIndex> out = table.indexes;
+  for (const std::size_t i : study.chosen) {
+    const Candidate& candidate = study.candidates[i];
+    if (candidate.proof == ProofKind::none || candidate.spec.schema != table.schema ||
+        candidate.spec.table != table.name)
+      continue;
+    out.push_back({.name = candidate.name,
+                   .method = candidate.spec.method,
+                   .keys = candidate.spec.keys,
+                   .full_keys = candidate.spec.keys,
+                   .included = candidate.spec.include,
+                   .predicate = candidate.spec.predicate});
+  }
+  return out;
+}
+
+void report_index(Study& study, const CatalogTable& table, const std::vector<CatalogIndex>& all,
+                  const CatalogIndex& index, const std::set<std::string>& used) {
   if (!index.valid)
     return drop_finding(
         study, table, index, "invalid-index",
@@ -214,15 +285,15 @@ void report_index(Study& study, const CatalogTable& table, const CatalogIndex& i
                     "writes; drop it, then create it again",
                     index.name));
   if (index.constraint) return;
-  for (const CatalogIndex& other : table.indexes) {
-    if (&other == &index || !other.valid || index.unique || index.method != "btree") continue;
-    if (is_beginning(index, other) && index.keys.size() < other.keys.size())
+  for (const CatalogIndex& other : all) {
+    if (other.name == index.name || !other.valid || index.unique) continue;
+    if (is_part(index, other))
       return drop_finding(
           study, table, index, "duplicate-index",
           fmt::format("{} is the beginning of {}, which serves the same conditions", index.name, other.name));
   }
   for (const CatalogIndex& other : table.indexes) {
-    const bool twin = &other != &index && other.valid && without_name(index) == without_name(other);
+    const bool twin = other.name != index.name && other.valid && without_name(index) == without_name(other);
     // Of two that are the same, the one without a constraint goes; else the one that sorts last.
     if (twin &&
         (other.constraint || other.unique > index.unique || (other.unique == index.unique && other.name < index.name)))
@@ -239,15 +310,18 @@ void report_index(Study& study, const CatalogTable& table, const CatalogIndex& i
                     table.scans));
 }
 
+bool has_grown(const CatalogTable& table) noexcept {
+  return static_cast<double>(table.pages_now - table.pages_then) >
+         static_cast<double>(kStalePages) + kStaleShare * static_cast<double>(table.pages_then);
+}
+
 }  // namespace
 
 bool is_stale(const CatalogTable& table) noexcept {
   if (table.rows < 0 || (table.rows == 0 && table.pages_then == 0)) return table.pages_now >= kStalePages;
-  const bool grown = static_cast<double>(table.pages_now - table.pages_then) >
-                     static_cast<double>(kStalePages) + kStaleShare * static_cast<double>(table.pages_then);
   const bool changed =
       static_cast<double>(table.changed_since_analyze) > static_cast<double>(kStaleRows) + kStaleShare * table.rows;
-  return grown || changed;
+  return has_grown(table) || changed;
 }
 
 std::string grouped(double number) {
@@ -259,10 +333,10 @@ std::string grouped(double number) {
 void report_indexes(Study& study) {
   Catalog names = study.catalog;
   for (const std::size_t i : study.chosen) {
-    const Candidate& candidate = study.candidates[i];
-    const std::string name = candidate.spec.name(names);
-    names.tables[{candidate.spec.schema, candidate.spec.table}].indexes.push_back({.name = name});
-    study.advice.findings.push_back(index_finding(study, candidate, name));
+    Candidate& candidate = study.candidates[i];
+    candidate.name = candidate.spec.name(names);
+    names.tables[{candidate.spec.schema, candidate.spec.table}].indexes.push_back({.name = candidate.name});
+    study.advice.findings.push_back(index_finding(study, candidate, candidate.name));
   }
   report_functions(study);
   report_any_of_column(study);
@@ -281,17 +355,22 @@ void report_schema(Study& study) {
       finding.rule = "stale-statistics";
       finding.table = table.qualified();
       finding.message =
-          table.rows < 0
-              ? fmt::format("{} was never analyzed: the planner guesses", table.qualified())
-              : fmt::format(
+          table.rows < 0 ? fmt::format("{} was never analyzed: the planner guesses", table.qualified())
+          : has_grown(table)
+              ? fmt::format(
                     "the planner takes {} for a table of {} rows, but it has about {}: it chooses plans for a table "
                     "that is no more",
-                    table.qualified(), grouped(table.rows), grouped(table.rows_now()));
+                    table.qualified(), grouped(table.rows), grouped(table.rows_now()))
+              : fmt::format(
+                    "{} rows were written or deleted since {} was analyzed, when it had {}: the planner may "
+                    "guess wrongly what is in it",
+                    grouped(static_cast<double>(table.changed_since_analyze)), table.qualified(), grouped(table.rows));
       finding.proposal = fmt::format("analyze {}", table.qualified());
       finding.is_migration = true;
       study.advice.findings.push_back(std::move(finding));
     }
-    for (const CatalogIndex& index : table.indexes) report_index(study, table, index, used);
+    const auto all = with_proposals(study, table);
+    for (const CatalogIndex& index : table.indexes) report_index(study, table, all, index, used);
   }
   report_unknown_rules(study);
   for (const Subject& subject : study.subjects) {

@@ -258,9 +258,10 @@ Task<bool> has_nulls(Connection& connection, std::string list) {
 
 }  // namespace
 
-Task<void> report_rewrites(Connection& connection, Study& study) {
+Task<void> report_rewrites(Connection& connection, Study& study, bool hypothetical) {
   for (const Subject& subject : study.subjects) {
     if (!subject.problem.empty() || subject.foreign_key != nullptr) continue;
+    co_await report_alternatives(connection, study, subject, hypothetical);
     if (const auto found = without_not_in(subject); found && !subject.allows("not-in-subquery")) {
       const auto before = co_await cost_of(connection, subject.sql, subject.parameters);
       const auto after = co_await cost_of(connection, found->rewrite.sql, found->rewrite.parameters);

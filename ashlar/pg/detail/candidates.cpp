@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <set>
+#include <span>
 #include <utility>
 
 #include <ashlar/pg/detail/sql_tokens.hpp>
@@ -17,6 +19,16 @@ using Kind = Condition::Kind;
 
 constexpr std::size_t kMost = 16;
 constexpr std::size_t kMostKeys = 4;
+// An index that also holds columns is larger, and written more often: only for little, that seldom changes.
+constexpr std::size_t kMostIncluded = 3;
+constexpr double kMostIncludedBytes = 32;  // of the average row
+constexpr std::int64_t kLongestIncluded = 256;
+constexpr std::int64_t kReadsForAnUpdate = 10;
+constexpr std::size_t kMostCovering = 3;
+// BRIN keeps one range of values for 128 pages: there must be many of those, in the order of the column.
+constexpr std::int64_t kBrinPages = 32 * 128;
+constexpr double kBrinCorrelation = 0.95;
+constexpr double kBrinMoved = 0.1;        // rows that were updated to another place or deleted, as a share of all
 constexpr std::size_t kLongestName = 63;  // NAMEDATALEN - 1
 
 /// Types that are not sorted, or whose order nobody asks for.
@@ -27,13 +39,16 @@ bool has_btree(const CatalogColumn& column) {
 
 class Candidates {
  public:
-  explicit Candidates(const Access& access) : access_(access), table_(*access.table) {}
+  Candidates(const Access& access, const std::set<std::string>& updated)
+      : access_(access), table_(*access.table), updated_(updated) {}
 
   std::vector<IndexSpec> run() {
     sort_out();
     btree();
     inverted();
     expressions();
+    block_ranges();
+    covering();
     return std::move(out_);
   }
 
@@ -205,30 +220,114 @@ class Candidates {
     }
   }
 
+  void block_ranges() {
+    const auto moved = static_cast<double>(table_.updates - table_.hot_updates + table_.deletes);
+    if (table_.pages_now < kBrinPages || moved > kBrinMoved * std::max(table_.rows_now(), 1.0)) return;
+    for (const Condition& condition : access_.unserved) {
+      const CatalogColumn* const at = condition.alias == access_.alias ? column(condition.column) : nullptr;
+      if (at == nullptr || condition.kind != Kind::range || condition.is_join() || !has_btree(*at) ||
+          std::abs(at->correlation) < kBrinCorrelation || updated_.contains(at->name))
+        continue;
+      IndexSpec spec;
+      spec.schema = table_.schema;
+      spec.table = table_.name;
+      spec.method = "brin";
+      spec.keys = {identifier(at->name)};
+      spec.rule = "missing-brin-index";
+      add(std::move(spec));
+    }
+  }
+
+  /// The columns that the query needs beside the keys, if they are few and small.
+  std::vector<std::string> included(const std::vector<std::string>& keys) const {
+    std::vector<std::string> out;
+    double bytes = 0;
+    for (const std::string& name : *access_.columns) {
+      const std::string text = identifier(name);
+      if (std::ranges::any_of(keys, [&](const std::string& key) { return key == text || key.starts_with(text + " "); }))
+        continue;
+      const CatalogColumn& at = table_.columns.at(name);
+      const bool is_quiet =
+          !updated_.contains(name) || (table_.updates > 0 && table_.scans >= kReadsForAnUpdate * table_.updates);
+      if (at.most_bytes == 0 || at.most_bytes > kLongestIncluded || !is_quiet) return {};
+      bytes += at.width > 0 ? at.width : static_cast<double>(at.most_bytes);
+      out.push_back(text);
+    }
+    return out.size() <= kMostIncluded && bytes <= kMostIncludedBytes ? out : std::vector<std::string>();
+  }
+
+  /// The index that serves it today, and those proposed, with all that is read: the table need not be looked at.
+  void covering() {
+    if (!access_.columns || table_.is_small()) return;
+    std::vector<IndexSpec> bases;
+    for (const CatalogIndex& index : table_.indexes) {
+      if (access_.indexes.size() != 1 || index.name != access_.indexes.front() || index.method != "btree" ||
+          index.constraint || index.unique || !index.predicate.empty())
+        continue;
+      bases.push_back({.schema = table_.schema, .table = table_.name, .keys = index.full_keys});
+    }
+    for (const IndexSpec& spec : out_) {
+      if (spec.method == "btree" && spec.predicate.empty() && spec.rule != "function-on-column") bases.push_back(spec);
+    }
+    for (std::size_t i = 0; i < bases.size() && i < kMostCovering; ++i) {
+      IndexSpec spec = bases[i];
+      spec.include = included(spec.keys);
+      spec.rule = "covering-index";
+      if (!spec.include.empty() && std::ranges::find(out_, spec) == out_.end() && !has_index(table_, spec))
+        out_.push_back(std::move(spec));
+    }
+  }
+
   const Access& access_;
   const CatalogTable& table_;
+  const std::set<std::string>& updated_;
   std::vector<Key> equal_, range_, joins_, sort_;
   std::vector<std::string> constants_, predicates_;
   std::vector<IndexSpec> out_;
 };
 
+/// `created_at DESC` and `created_at desc`, `(lower(email))` and `lower(email)` are the same.
+bool same_key(std::string_view a, std::string_view b) {
+  const auto of_a = sql_tokens(a), of_b = sql_tokens(b);
+  const SqlTokens one = without_parentheses(of_a), other = without_parentheses(of_b);
+  return std::ranges::equal(one, other, [](const SqlToken& x, const SqlToken& y) {
+    return x.is_name() && y.is_name() ? name_of(x) == name_of(y) : x.text == y.text;
+  });
+}
+
+/// Without the operator class: `(lower(title)) gin_trgm_ops` is `(lower(title))`. A key of several words is in
+/// parentheses, a name with spaces in quotes.
+std::string_view without_class(std::string_view key) {
+  for (const std::string_view name : {" gin_trgm_ops", " jsonb_path_ops"}) {
+    if (key.ends_with(name)) return key.substr(0, key.size() - name.size());
+  }
+  return key;
+}
+
 }  // namespace
 
-std::vector<IndexSpec> candidates_for(const Access& access) { return Candidates(access).run(); }
+std::vector<IndexSpec> candidates_for(const Access& access, const std::set<std::string>& updated) {
+  return Candidates(access, updated).run();
+}
+
+bool is_beginning(const std::vector<std::string>& shorter, const std::vector<std::string>& shorter_included,
+                  const std::vector<std::string>& longer, const std::vector<std::string>& longer_included) {
+  if (shorter.size() > longer.size() || !std::ranges::equal(shorter, std::span(longer).first(shorter.size()), same_key))
+    return false;
+  return std::ranges::all_of(shorter_included, [&](const std::string& column) {
+    const auto is_it = [&](const std::string& other) { return same_key(column, other); };
+    return std::ranges::any_of(longer_included, is_it) || std::ranges::any_of(longer, is_it);
+  });
+}
 
 bool has_index(const CatalogTable& table, const IndexSpec& spec) {
-  const auto plain = [](std::string_view key) {
-    return key.starts_with('(') && key.ends_with(')') ? key.substr(1, key.size() - 2) : key;
-  };
   return std::ranges::any_of(table.indexes, [&](const CatalogIndex& index) {
     if (!index.valid || index.method != spec.method || index.keys.size() < spec.keys.size()) return false;
     if (!index.predicate.empty() && index.predicate != spec.predicate && index.predicate != "(" + spec.predicate + ")")
       return false;
+    if (spec.method == "btree") return is_beginning(spec.keys, spec.include, index.full_keys, index.included);
     for (std::size_t i = 0; i < spec.keys.size(); ++i) {
-      const std::string_view key = spec.method == "btree"
-                                       ? std::string_view(spec.keys[i])
-                                       : std::string_view(spec.keys[i]).substr(0, spec.keys[i].find(' '));
-      if (plain(index.keys[i]) != plain(key)) return false;
+      if (!same_key(index.keys[i], without_class(spec.keys[i]))) return false;
     }
     return true;
   });
@@ -236,7 +335,9 @@ bool has_index(const CatalogTable& table, const IndexSpec& spec) {
 
 std::string IndexSpec::name(const Catalog& catalog) const {
   std::string base = table;
-  for (const std::string& key : keys) {
+  std::vector<std::string> parts = keys;
+  parts.insert(parts.end(), include.begin(), include.end());
+  for (const std::string& key : parts) {
     base += '_';
     for (const SqlToken& token : sql_tokens(key)) {
       if (!token.is_name() || token.is("desc") || token.is("nulls") || token.is("gin_trgm_ops") ||
@@ -264,8 +365,9 @@ std::string IndexSpec::name(const Catalog& catalog) const {
 
 std::string IndexSpec::sql(std::string_view index_name, std::string_view words) const {
   std::string on = schema == "public" ? identifier(table) : identifier(schema) + "." + identifier(table);
-  return fmt::format("create {} {} on {}{} ({}){}", words, identifier(index_name), on,
+  return fmt::format("create {} {} on {}{} ({}){}{}", words, identifier(index_name), on,
                      method == "btree" ? "" : " using " + method, fmt::join(keys, ", "),
+                     include.empty() ? "" : fmt::format(" include ({})", fmt::join(include, ", ")),
                      predicate.empty() ? "" : " where " + predicate);
 }
 

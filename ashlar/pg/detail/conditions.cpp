@@ -176,7 +176,16 @@ Condition one_condition(SqlTokens tokens) {
     condition.alias = columns.front().alias;
   if (negated) return condition;
   const auto is_or = [&](const SqlToken& token) { return token.depth == depth && token.is("or"); };
-  if (std::ranges::any_of(tokens, is_or)) return condition;
+  if (std::ranges::any_of(tokens, is_or)) {
+    if (condition.alias.empty()) return condition;
+    condition.kind = Condition::Kind::either;
+    for (std::size_t from = 0, i = 0; i <= tokens.size(); ++i) {
+      if (i < tokens.size() && !is_or(tokens[i])) continue;
+      condition.alternatives.push_back(conditions_of(text_of(tokens.subspan(from, i - from))));
+      from = i + 1;
+    }
+    return condition;
+  }
   const auto at = std::ranges::find_if(tokens, [&](const SqlToken& token) {
     return token.depth == depth && (token.kind == Kind::symbol || token.is("is"));
   });
@@ -253,6 +262,25 @@ std::vector<Condition> conditions_of(std::string_view text) {
     if (i < tokens.size() && (tokens[i].depth != depth || !tokens[i].is("and"))) continue;
     out.push_back(one_condition(tokens.subspan(from, i - from)));
     from = i + 1;
+  }
+  return out;
+}
+
+std::optional<std::vector<std::string>> columns_of(std::string_view text, std::string_view alias) {
+  const auto tokens = sql_tokens(text);
+  for (std::size_t i = 0; i + 2 < tokens.size(); ++i) {
+    if (tokens[i].is_name() && tokens[i + 1].kind == Kind::dot && tokens[i + 2].text == "*" &&
+        name_of(tokens[i]) == alias)
+      return std::nullopt;
+  }
+  std::vector<std::string> out;
+  for (ColumnName& name : columns_in(tokens)) {
+    if (name.alias == alias) out.push_back(std::move(name.column));
+  }
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const bool follows = i > 0 && (tokens[i - 1].kind == Kind::dot || tokens[i - 1].kind == Kind::cast);
+    const bool goes_on = i + 1 < tokens.size() && (tokens[i + 1].kind == Kind::dot || tokens[i + 1].text == "(");
+    if (tokens[i].is_name() && !follows && !goes_on) out.push_back(name_of(tokens[i]));
   }
   return out;
 }

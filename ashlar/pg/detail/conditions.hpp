@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,7 @@ struct Condition {
     contains,  ///< @> <@ && ? ?| ?& of arrays, jsonb, ranges
     match,     ///< @@ of tsvector
     pattern,   ///< like, ilike, ~, ~*, and % of pg_trgm
+    either,    ///< several of one table, joined by OR
     other,     ///< anything else about the column; no index is proposed for it
   };
   Kind kind = Kind::other;
@@ -29,6 +31,8 @@ struct Condition {
   bool boolean = false;                   ///< the column itself, or NOT of it
   std::string predicate;                  ///< the whole without its alias; of constant ones only
   std::string text;                       ///< as it was printed
+  /// Of `either`: those that OR joins, each of them some that AND joins.
+  std::vector<std::vector<Condition>> alternatives;
 
   /// Of a join: the same from the other side.
   [[nodiscard]] Condition turned() const;
@@ -37,6 +41,10 @@ struct Condition {
 
 /// Those that AND joins in `text`; empty for an empty text.
 [[nodiscard]] std::vector<Condition> conditions_of(std::string_view text);
+
+/// The columns of `alias` that the text names, and names without a table, which EXPLAIN prints where there is but one;
+/// nullopt: its whole row.
+[[nodiscard]] std::optional<std::vector<std::string>> columns_of(std::string_view text, std::string_view alias);
 
 struct SortKey {
   std::string alias;   ///< empty: not a column of a table
