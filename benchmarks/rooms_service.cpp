@@ -1,11 +1,18 @@
 // The service of `./x bench broadcast`: WebSockets in one room, and POST /say, which sends all of them its query's text.
 #include <string>
+#include <utility>
 
 #include <ashlar/app/app.hpp>
 #include <ashlar/app/rooms.hpp>
 #include <ashlar/app/websocket.hpp>
 
 using namespace ashlar;
+
+namespace {
+struct Said {
+  std::string text;
+};
+}  // namespace
 
 int main(int argc, char** argv) {
   Rooms rooms;
@@ -16,6 +23,6 @@ int main(int argc, char** argv) {
     while (co_await socket.receive()) {
     }
   });
-  app.post<"/say">([](Query<"text"> text, Rooms& room) { room.publish("all", std::string(text)); });
+  app.post<"/say">([](Query<Said> said, Rooms& room) { room.publish("all", std::move(said->text)); });
   return run(app, argc, argv);
 }
