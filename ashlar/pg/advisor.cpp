@@ -4,12 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <fstream>
 #include <map>
 #include <set>
 #include <system_error>
 
 #include <ashlar/pg/detail/advise.hpp>
+#include <ashlar/pg/detail/migration_file.hpp>
 #include <ashlar/pg/migrations.hpp>
 #include <ashlar/schema/json.hpp>
 #include <ashlar/schema/json_tree.hpp>
@@ -90,15 +90,6 @@ std::string plain_file(const Finding& finding) {
                          : fmt::format("\n-- migrate:down\n{};\n", finding.takes_back));
 }
 
-void write_file(const fs::path& path, const std::string& text) {
-  std::error_code error;
-  if (fs::exists(path, error)) throw Invalid(fmt::format("{} is there already", path.string()));
-  std::ofstream out(path, std::ios::binary);
-  out << text;
-  out.flush();
-  if (!out) throw Invalid(fmt::format("cannot write {}", path.string()));
-}
-
 struct PlanLine {
   std::string name;
   std::string sql;
@@ -166,12 +157,12 @@ std::vector<fs::path> write_migrations(const fs::path& folder, const Advice& adv
         Finding first{
             .rule = "extension", .table = finding.table, .message = "for the next migration", .proposal = extension};
         files.push_back(folder / file_name(++version, first));
-        write_file(files.back(), plain_file(first));
+        detail::write_migration(files.back(), plain_file(first));
       }
     }
     const bool concurrent = one.proposal.starts_with("create index ") || one.proposal.starts_with("drop index ");
     files.push_back(folder / file_name(++version, one));
-    write_file(files.back(), concurrent ? concurrent_file(one) : plain_file(one));
+    detail::write_migration(files.back(), concurrent ? concurrent_file(one) : plain_file(one));
   }
   return files;
 }

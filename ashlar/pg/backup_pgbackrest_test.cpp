@@ -7,9 +7,11 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include <ashlar/pg/backup.hpp>
 #include <ashlar/pg/detail/backup_program.hpp>
+#include <ashlar/pg/detail/process.hpp>
 #include <ashlar/pg/detail/test_backup_server.hpp>
 
 namespace ashlar::pg {
@@ -114,6 +116,55 @@ TEST_F(PgBackRestTest, DamageIsFound) {
   file.close();
   EXPECT_THAT(check(true).problems, Not(IsEmpty())) << largest;
   EXPECT_NE(failure([&] { return restore({.into = folder_ / "a"}); }), "");
+}
+
+// To PostgreSQL a piece that cannot be had is the end of the log.
+TEST_F(PgBackRestTest, ADamagedPieceOfTheLogIsNotTakenForItsEnd) {
+  back_up();
+  std::vector<std::string> pieces;
+  for (int i = 0; i < 2; ++i) {
+    sql(fmt::format("create table t{} as select md5(i::text) from generate_series(1, 1000) i", i));
+    pieces.push_back(sql("select pg_walfile_name(pg_current_wal_insert_lsn())"));
+    archive_all_by_pgbackrest();
+  }
+  for (const auto& entry : fs::recursive_directory_iterator(fs::path(*settings_.dir) / "pgbackrest" / "archive")) {
+    if (!entry.path().filename().string().starts_with(pieces[0])) continue;
+    std::fstream file(entry.path(), std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(static_cast<std::fstream::off_type>(entry.file_size() / 2));
+    file.write("damage", 6);
+  }
+  EXPECT_THAT(failure([&] { return restore({.into = folder_ / "a"}); }), HasSubstr(pieces[0] + " is damaged"));
+  EXPECT_FALSE(fs::exists(folder_ / "a"));
+}
+
+TEST_F(PgBackRestTest, RestoresIntoAFolderWithAnyName) {
+  sql("create table t as select generate_series(1, 10) n");
+  back_up();
+  sql("insert into t values (11)");
+  archive_all_by_pgbackrest();
+  const fs::path into = folder_ / "it's 100% \"mine\"";
+  restore({.into = into});
+  EXPECT_EQ(start_on(into)->run_sql("ashlar", "select count(*) from t"), "11");
+}
+
+TEST_F(PgBackRestTest, ARestoreThatFailsLeavesTheTablespacesOfOneBefore) {
+  const fs::path space = folder_ / "space";
+  detail::make_folder(space, detail::unprivileged_user());
+  sql(fmt::format("create tablespace fast location '{}'", space.string()));
+  sql("create table t tablespace fast as select generate_series(1, 10) n");
+  back_up();
+  archive_all_by_pgbackrest();
+  const fs::path into = folder_ / "restored";
+  restore({.into = into});
+  EXPECT_EQ(start_on(into)->run_sql("ashlar", "select count(*) from t"), "10");
+  EXPECT_NE(failure([&] {
+              return restore({.to = RestoreTarget::parse("2099-01-01T00:00:00Z"), .into = into, .replace = true});
+            }),
+            "");
+  EXPECT_EQ(start_on(into)->run_sql("ashlar", "select count(*) from t"), "10") << "it is back, with all its files";
+  const Restored again = restore({.into = into, .replace = true});
+  EXPECT_EQ(start_on(into)->run_sql("ashlar", "select count(*) from t"), "10");
+  EXPECT_EQ(start_on(again.put_aside)->run_sql("ashlar", "select count(*) from t"), "10");
 }
 
 TEST_F(PgBackRestTest, KeepsAsManyAsItIsTold) {

@@ -206,6 +206,27 @@ TEST_F(BackupTest, DamageIsFoundAndNamed) {
   EXPECT_THAT(check(true).problems, Contains(HasSubstr("base.tar.gz is missing")));
 }
 
+// Which has no sum of its own.
+TEST_F(BackupTest, DamageInAPieceThatWasReceivedIsNotTakenForTheEndOfTheLog) {
+  set_up();
+  back_up();
+  std::vector<std::string> pieces;
+  for (int i = 0; i < 2; ++i) {
+    sql(fmt::format("create table t{} as select md5(i::text) from generate_series(1, 1000) i", i));
+    pieces.push_back(sql("select pg_walfile_name(pg_current_wal_insert_lsn())"));
+    archive_all();
+  }
+  const fs::path piece = log() / pieces[0];
+  ASSERT_EQ(std::system(fmt::format("gzip -d {}.gz", piece.string()).c_str()), 0);
+  std::fstream file(piece, std::ios::binary | std::ios::in | std::ios::out);
+  file.seekp(20'000);
+  file.write("damage", 6);
+  file.close();
+  EXPECT_THAT(failure([&] { return restore({.into = folder_ / "a"}); }),
+              AllOf(HasSubstr("the log is damaged at"), HasSubstr("goes on to " + pieces[1])));
+  EXPECT_FALSE(fs::exists(folder_ / "a"));
+}
+
 // What the process does that the next test kills.
 TEST(BackupProgram, DISABLED_MakesABackup) {
   const char* const url = std::getenv("ASHLAR_TEST_URL");
@@ -404,6 +425,46 @@ TEST_F(BackupTest, KeepsAsManyAsItIsTold) {
   ASSERT_FALSE(pieces.empty());
   EXPECT_EQ(pieces.front().number, detail::parse_lsn(second.first_lsn).value() >> 20) << "and no older one";
   restore({.into = folder_ / "a", .backup = second.id});
+}
+
+// A backup of a day when the clock was wrong is the oldest all the same.
+TEST_F(BackupTest, TheOldestGoesWhateverTheClockSaid) {
+  settings_.keep = 1;
+  set_up();
+  const Backup first = back_up();
+  fs::rename(full(first), full(first).parent_path() / "29991231T235959");
+  const auto second = with_backups([](Backups& backups) { return backups.make(); });
+  EXPECT_THAT(second.expired, ElementsAre("29991231T235959"));
+  EXPECT_TRUE(fs::exists(full(second.backup)));
+  EXPECT_EQ(check().newest_backup, second.backup.id);
+}
+
+TEST_F(BackupTest, CheckFindsThatTheLogIsArchivedElsewhere) {
+  set_up();
+  back_up();
+  sql("alter system set archive_command = '/bin/true'");
+  sql("select pg_reload_conf()");
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds{60};
+  std::string piece;
+  do {
+    sql("create table if not exists t (n int); insert into t values (1)");
+    piece = sql("select pg_walfile_name(pg_current_wal_insert_lsn())");
+    sql("select pg_switch_wal()");
+    while (sql("select last_archived_wal from pg_stat_archiver") != piece && std::chrono::steady_clock::now() < give_up)
+      std::this_thread::sleep_for(std::chrono::milliseconds{5});
+  } while (fs::exists(log() / (piece + ".gz")) && std::chrono::steady_clock::now() < give_up);
+  EXPECT_THAT(check().problems, Contains(AllOf(HasSubstr(piece), HasSubstr("keeps it elsewhere"))));
+}
+
+TEST_F(BackupTest, ADrillWithoutAnyLogCountsAllSinceTheBackupAsLost) {
+  (void)with_backups([](Backups& backups) { return backups.set_up(BackupTool::plain); });  // and no restart
+  const auto made = with_backups([](Backups& backups) { return backups.make(); });
+  sql("create table t as select 1");
+  const DrillReport report = drill({.quick = true});
+  EXPECT_TRUE(report.passed);
+  EXPECT_GT(report.lost_transactions.value(), 0);
+  ASSERT_TRUE(report.rpo_seconds.has_value());
+  EXPECT_DOUBLE_EQ(*report.rpo_seconds, static_cast<double>((report.began - made.backup.finished).micros) / 1e6);
 }
 
 TEST_F(BackupTest, AFolderBelongsToOneServer) {

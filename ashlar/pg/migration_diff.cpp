@@ -4,10 +4,8 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -15,6 +13,7 @@
 #include <ashlar/pg/connection.hpp>
 #include <ashlar/pg/db.hpp>
 #include <ashlar/pg/detail/blocking_client.hpp>
+#include <ashlar/pg/detail/migration_file.hpp>
 #include <ashlar/pg/detail/propose.hpp>
 #include <ashlar/pg/detail/schema_image.hpp>
 #include <ashlar/pg/detail/scratch.hpp>
@@ -127,12 +126,7 @@ std::vector<fs::path> write_migrations(const fs::path& folder, const MigrationPr
   std::vector<fs::path> out;
   for (const ProposedMigration& file : proposal.files) {
     const fs::path path = folder / fmt::format("{:04}_{}.sql", ++version, file.name.substr(0, 100));
-    std::error_code ignored;
-    std::ofstream stream;
-    if (!fs::exists(path, ignored)) stream.open(path, std::ios::binary);
-    stream << file.text;
-    stream.flush();
-    if (!stream || !stream.is_open()) throw Invalid(fmt::format("cannot write {}", path.string()));
+    detail::write_migration(path, file.text);
     out.push_back(path);
   }
   return out;

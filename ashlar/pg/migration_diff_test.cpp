@@ -2,8 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -115,6 +118,23 @@ TEST(MigrationDiff, ProposesTablesThatAreMissing) {
             HasSubstr("-- migrate:down\ndrop table diff_items;\ndrop table diff_owners;")));
   EXPECT_EQ(test::command(here.database, here.folder, {"down"}), 0);
   EXPECT_EQ(test::sql(here.database, "select to_regclass('diff_owners') is null"), "t");
+}
+
+// Of a full disk, say. The next start would run the half.
+TEST(MigrationDiff, LeavesNoHalfOfAFile) {
+  const Folder folder;
+  const MigrationProposal proposal{.files = {{"big", std::string(100'000, '-')}}, .notes = {}};
+  struct rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto handler = ::signal(SIGXFSZ, SIG_IGN);
+  const struct rlimit small{.rlim_cur = 10'000, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  EXPECT_THROW(write_migrations(folder.path(), proposal), Invalid);
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  ::signal(SIGXFSZ, handler);
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+  EXPECT_EQ(write_migrations(folder.path(), proposal).size(), 1U);
+  EXPECT_EQ(load_migrations(folder.path()).size(), 1U);
 }
 
 TEST(MigrationDiff, HasNothingToSayOfTablesThatFit) {

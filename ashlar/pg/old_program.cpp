@@ -18,7 +18,6 @@
 #include <ashlar/pg/detail/scratch.hpp>
 #include <ashlar/pg/detail/sql_statements.hpp>
 #include <ashlar/pg/migrations.hpp>
-#include <ashlar/schema/json.hpp>
 
 namespace ashlar::pg {
 namespace {
@@ -84,10 +83,10 @@ class Check {
  public:
   explicit Check(Connection& connection) : connection_(connection) {}
 
-  Task<std::vector<std::string>> run(const OldProgram& old) {
+  Task<std::vector<std::string>> run(const QuerySnapshot& old) {
     schema_ = co_await load(connection_);
     std::vector<std::string> out;
-    for (const OldQuery& query : old.queries) {
+    for (const SnapshotQuery& query : old.queries) {
       const std::vector<std::string> problems = co_await problems_of(query);
       if (!problems.empty())
         out.push_back(fmt::format("the old program's query does not fit the new schema:\n  {}\n  - {}", query.sql,
@@ -97,7 +96,7 @@ class Check {
   }
 
  private:
-  Task<std::vector<std::string>> problems_of(const OldQuery& query) {
+  Task<std::vector<std::string>> problems_of(const SnapshotQuery& query) {
     std::vector<std::string> out;
     detail::Description description(connection_, query.sql);
     co_await description;
@@ -117,7 +116,7 @@ class Check {
     co_return out;
   }
 
-  void compare(const OldQuery& query, const std::vector<Oid>& parameters, const std::vector<wire::Field>& fields,
+  void compare(const SnapshotQuery& query, const std::vector<Oid>& parameters, const std::vector<wire::Field>& fields,
                std::vector<std::string>& out) const {
     for (std::size_t i = 0; i < std::min(parameters.size(), query.parameters.size()); ++i) {
       const std::string type = connection_.types().name(parameters[i]);
@@ -127,7 +126,7 @@ class Check {
     if (fields.size() != query.columns.size())
       out.push_back(fmt::format("it gave {} columns, and gives {}", query.columns.size(), fields.size()));
     for (std::size_t i = 0; i < std::min(fields.size(), query.columns.size()); ++i) {
-      const OldColumn& before = query.columns[i];
+      const SnapshotColumn& before = query.columns[i];
       const std::string type = connection_.types().name(fields[i].type);
       if (fields[i].name != before.name)
         out.push_back(fmt::format("column {} was `{}`, and is `{}`", i + 1, before.name, fields[i].name));
@@ -145,17 +144,7 @@ class Check {
 
 }  // namespace
 
-OldProgram old_program_from_json(std::string_view json) {
-  OldProgram out;
-  schema::Errors errors;
-  if (!schema::parse_json(json, out, errors))
-    throw Invalid("this is no snapshot of queries: write it with `queries --write FILE` of the old program");
-  if (out.format != 1)
-    throw Invalid(fmt::format("this snapshot of queries has the format {}; this program reads 1", out.format));
-  return out;
-}
-
-Task<std::vector<std::string>> check_old_program(Db& db, const OldProgram& old) {
+Task<std::vector<std::string>> check_old_program(Db& db, const QuerySnapshot& old) {
   if (db.options().migrations.empty())
     throw Invalid("this program has no migrations: give pg::Options a folder in .migrations");
   const std::vector<Migration> files = load_migrations(db.options().migrations);

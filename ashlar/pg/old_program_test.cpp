@@ -11,6 +11,7 @@
 #include <ashlar/pg/db.hpp>
 #include <ashlar/pg/detail/test_migrations.hpp>
 #include <ashlar/pg/detail/test_server.hpp>
+#include <ashlar/pg/query_snapshot.hpp>
 
 namespace ashlar::pg {
 namespace {
@@ -19,7 +20,8 @@ using Folder = test::MigrationFolder;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-constexpr const char* kOld = R"json({"format": 1, "types": [{"name": "mood", "kind": "enumeration"}], "queries": [
+constexpr const char* kOld = R"json({"format": 1,
+  "types": [{"name": "mood", "kind": "enumeration", "element": "", "attributes": []}], "queries": [
   {"sql": "select id, name, mood from users where id = $1", "parameters": ["int8"], "columns": [
     {"name": "id", "type": "int8", "null": "never"}, {"name": "name", "type": "text", "null": "never"},
     {"name": "mood", "type": "mood", "null": "possible"}]},
@@ -37,7 +39,7 @@ std::vector<std::string> problems_after(const std::string& change) {
   const TestDatabase database(test::server(), "template1");
   Db db({.url = database.url(), .migrations = folder.path()});
   async::run([](Db& of, std::vector<std::string>& problems) -> Task<void> {
-    problems = co_await check_old_program(of, old_program_from_json(kOld));
+    problems = co_await check_old_program(of, snapshot_from_json(kOld));
   }(db, out));
   return out;
 }

@@ -16,6 +16,7 @@
 #include <ashlar/async/context.hpp>
 #include <ashlar/async/sync.hpp>
 #include <ashlar/base/error.hpp>
+#include <ashlar/base/text.hpp>
 #include <ashlar/pg/detail/background.hpp>
 #include <ashlar/pg/error.hpp>
 #include <ashlar/telemetry/log.hpp>
@@ -31,6 +32,7 @@ using std::chrono::milliseconds;
 constexpr std::int64_t kTableLock = 0x6f75'7462'6f78;  // of those who make the table
 constexpr int kKeyLocks = 0x6f75'7462;                 // the class of the advisory locks on keys
 constexpr const char* kChannel = "ashlar_outbox";
+constexpr std::int64_t kHeldAtOnce = 5'000;
 
 struct Failed {
   std::int32_t attempts;
@@ -75,6 +77,14 @@ struct Queries {
       "select id from ashlar_outbox where key = $1 and id > $2 and delivered_at is null and set_aside_at is null "
       "order by id limit 1000))",
       {.name = "outbox_hold_back"}};
+  // And those that came behind it since, or were too many: looked at for nothing each time, else.
+  Query<void(std::int64_t)> hold_back_late{
+      "update ashlar_outbox set due_at = late.until from (select m.id, first.due_at as until from ashlar_outbox m "
+      "join lateral (select f.due_at from ashlar_outbox f where f.key = m.key and f.id < m.id "
+      "and f.delivered_at is null and f.set_aside_at is null order by f.id limit 1) first on first.due_at > now() "
+      "where m.delivered_at is null and m.set_aside_at is null and m.due_at <= now() order by m.due_at, m.id limit $1 "
+      "for update of m skip locked) late where ashlar_outbox.id = late.id",
+      {.name = "outbox_hold_back_late"}};
   Query<OutboxState()> state{
       "select count(*) as waiting, "
       "coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float8 as lag, "
@@ -100,6 +110,15 @@ const Query<bool()> table_exists{"select coalesce(to_regclass('ashlar_outbox') i
                                  {.name = "outbox_table"}};
 
 double seconds_of(auto duration) { return std::chrono::duration<double>(duration).count(); }
+
+/// What a handler throws may hold bytes of anywhere, and a column of text takes only some.
+std::string storable(std::string text) {
+  if (is_utf8(text) && !text.contains('\0')) return text;
+  for (char& c : text) {
+    if (c <= 0) c = '?';
+  }
+  return text;
+}
 
 bool is_cancelled() {
   const async::Context* const context = async::context();
@@ -205,7 +224,7 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
   }
 
   Task<void> record(Executor& in, Topic& topic, const OutboxMessage& message, const std::exception_ptr& error) {
-    const std::string text = explain(error);
+    const std::string text = storable(explain(error));
     const int attempts = message.attempts + 1;
     const auto most = static_cast<int>(options.max_attempts);
     const auto now = co_await in.maybe(ready().failed, message.id, text, seconds_of(pause_after(attempts)), most);
@@ -230,7 +249,7 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
   }
 
   struct Batch {
-    std::size_t claimed = 0;
+    std::size_t claimed = 0;  // keys, or messages that were held back; 0: there is nothing to do now
     std::vector<Topic*> delivered;
     std::optional<OutboxMessage> at_work;  // while its handler has the transaction
   };
@@ -241,7 +260,11 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
     const auto most = static_cast<std::int64_t>(options.batch);
     const auto keys = co_await tx.all(ready().claim, other.has_value(), known, most);
     batch.claimed = keys.size();
-    if (keys.empty()) co_return;
+    if (keys.empty()) {
+      const std::uint64_t held = co_await tx.exec(ready().hold_back_late, kHeldAtOnce);
+      if (held == kHeldAtOnce) batch.claimed = held;
+      co_return;
+    }
 
     const auto messages = co_await tx.all(ready().read, keys, most);
     std::vector<std::int64_t> done;

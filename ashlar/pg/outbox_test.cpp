@@ -157,6 +157,49 @@ TEST(Outbox, AFailureHoldsBackItsKeyAndNoOther) {
       });
 }
 
+TEST(Outbox, AllBehindAFailureAreHeldBackHoweverMany) {
+  with_outbox(
+      {.relay = false, .first_pause = 1h, .longest_pause = 1h},
+      [](Outbox& outbox) {
+        outbox.on("placed", [](Tx&, OutboxMessage) -> Task<void> {
+          throw Unavailable("the mail server is down");
+          co_return;
+        });
+      },
+      [](Db& db, Outbox& outbox) -> Task<void> {
+        co_await put(db, outbox, {placed(1)});
+        co_await db.exec(Query<void()>{
+            "insert into ashlar_outbox (topic, key, payload) select 'placed', 'one', '{\"order\":2}' from "
+            "generate_series(1, 12000)"});
+        EXPECT_EQ(co_await outbox.deliver(), 0U);
+        EXPECT_EQ(co_await db.one(Query<std::int64_t()>{"select count(*) from ashlar_outbox where due_at <= now()"}), 0)
+            << "each would be looked at each time";
+        EXPECT_EQ(co_await db.one(Query<std::int64_t()>{"select count(distinct due_at) from ashlar_outbox"}), 1);
+      });
+}
+
+// The text of an answer from elsewhere, say.
+TEST(Outbox, AnErrorMayHoldAnyBytes) {
+  std::vector<std::string> told;
+  with_outbox(
+      {.relay = false, .first_pause = 1h, .longest_pause = 1h},
+      [&](Outbox& outbox) {
+        outbox.on("placed", [&](Tx&, OutboxMessage message) -> Task<void> {
+          told.push_back(message.key);
+          if (message.key == "bad") throw Unavailable("it said \xff\xfe!");
+          co_return;
+        });
+      },
+      [&](Db& db, Outbox& outbox) -> Task<void> {
+        co_await put(db, outbox, {placed(1, "good"), placed(2, "bad")});
+        co_await outbox.deliver();
+        EXPECT_THAT(told, ElementsAre("good", "bad")) << "nobody is told twice";
+        EXPECT_EQ(co_await db.one(
+                      Query<std::string()>{"select coalesce(last_error, '') from ashlar_outbox where key = 'bad'"}),
+                  "it said \?\?!");
+      });
+}
+
 TEST(Outbox, SetsAsideWhatFailsAgainAndAgainAndItsKeyGoesOn) {
   OutboxOptions options = kByHand;
   options.max_attempts = 3;

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include <ashlar/pg/db.hpp>
+#include <ashlar/pg/detail/test_folder.hpp>
 #include <ashlar/pg/detail/test_server.hpp>
 #include <ashlar/pg/statistics.hpp>
 
@@ -29,14 +30,9 @@ namespace fs = std::filesystem;
 
 class PrivateServerTest : public ::testing::Test {
  protected:
-  PrivateServerTest() {
-    std::string pattern = fs::exists("/dev/shm") ? "/dev/shm/ashlar-server-XXXXXX" : "/tmp/ashlar-server-XXXXXX";
-    folder_ = ::mkdtemp(pattern.data());
-    fs::permissions(folder_, fs::perms::others_exec | fs::perms::owner_all);
-  }
   ~PrivateServerTest() override { fs::remove_all(folder_); }
   [[nodiscard]] PrivateServerOptions options() const { return {.data = folder_ / "postgres"}; }
-  fs::path folder_;
+  const fs::path folder_ = test::make_test_folder();
 };
 
 TEST_F(PrivateServerTest, KeepsItsDataAndStartsQuicklyTheSecondTime) {

@@ -158,14 +158,19 @@ std::string to_json(const QuerySnapshot& snapshot) {
 }
 
 QuerySnapshot snapshot_from_json(std::string_view json) {
-  QuerySnapshot out;
+  // What does not say its format is something else.
+  struct Read {
+    std::int32_t format = 0;
+    std::vector<SnapshotType> types;
+    std::vector<SnapshotQuery> queries;
+  } out;
   schema::Errors errors;
   if (!schema::parse_json(json, out, errors))
     throw Invalid(
         fmt::format("this is no snapshot of queries: {}", schema::ValidationError(std::move(errors)).message()));
   if (out.format != 1)
     throw Invalid(fmt::format("this snapshot of queries has the format {}; this program reads 1", out.format));
-  return out;
+  return {.format = out.format, .types = std::move(out.types), .queries = std::move(out.queries)};
 }
 
 std::vector<std::string> check_snapshot(const QuerySnapshot& snapshot, std::string_view file,

@@ -134,6 +134,7 @@ TEST(QuerySnapshot, NothingIsKeptWhenAQueryDoesNotFit) {
 
 TEST(QuerySnapshot, RefusesWhatIsNoSnapshot) {
   EXPECT_THROW(static_cast<void>(snapshot_from_json("{")), Invalid);
+  EXPECT_THROW(static_cast<void>(snapshot_from_json("{}")), Invalid) << "another file";
   EXPECT_THROW(static_cast<void>(snapshot_from_json("[]")), Invalid);
   EXPECT_THROW(static_cast<void>(snapshot_from_json(R"({"format": 2, "types": [], "queries": []})")), Invalid);
   const Query<std::int64_t()> count{"select 1::int8 as unheard", {.name = "unheard"}};

@@ -299,7 +299,12 @@ Task<std::optional<std::size_t>> Replicas::Impl::reach(Position position) {
   std::uint64_t lsn = position.lsn;
   if (const std::uint64_t start = timeline_start.load(); start != 0 && position.timeline < timeline.load())
     lsn = std::min(lsn, start);
-  if (const auto server = choose(at, lsn)) co_return server;
+  // What was written after a failover that this process has not noticed is on none of the servers that it trusts,
+  // however far they are.
+  const auto reached_by = [&]() -> std::optional<std::size_t> {
+    return position.timeline > timeline.load() ? std::nullopt : choose(at, lsn);
+  };
+  if (const auto server = reached_by()) co_return server;
   if (!choose(at, 0)) {
     ++at.stats.none_fresh;
     instruments.none_fresh.add();
@@ -329,9 +334,9 @@ Task<std::optional<std::size_t>> Replicas::Impl::reach(Position position) {
         // it does not answer in time, or is gone: another one, or the primary
       }
     }
-    if (const auto reached = choose(at, lsn)) co_return reached;
+    if (const auto reached = reached_by()) co_return reached;
     co_await async::sleep(std::min<async::Nanoseconds>(pause, left));
-    if (const auto reached = choose(at, lsn)) co_return reached;
+    if (const auto reached = reached_by()) co_return reached;
   }
   ++at.stats.not_reached;
   instruments.not_reached.add();

@@ -127,6 +127,18 @@ TEST_F(Replicated, AReaderWhosePositionNoReplicaReachesInTimeIsServedByThePrimar
   });
 }
 
+TEST_F(Replicated, WhatWasWrittenAfterAFailoverThatNobodyHasNoticedIsNotReadFromAReplica) {
+  with_replicas(cluster_->url(), {.wait = 30ms}, [](Db&, Replicas& replicas) -> Task<void> {
+    co_await eventually([&] { return serves(replicas) == 2; });
+    Position seen = co_await replicas.position();
+    ++seen.timeline;
+    seen.lsn /= 2;  // further back than what the replicas have, of another story
+    auto reads = co_await replicas.read_your_writes(seen);
+    EXPECT_EQ(co_await reads.one(served_by), "primary");
+    EXPECT_EQ(replicas.stats().not_reached, 1U);
+  });
+}
+
 TEST_F(Replicated, AtMostSoManyReadersWaitForAReplica) {
   with_replicas(cluster_->url(), {.max_lag = 60s, .wait = 300ms, .max_waiting = 2},
                 [&](Db& db, Replicas& replicas) -> Task<void> {

@@ -7,6 +7,7 @@
 #include <set>
 
 #include <ashlar/pg/detail/blocking_client.hpp>
+#include <ashlar/pg/detail/sql_tokens.hpp>
 
 namespace ashlar::pg {
 
@@ -70,7 +71,7 @@ std::string_view to_string(RowVerb verb) {
 class Text {
  public:
   Text(const TableSpec& table, std::span<const RowMember> members, std::span<const std::size_t> named, RowPlan& plan)
-      : table_(table), members_(members), named_(named), plan_(plan) {
+      : table_(table), name_(identifier_of_table(table.name)), members_(members), named_(named), plan_(plan) {
     for (const TableRule& rule : table.rules) {
       if (rule.kind != TableRuleKind::version && rule.kind != TableRuleKind::soft_delete) continue;
       auto& place = rule.kind == TableRuleKind::version ? version_ : deleted_;
@@ -79,14 +80,14 @@ class Text {
   }
 
   std::string make(RowVerb verb) {
-    const std::string rows = fmt::format("select {} from {}", list(), table_.name);
+    const std::string rows = fmt::format("select {} from {}", list(), name_);
     switch (verb) {
       case RowVerb::get:
         return rows + where_key() + alive();
       case RowVerb::lock:
         return rows + where_key() + alive() + " for update";
       case RowVerb::exists:
-        return fmt::format("select exists(select from {}{}{})", table_.name, where_key(), alive());
+        return fmt::format("select exists(select from {}{}{})", name_, where_key(), alive());
       case RowVerb::keys:
         return fmt::format("{} where {} = any({}){}{}", rows, quoted(table_.key.front()), many(table_.key.front()),
                            alive(), order(false));
@@ -96,7 +97,7 @@ class Text {
         return fmt::format("{} where {} = any({}){}{}", rows, quoted(named_.front()), many(named_.front()), alive(),
                            order(true));
       case RowVerb::count:
-        return fmt::format("select count(*) from {}{}", table_.name, alive(" where "));
+        return fmt::format("select count(*) from {}{}", name_, alive(" where "));
       case RowVerb::insert:
       case RowVerb::insert_all:
       case RowVerb::upsert:
@@ -111,13 +112,12 @@ class Text {
         return text + fmt::format(" and {} = {}", quoted(*version_), one(*version_)) + alive();
       }
       case RowVerb::restore:
-        return fmt::format("update {} set {} = null{}{} and {} is not null returning {}", table_.name,
-                           quoted(*deleted_), next_version(), where_key(), quoted(*deleted_), list());
+        return fmt::format("update {} set {} = null{}{} and {} is not null returning {}", name_, quoted(*deleted_),
+                           next_version(), where_key(), quoted(*deleted_), list());
       case RowVerb::purge:
         return purge();
       case RowVerb::version:
-        return fmt::format("select {}::bigint as version from {}{}{}", quoted(*version_), table_.name, where_key(),
-                           alive());
+        return fmt::format("select {}::bigint as version from {}{}{}", quoted(*version_), name_, where_key(), alive());
     }
     return {};
   }
@@ -191,12 +191,12 @@ class Text {
       // The parameter has no type of its own: it takes that of the other side, an array of what the column is, which
       // is never made.
       values += fmt::format("{}coalesce({}, (select array_agg({}) from {} where false))", values.empty() ? "" : ", ",
-                            many(of.column), name, table_.name);
+                            many(of.column), name, name_);
       names += (names.empty() ? "" : ", ") + name;
     }
     const std::string version = version_ ? ", " + quoted(*version_) : std::string{};
     const std::string first = version_ ? ", 1" : "";
-    std::string out = fmt::format("insert into {} as present ({}{}) ", table_.name, columns, version);
+    std::string out = fmt::format("insert into {} as present ({}{}) ", name_, columns, version);
     if (all) {
       out += fmt::format("select {}{} from unnest({}) as given ({})", names, first, values, names);
     } else {
@@ -224,15 +224,15 @@ class Text {
       if (is_given(of.column) || is_key(of.column)) continue;
       set += fmt::format("{}{} = {}", set.empty() ? "" : ", ", quoted(of.column), one(of.column));
     }
-    std::string out = fmt::format("update {} set {}{}", table_.name, set, next_version());
+    std::string out = fmt::format("update {} set {}{}", name_, set, next_version());
     out += where_key();
     if (version_) out += fmt::format(" and {} = {}", quoted(*version_), one(*version_));
     return out + alive() + " returning " + list();
   }
 
   [[nodiscard]] std::string remove() const {
-    if (!deleted_) return fmt::format("delete from {}", table_.name);
-    return fmt::format("update {} set {} = now(){}", table_.name, quoted(*deleted_), next_version());
+    if (!deleted_) return fmt::format("delete from {}", name_);
+    return fmt::format("update {} set {} = now(){}", name_, quoted(*deleted_), next_version());
   }
 
   std::string purge() {
@@ -241,10 +241,11 @@ class Text {
     return fmt::format(
         "delete from {0} where ctid = any(array(select ctid from {0} where {1} < $1 order by {1} limit $2 "
         "for update skip locked)) and {1} < $1",
-        table_.name, quoted(*deleted_));
+        name_, quoted(*deleted_));
   }
 
   const TableSpec& table_;
+  const std::string name_;
   std::span<const RowMember> members_;
   std::span<const std::size_t> named_;
   RowPlan& plan_;

@@ -121,17 +121,25 @@ class Repository<T, schema::detail::TypeList<K...>> {
   [[nodiscard]] Task<void> attach(Executor& db, std::vector<P>& parents, Id P::* id,
                                   std::vector<Row> P::* children) const {
     using Value = detail::column_t<T, Column>;
-    std::map<Value, P*> by_id;
+    std::multimap<Value, P*> by_id;
     std::vector<Value> ids;
     for (P& parent : parents) {
-      if (by_id.emplace(parent.*id, &parent).second) ids.push_back(parent.*id);
+      if (!by_id.contains(parent.*id)) ids.push_back(parent.*id);
+      by_id.emplace(parent.*id, &parent);
     }
     if (ids.empty()) co_return;
     std::vector<Row> rows = co_await all_in<Column>(db, ids);
     for (Row& row : rows) {
       const Value* const value = detail::value_of<T, Column>(row);
-      const auto at = by_id.find(*value);
-      if (at != by_id.end()) (at->second->*children).push_back(std::move(row));
+      auto [at, end] = by_id.equal_range(*value);
+      while (at != end) {
+        auto& list = at->second->*children;
+        if (++at == end) {
+          list.push_back(std::move(row));
+        } else {
+          list.push_back(row);
+        }
+      }
     }
   }
   [[nodiscard]] Task<std::int64_t> count(Executor& db) const {

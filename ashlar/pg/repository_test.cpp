@@ -379,8 +379,36 @@ TEST(Repository, LoadsTheChildrenOfManyParentsByOneStatement) {
     EXPECT_EQ(parents[1].pages.size(), 2U);
     EXPECT_EQ(parents[1].pages[0].text, "a") << "in the order of their key";
     EXPECT_THAT(parents[2].pages, IsEmpty());
+    std::vector<WithPages> twice{{.id = 2, .pages = {}}, {.id = 2, .pages = {}}};
+    co_await pages.attach<"book_id">(db, twice, &WithPages::id, &WithPages::pages);
+    EXPECT_EQ(twice[0].pages.size(), 1U);
+    EXPECT_EQ(twice[1].pages.size(), 1U) << "as when many have one parent";
     std::vector<WithPages> none;
     co_await pages.attach<"book_id">(db, none, &WithPages::id, &WithPages::pages);
+  });
+}
+
+struct Entry {
+  std::int64_t id;
+  std::string word;
+};
+inline const Table<Entry, "order", primary_key{"id"}> entry_table;
+inline const Repository entries{entry_table};
+struct EntryList {
+  SortBy<"word"> sort = "word";
+  int limit = 2;
+  std::int64_t offset = 0;
+};
+
+TEST(Repository, OfATableWhoseNameNeedsQuotes) {
+  with_books([](Db& db) -> Task<void> {
+    co_await db.exec(Query<void()>{"create table \"order\" (id bigint primary key, word text not null)"});
+    co_await entries.insert_all(db, std::vector<Entry>{{1, "a"}, {2, "b"}});
+    co_await entries.upsert(db, Entry{2, "c"});
+    EXPECT_EQ((co_await entries.get(db, 2)).word, "c");
+    EXPECT_EQ((co_await entries.page(db, EntryList{})).total, 2);
+    co_await entries.remove(db, 1);
+    EXPECT_EQ(co_await entries.count(db), 1);
   });
 }
 

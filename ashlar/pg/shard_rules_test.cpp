@@ -51,6 +51,78 @@ TEST(ShardRules, ATableWithoutItsKeyIsNamed) {
   EXPECT_THAT(missing("select id from orders where tenant = $1", std::nullopt), ElementsAre("orders"));
 }
 
+TEST(ShardRules, AComparisonThatLeavesNoRowsOutDoesNotCount) {
+  for (const char* const sql : {
+           "select tenant = $1 from orders",
+           "select id from orders order by tenant = $1",
+           "select case when tenant = $1 then 1 else 0 end from orders",
+           "select count(*) filter (where tenant = $1) from orders",
+           "select id from orders where case when id > 1 and tenant = $1 then true else true end",
+           "select id from orders where (tenant = $1) is not true",
+           "select id from orders where tenant = $1 is not true",
+           "select id from orders where coalesce(tenant = $1, true)",
+           "select id from orders where id + tenant = $1",
+           "select id from orders group by id having bool_or(tenant = $1)",
+           "update orders set paid = (tenant = $1)",
+           "select t.id from things t where exists (select from orders o where t.tenant = $1)",
+           "select o.id from orders o where exists (select from things where tenant = $1)",
+           "select o.id from orders o where not exists (select from things t where o.tenant = $1)",
+           "select o.id from orders o left join things t on o.tenant = $1",
+           "select o.id from things t right join orders o on true full join x on o.tenant = $1",
+       })
+    EXPECT_THAT(missing(sql), ElementsAre("orders")) << sql;
+  for (const char* const sql : {
+           "select id from orders where id between 1 and 5 and tenant = $1",
+           "select id from orders where ((tenant = $1) and id > 5) and total in (select 1 where true or false)",
+           "select id from things t left join orders o on o.tenant = $1 and o.thing = t.id",
+           "select id from things t join orders o on o.tenant = $1 where t.id = 1 or t.id = 2",
+           "select id from orders where tenant = $1::varchar(5) group by id having count(*) > 1 or false",
+           "select id from things where total = 1 or id in (select thing from orders where tenant = $1)",
+       })
+    EXPECT_THAT(missing(sql), IsEmpty()) << sql;
+}
+
+TEST(ShardRules, EachQueryOfAStatementHoldsItsOwnTables) {
+  for (const char* const sql : {
+           "select id from orders where tenant = $1 union all select id from lines",
+           "select id from orders where tenant = $1 and id in (select order_id from lines)",
+           "with some as (select id from lines) select id from orders where tenant = $1",
+           "select o.id from orders o left join lines l on l.tenant = $1 and l.tenant = o.tenant where o.tenant = $1 "
+           "union select id from lines",
+       })
+    EXPECT_THAT(missing(sql), ElementsAre("lines")) << sql;
+  EXPECT_THAT(missing("select id from orders where tenant = $1 union all select id from lines where tenant = $1"),
+              IsEmpty());
+}
+
+TEST(ShardRules, AKeyIsNotWrittenAnew) {
+  for (const char* const sql : {
+           "update orders set tenant = $2 where tenant = $1",
+           "update orders set total = 5, tenant = tenant + 1 where tenant = $1",
+           "update orders set (total, tenant) = (5, $2) where tenant = $1",
+           "insert into orders (tenant, id) values ($1, $2) on conflict (id) do update set tenant = $2",
+       })
+    EXPECT_THAT(missing(sql), ElementsAre("orders")) << sql;
+  for (const char* const sql : {
+           "update orders set tenant = $1, total = 5 where tenant = $1",
+           "update orders set total = (select max(tenant) from things) where tenant = $1",
+           "insert into orders (tenant, id) values ($1, $2) on conflict (id) do update set tenant = excluded.tenant",
+       })
+    EXPECT_THAT(missing(sql), IsEmpty()) << sql;
+}
+
+TEST(ShardRules, AnOuterJoinHoldsOnlyTheSideThatMayBeMissing) {
+  const char* const left = "select o.id from orders o left join lines l on l.tenant = o.tenant ";
+  EXPECT_THAT(missing(std::string(left) + "where o.tenant = $1"), IsEmpty());
+  EXPECT_THAT(missing(std::string(left) + "where l.tenant = $1"), IsEmpty());
+  EXPECT_THAT(missing(std::string(left) + "and l.tenant = $1"), ElementsAre("orders"));
+  EXPECT_THAT(missing("select 1 from orders o right join lines l on l.tenant = o.tenant and o.tenant = $1"),
+              ElementsAre("lines"));
+  EXPECT_THAT(missing("select 1 from orders o full join lines l on l.tenant = o.tenant where o.tenant = $1"),
+              ElementsAre("lines"));
+  EXPECT_THAT(missing("select 1 from orders o left join lines l using (tenant) where tenant = $1"), IsEmpty());
+}
+
 TEST(ShardRules, TablesThatAreJoinedByTheKeyAreHeldTogether) {
   for (const char* const sql : {
            "select o.id from orders o join lines l on l.tenant = o.tenant and l.order_id = o.id where o.tenant = $1",

@@ -348,8 +348,10 @@ void Shards::throw_failed(std::size_t shard, const std::exception_ptr& cause) co
   throw std::move(failed);
 }
 void Shards::throw_unordered(const Statement& statement, std::size_t shard) const {
-  throw Internal(fmt::format("{} does not order its rows as they are merged (seen on shard {}): add `order by`",
-                             statement.describe(), describe(shard)));
+  throw Internal(
+      fmt::format("{} does not order its rows as they are merged (seen on shard {}): add `order by`, of text "
+                  "with `collate \"C\"`, and of what may be NULL with `nulls first` (falling: `nulls last`)",
+                  statement.describe(), describe(shard)));
 }
 
 }  // namespace ashlar::pg

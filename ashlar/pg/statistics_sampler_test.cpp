@@ -105,6 +105,64 @@ TEST(StatisticsMetrics, AreShownByOneProcessAndByTheNextWhenItHasGone) {
   }(database.url(), first, second));
 }
 
+TEST(StatisticsMetrics, OfSeveralDatabasesOfAProgramSayWhich) {
+  metrics::Registry registry;
+  const TestDatabase first(test::server(), "template1");
+  const TestDatabase second(test::server(), "template1");
+  async::run([](std::string url, std::string other, metrics::Registry& shown) -> Task<void> {
+    const auto name = [](const std::string& of) {
+      const ConnectOptions options = ConnectOptions::parse(of);
+      return fmt::format("db=\"{}:{}/{}\"", options.hosts[0].host, options.hosts[0].port, options.database);
+    };
+    co_await beside(url, shown, [&]() -> Task<void> {
+      co_await until_shown(shown, "\npostgresql_up 1\n");
+      co_await beside(other, shown, [&]() -> Task<void> {
+        co_await until_shown(shown, fmt::format("\npostgresql_up{{{}}} 1\n", name(url)));
+        co_await until_shown(shown, fmt::format("\npostgresql_up{{{}}} 1\n", name(other)));
+        const std::string text = shown.expose();
+        EXPECT_THAT(text,
+                    AllOf(Not(HasSubstr("\npostgresql_up 1\n")), Not(HasSubstr("\npostgresql_connection_max 100\n"))));
+        for (const std::string& one : {name(url), name(other)})
+          EXPECT_THAT(
+              text,
+              AllOf(HasSubstr(fmt::format("\npostgresql_connection_max{{{}}} 100\n", one)),
+                    HasSubstr(fmt::format("postgresql_alerts{{{},level=\"critical\",rule=\"sequence\"}} 0\n", one))));
+      });
+      co_await until_shown(shown, "\npostgresql_up 1\n");
+    });
+  }(first.url(), second.url(), registry));
+}
+
+// A scrape with one series twice is refused as a whole.
+TEST(StatisticsMetrics, OfADatabaseThatAProgramHasTwiceAreThereOnce) {
+  metrics::Registry registry;
+  const std::shared_ptr<PrivateServer> server = PrivateServer::start();
+  async::run([](PrivateServer& own, metrics::Registry& shown) -> Task<void> {
+    co_await beside(own.url(), shown, [&]() -> Task<void> {
+      co_await beside(own.url(), shown, [&]() -> Task<void> {
+        const auto times = [&] {
+          const std::string text = shown.expose();
+          int count = 0;
+          for (std::size_t at = text.find("\npostgresql_up "); at != std::string::npos;
+               at = text.find("\npostgresql_up ", at + 1))
+            ++count;
+          return count;
+        };
+        co_await until_shown(shown, "\npostgresql_up 1\n");
+        own.kill();
+        co_await until_shown(shown, "\npostgresql_up 0\n");
+        for (int i = 0; i < 50; ++i) {  // until both know it
+          EXPECT_EQ(times(), 1);
+          co_await async::sleep(10ms);
+        }
+        own.restart();
+        co_await until_shown(shown, "\npostgresql_up 1\n");
+        EXPECT_EQ(times(), 1);
+      });
+    });
+  }(*server, registry));
+}
+
 TEST(StatisticsMetrics, SayThatTheDatabaseIsGoneAndComeBackWithIt) {
   metrics::Registry registry;
   const metrics::ReplaceDefault replaced(registry);

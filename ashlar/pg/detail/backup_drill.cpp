@@ -29,8 +29,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
-
 class ScratchFolder {
  public:
   ScratchFolder(const fs::path& parent, const std::optional<User>& user) {
@@ -115,7 +113,8 @@ std::string count_rows(const ScratchServer& server, const std::string& database,
   return fmt::format("{} rows of {} tables of {} were read", report.rows, report.tables, database);
 }
 
-void measure_loss(DrillReport& report, const ServerFacts& server, const Restored& restored) {
+void measure_loss(DrillReport& report, const ServerFacts& server, const Recovered& recovered) {
+  const Restored& restored = recovered.report;
   std::uint64_t next = 0;
   std::from_chars(server.next_transaction.data(), server.next_transaction.data() + server.next_transaction.size(),
                   next);
@@ -126,8 +125,10 @@ void measure_loss(DrillReport& report, const ServerFacts& server, const Restored
   if (wrote && reached) report.lost_log_bytes = static_cast<std::int64_t>(*wrote > *reached ? *wrote - *reached : 0);
   if (lost == 0) {
     report.rpo_seconds = 0;
-  } else if (restored.last_transaction_at) {
-    report.rpo_seconds = static_cast<double>((report.began - *restored.last_transaction_at).micros) / 1e6;
+  } else {
+    // Without any log of it, all since the backup is lost.
+    const DateTime kept = restored.last_transaction_at.value_or(recovered.backup_finished);
+    report.rpo_seconds = std::max(0.0, static_cast<double>((report.began - kept).micros) / 1e6);
   }
 }
 
@@ -151,7 +152,7 @@ DrillReport run_drill(const BackupRepository& repository, const DrillOptions& op
     Steps steps(report);
     Recovered recovered;
     const bool restored = steps.take("restore", [&] {
-      recovered = recover_into(repository, {.into = data}, false);
+      recovered = recover_into(repository, {.into = data}, scratch.path() / "tablespaces", false);
       report.rto_seconds = seconds_since(begin);
       report.backup = recovered.report.backup;
       report.reached_lsn = recovered.report.reached_lsn;
@@ -161,7 +162,7 @@ DrillReport run_drill(const BackupRepository& repository, const DrillOptions& op
                          recovered.report.recovery_seconds);
     });
     if (restored) {
-      if (server) measure_loss(report, *server, recovered.report);
+      if (server) measure_loss(report, *server, recovered);
       const fs::path programs = server_programs(identity.server_version / 10000);
       if (check_queries) {
         steps.take("queries", [&] { return check_queries_of_program(recovered.server->url(identity.database)); });

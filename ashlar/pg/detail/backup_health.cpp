@@ -92,6 +92,15 @@ void look_at_server(const BackupRepository& repository, const BackupSettings& se
     if (now && piece.timeline == now->timeline) newest = &piece;
   }
   if (newest != nullptr) out.newest_log = newest->name;
+  // A command of somebody else's, or one that keeps nothing, is as content as ours.
+  const auto archived = parse_log_name(server.archived, identity.segment_bytes);
+  const bool is_kept =
+      std::ranges::any_of(pieces, [&](const LogPiece& piece) { return piece.name == server.archived; });
+  if (archives && server.receivers == 0 && now && archived && archived->timeline == now->timeline && !is_kept)
+    out.problems.push_back(fmt::format(
+        "the server has archived {}, and it is not in {}: its archive_command, `{}`, keeps it elsewhere, or "
+        "not at all; run `backup setup`",
+        server.archived, repository.folder().string(), server.archive_command));
   if (server.archived_at) out.log_age_seconds = seconds(DateTime::now() - *server.archived_at);
   // The piece that is written now comes when it is full, or when archive_timeout has passed.
   if (now && newest != nullptr && newest->number + 1 < now->number && server.receivers == 0 && server.archived_at &&

@@ -91,6 +91,20 @@ Backup backup_of(const InfoBackup& info, int server_version) {
   return out;
 }
 
+/// For a command of PostgreSQL's settings: nothing in it is taken for anything else.
+std::string word_of_shell(std::string_view text) {
+  std::string out = "'";
+  for (const char c : text) {
+    if (c == '\'') {
+      out += R"('\'')";
+    } else {
+      out += c;
+    }
+    if (c == '%') out += '%';
+  }
+  return out + "'";
+}
+
 /// Its user's password, if the socket wants one; where the server is, the configuration says.
 std::vector<std::string> secrets_of(const ConnectOptions& connect) {
   if (connect.password.empty()) return {};
@@ -161,9 +175,17 @@ void PgBackRest::set_up(const BackupSettings& settings, const ServerFacts& serve
 std::string PgBackRest::archive_command() const {
   return fmt::format("{} --config={} --stanza={} archive-push \"%p\"", program(), configuration().string(), kStanza);
 }
+// PostgreSQL takes an exit code up to 125 for the end of the log, but pgBackRest says 1 when a piece is not there, and
+// others when it cannot be read. That the bytes of a piece give the sum in its name it does not look at.
 std::string PgBackRest::restore_command(const fs::path& data) const {
-  return fmt::format("{} --config={} --stanza={} --pg1-path={} archive-get \"%f\" \"%p\"", program(),
-                     configuration().string(), kStanza, data.string());
+  return fmt::format(
+      R"({} --config={} --stanza={} --pg1-path={} archive-get "%f" "%p"; s=$?; )"
+      R"([ $s -eq 1 ] && exit 1; [ $s -eq 0 ] || exit 126; )"
+      R"(set -- {}/pgbackrest/archive/{}/*/*/"%f"-*; [ -e "$1" ] || exit 0; )"
+      R"(sum=$(sha1sum <"%p" | cut -c1-40); set -- {}/pgbackrest/archive/{}/*/*/"%f"-"$sum"*; [ -e "$1" ] && exit 0; )"
+      R"(echo "restore-wal: %f is damaged" >&2; exit 126)",
+      program(), configuration().string(), kStanza, word_of_shell(data.string()), repository_.folder().string(),
+      kStanza, repository_.folder().string(), kStanza);
 }
 
 Backup PgBackRest::make(BackupKind kind, const BackupSettings& settings, const ServerFacts& server,
@@ -201,14 +223,22 @@ std::vector<Backup> PgBackRest::backups() const {
       if (!backup.error.value_or(false)) out.push_back(backup_of(backup, version));
     }
   }
-  std::ranges::sort(out, {}, &Backup::finished);
+  std::ranges::sort(out, is_older);
   return out;
 }
 
-void PgBackRest::fetch(const Backup& backup, const fs::path& into) const {
+void PgBackRest::fetch(const Backup& backup, const fs::path& into, const fs::path& tablespaces) const {
+  make_folder(tablespaces, repository_.user());  // which may not make it
   (void)run({"--set=" + backup.id, "--type=none", "--pg1-path=" + into.string(),
-             "--tablespace-map-all=" + into.string() + ".tablespaces", "restore"},
+             "--tablespace-map-all=" + tablespaces.string(), "restore"},
             fmt::format("the backup {} could not be taken out", backup.id));
+  std::error_code not_empty;
+  fs::remove(tablespaces, not_empty);
+}
+
+void PgBackRest::fetch_history(const fs::path& data, std::string_view name, const fs::path& file) const {
+  (void)run({"--pg1-path=" + data.string(), "archive-get", std::string(name), file.string()},
+            fmt::format("{} cannot be read", name));
 }
 
 void PgBackRest::keep_history(const fs::path& data, const fs::path& file) const {

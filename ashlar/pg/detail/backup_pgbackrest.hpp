@@ -32,8 +32,10 @@ class PgBackRest {
   void expire(unsigned keep) const;
   /// Oldest first. Throws Internal when they cannot be read, as with a wrong key.
   [[nodiscard]] std::vector<Backup> backups() const;
-  /// Takes it out into an empty folder, every file compared with its sum; tablespaces into INTO.tablespaces.
-  void fetch(const Backup& backup, const std::filesystem::path& into) const;
+  /// Takes it out into an empty folder, every file compared with its sum; tablespaces into another.
+  void fetch(const Backup& backup, const std::filesystem::path& into, const std::filesystem::path& tablespaces) const;
+  /// Takes a history out into a file. Throws Internal.
+  void fetch_history(const std::filesystem::path& data, std::string_view name, const std::filesystem::path& file) const;
   /// Keeps the history of a timeline that was begun in a restored cluster.
   void keep_history(const std::filesystem::path& data, const std::filesystem::path& file) const;
   /// What differs from what was written.

@@ -1,6 +1,7 @@
 // Programs that backups are made with: PostgreSQL's own, tar, gzip, pgBackRest.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -56,6 +57,7 @@ void sync_path(const std::filesystem::path& path);
 std::string sha256_of(const std::filesystem::path& file);
 /// Everything in a file, or "" when there is none.
 std::string read_text(const std::filesystem::path& file);
+[[nodiscard]] double seconds_since(std::chrono::steady_clock::time_point begin);
 /// Its last lines, indented.
 std::string last_lines(const std::string& text, std::size_t count = 15);
 

@@ -37,6 +37,9 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kNoLess{{
     {"max_locks_per_transaction", "max_locks_per_xact setting"},
 }};
 
+/// A drill reads whole tables, and hears nothing meanwhile.
+constexpr auto kLongestQuery = 24h;
+
 std::string after(std::string_view text, std::string_view words) {
   const std::size_t at = text.rfind(words);
   if (at == std::string_view::npos) return {};
@@ -192,6 +195,12 @@ Replayed ScratchServer::replayed() const {
   Replayed out;
   const std::string done = after(text, "redo done at ");
   out.reached_lsn = done.substr(0, done.find(' '));
+  constexpr std::string_view kRestored = "restored log file \"";
+  for (std::size_t at = text.find(kRestored); at != std::string::npos; at = text.find(kRestored, at + 1)) {
+    const std::string name =
+        text.substr(at + kRestored.size(), text.find('"', at + kRestored.size()) - at - kRestored.size());
+    if (!name.ends_with(".history")) out.last_piece = name;
+  }
   std::string time = after(text, "last completed transaction was at log time ");
   time = time.substr(0, time.rfind('+'));
   out.last_transaction_at = DateTime::parse(time);
@@ -228,7 +237,7 @@ std::vector<std::string> ScratchServer::environment(std::string_view database) c
 }
 
 std::vector<BlockingClient::Row> ScratchServer::query(std::string_view database, std::string_view sql) const {
-  return BlockingClient(socket(), recovery_.superuser, database).query(sql);
+  return BlockingClient(socket(), recovery_.superuser, database, kLongestQuery).query(sql);
 }
 
 }  // namespace ashlar::pg::detail

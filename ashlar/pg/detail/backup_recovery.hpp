@@ -30,6 +30,7 @@ struct Recovery {
 /// Of log that was replayed, as the server's own log tells it.
 struct Replayed {
   std::string reached_lsn;
+  std::string last_piece;  ///< of the log that was read out of the archive
   std::optional<DateTime> last_transaction_at;
   std::uint32_t timeline = 0;
   std::uint64_t next_transaction = 0;

@@ -11,13 +11,16 @@
 #include <chrono>
 #include <cstring>
 #include <map>
+#include <span>
 #include <sstream>
 #include <system_error>
+#include <tuple>
 #include <utility>
 
 #include <ashlar/base/error.hpp>
 #include <ashlar/pg/detail/backup_pgbackrest.hpp>
 #include <ashlar/pg/detail/backup_program.hpp>
+#include <ashlar/pg/detail/backup_timelines.hpp>
 #include <ashlar/schema/json.hpp>
 #include <ashlar/telemetry/log.hpp>
 
@@ -41,7 +44,10 @@ fail() {
   exit 1
 }
 if [ -e "$kept" ]; then
-  if gzip -dc "$kept" | cmp -s - "$1"; then exit 0; fi
+  if gzip -dc "$kept" | cmp -s - "$1"; then
+    sync "$kept" "$folder"  # whoever made it may have been stopped before
+    exit 0
+  fi
   fail "$kept is there and holds something else: does another server archive into this folder?"
 fi
 fresh=$folder/.$2.$$
@@ -143,6 +149,13 @@ std::optional<std::uint64_t> parse_lsn(std::string_view text) {
   return *high << 32 | *low;
 }
 
+bool is_older(const Backup& a, const Backup& b) {
+  const auto place = [](const Backup& backup) {
+    return std::tuple(backup.timeline, parse_lsn(backup.first_lsn).value_or(0), backup.finished, backup.id);
+  };
+  return place(a) < place(b);
+}
+
 FolderLock::FolderLock(const fs::path& folder, Mode mode, const std::optional<User>& user)
     : fd_(::open((folder / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640)) {
   if (fd_ < 0)
@@ -228,7 +241,7 @@ std::vector<Backup> BackupRepository::backups() const {
     backup->id = name;
     all.push_back(std::move(*backup));
   }
-  std::ranges::sort(all, {}, &Backup::id);
+  std::ranges::sort(all, is_older);
   return all;
 }
 
@@ -252,16 +265,20 @@ std::vector<LogPiece> BackupRepository::pieces(std::int64_t segment_bytes) const
   return out;
 }
 
+bool BackupRepository::has_history(std::string_view name) const {
+  std::error_code error;
+  for (const std::string_view end : {"", ".gz"}) {
+    if (fs::exists(log() / fmt::format("{}{}", name, end), error)) return true;
+  }
+  const fs::recursive_directory_iterator kept(folder_ / "pgbackrest" / "archive", error);
+  return std::any_of(begin(kept), end(kept), [&](const auto& entry) { return entry.path().filename() == name; });
+}
+
 std::string BackupRepository::first_gap(const Backup& backup, std::int64_t segment_bytes) const {
   const auto first = parse_lsn(backup.first_lsn);
   if (!first) return {};
-  std::uint64_t expected = *first / static_cast<std::uint64_t>(segment_bytes);
-  for (const LogPiece& piece : pieces(segment_bytes)) {
-    if (piece.timeline != backup.timeline || piece.number < expected) continue;
-    if (piece.number != expected) return log_name(backup.timeline, expected, segment_bytes);
-    ++expected;
-  }
-  return {};
+  const Timeline way{backup.timeline, 0};
+  return detail::first_gap(pieces(segment_bytes), std::span(&way, 1), *first, segment_bytes);
 }
 
 bool BackupRepository::has_end_of(const Backup& backup, std::int64_t segment_bytes) const {

@@ -44,6 +44,8 @@ struct LogPiece {
 [[nodiscard]] std::string log_name(std::uint32_t timeline, std::uint64_t number, std::int64_t segment_bytes);
 /// "0/3000148"; nullopt: it is none.
 [[nodiscard]] std::optional<std::uint64_t> parse_lsn(std::string_view text);
+/// By where they begin in the log, for clocks step: a backup that is new must not be taken for the oldest, and removed.
+[[nodiscard]] bool is_older(const Backup& a, const Backup& b);
 
 /// Held by whoever changes the folder (alone) or reads out of it (with others), in any process.
 class FolderLock {
@@ -83,6 +85,8 @@ class BackupRepository {
   [[nodiscard]] std::vector<Backup> backups() const;
   /// By timeline and number; a piece that is there in two forms once.
   [[nodiscard]] std::vector<LogPiece> pieces(std::int64_t segment_bytes) const;
+  /// Whether the history of a timeline is kept: "00000002.history".
+  [[nodiscard]] bool has_history(std::string_view name) const;
   /// The first that is missing since the backup's beginning though later ones of its timeline are there, or "".
   [[nodiscard]] std::string first_gap(const Backup& backup, std::int64_t segment_bytes) const;
   /// Whether the log has come up to the backup's end: from there on, it can be restored to later moments.

@@ -21,6 +21,7 @@
 #include <ashlar/pg/detail/backup_pgbackrest.hpp>
 #include <ashlar/pg/detail/backup_plain.hpp>
 #include <ashlar/pg/detail/backup_program.hpp>
+#include <ashlar/pg/detail/backup_timelines.hpp>
 #include <ashlar/telemetry/log.hpp>
 
 namespace fs = std::filesystem;
@@ -29,8 +30,6 @@ namespace ashlar::pg::detail {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
 /// Beside the data: log that is replayed, and what the server writes at its end.
 constexpr std::int64_t kRoomForLog = 64 << 20;
@@ -89,6 +88,15 @@ bool is_empty_or_missing(const fs::path& folder) {
   return fs::is_directory(folder, error) && fs::is_empty(folder, error) && !error;
 }
 
+/// Those of a cluster that was restored here before stay its own.
+fs::path free_tablespaces(const fs::path& into) {
+  std::error_code error;
+  fs::path free = into.string() + ".tablespaces";
+  for (int i = 2; fs::exists(fs::symlink_status(free, error)); ++i)
+    free = fmt::format("{}.tablespaces-{}", into.string(), i);
+  return free;
+}
+
 void make_data_folder(const fs::path& folder, const std::optional<User>& user) {
   make_folder(folder, user);
   if (::chmod(folder.c_str(), 0700) != 0 || (user && ::chown(folder.c_str(), user->uid, user->gid) != 0))
@@ -131,30 +139,42 @@ void must_have_room(const fs::path& folder, std::int64_t bytes) {
                     folder.string(), room >> 20, (bytes >> 20) + 1));
 }
 
-Recovered recover_into(const BackupRepository& repository, const RestoreOptions& options, bool durable) {
+Recovered recover_into(const BackupRepository& repository, const RestoreOptions& options, const fs::path& tablespaces,
+                       bool durable) {
   const BackupIdentity identity = repository.identity();
+  const bool by_pgbackrest = identity.tool == BackupTool::pgbackrest;
   const Backup backup = choose(repository, options);
-  const std::string gap = repository.first_gap(backup, identity.segment_bytes);
-  const std::string missing =
-      gap.empty() ? "" : fmt::format("{} is missing in {}, and later log is there", gap, repository.log().string());
-  // PostgreSQL would take the gap for the end.
-  if (options.to.kind == RestoreTarget::Kind::latest && !gap.empty() && parse_lsn(backup.last_lsn)) {
-    throw Internal(
-        fmt::format("the log has a gap: {}. What came after it cannot be restored; name a target before it", missing));
-  }
+  std::string timeline, missing, last_piece;
+  const auto look_at_log = [&] {
+    Course course = course_of(repository, backup, options.timeline, identity.segment_bytes, options.into);
+    timeline = std::move(course.timeline);
+    last_piece = std::move(course.last);
+    if (course.gap.empty()) return;
+    missing = fmt::format("{} is missing in {}, and later log is there", course.gap, repository.log().string());
+    // PostgreSQL would take the gap for the end.
+    if (options.to.kind == RestoreTarget::Kind::latest && parse_lsn(backup.last_lsn))
+      throw Internal(fmt::format(
+          "the log has a gap: {}. What came after it cannot be restored; name a target before it", missing));
+  };
+  // Histories are read by pgBackRest for a cluster that is there.
+  const bool can_look = !by_pgbackrest || options.timeline.empty();
+  if (can_look) look_at_log();
   const fs::path programs = server_programs(backup.server_version / 10000);
   must_have_room(options.into, backup.data_bytes + kRoomForLog);
 
   Recovered out;
   out.report.backup = backup.id;
   out.report.folder = options.into.string();
+  out.backup_finished = backup.finished;
   auto begin = Clock::now();
-  if (identity.tool == BackupTool::pgbackrest) {
-    PgBackRest(repository).fetch(backup, options.into);
+  if (by_pgbackrest) {
+    PgBackRest(repository).fetch(backup, options.into, tablespaces);
   } else {
     fetch_plain(repository, backup, programs, options.into);
   }
+  stop_archiving(options.into);
   out.report.fetch_seconds = seconds_since(begin);
+  if (!can_look) look_at_log();
 
   begin = Clock::now();
   Replayed replayed;
@@ -165,13 +185,21 @@ Recovered recover_into(const BackupRepository& repository, const RestoreOptions&
                                                           .superuser = identity.superuser,
                                                           .restore_command = repository.restore_command(options.into),
                                                           .target = options.to,
-                                                          .timeline = options.timeline,
+                                                          .timeline = timeline,
                                                           .durable = durable});
     replayed = out.server->wait();
   } catch (const Internal& error) {
     if (missing.empty()) throw;
     throw Internal(fmt::format("{}\n{}", missing, error.message()));
   }
+  // A record that is damaged is the end of the log to PostgreSQL. Names of pieces grow with their place.
+  if (options.to.kind == RestoreTarget::Kind::latest && parse_lsn(backup.last_lsn) && !last_piece.empty() &&
+      replayed.last_piece.substr(std::min<std::size_t>(8, replayed.last_piece.size())) < last_piece.substr(8))
+    throw Internal(
+        fmt::format("the log is damaged at {}: replay ended there, and the log goes on to {}. What came after it "
+                    "cannot be restored; "
+                    "name a target before it. The end of the server's own log:\n{}",
+                    replayed.reached_lsn, last_piece, last_lines(read_text(out.server->log_file()))));
   out.report.recovery_seconds = seconds_since(begin);
   out.report.reached_lsn = replayed.reached_lsn;
   out.report.last_transaction_at = replayed.last_transaction_at;
@@ -184,12 +212,14 @@ Recovered recover_into(const BackupRepository& repository, const RestoreOptions&
 Restored restore_into(const BackupRepository& repository, const RestoreOptions& given) {
   RestoreOptions options = given;
   if (options.into.empty()) throw Invalid("a folder to restore into is wanted: --into FOLDER");
+  check_timeline(options.timeline);
   options.into = fs::weakly_canonical(fs::absolute(options.into));
   const fs::path& into = options.into;
   (void)repository.identity();
   const FolderLock lock(repository.folder(), FolderLock::Mode::shared, repository.user());
   (void)choose(repository, options);  // before anything is moved
   if (has_running_server(into)) throw Conflict(fmt::format("a server runs on {}: stop it first", into.string()));
+  const fs::path tablespaces = free_tablespaces(into);
   fs::path aside;
   if (!is_empty_or_missing(into)) {
     if (!options.replace)
@@ -204,16 +234,15 @@ Restored restore_into(const BackupRepository& repository, const RestoreOptions& 
   }
   try {
     make_data_folder(into, repository.user());
-    Recovered recovered = recover_into(repository, options, true);
+    Recovered recovered = recover_into(repository, options, tablespaces, true);
     recovered.server->stop();
     keep_history(repository, into, recovered.report.timeline);
-    stop_archiving(into);
     recovered.report.put_aside = aside.string();
     return recovered.report;
   } catch (...) {
     std::error_code ignored;
     fs::remove_all(into, ignored);
-    fs::remove_all(into.string() + ".tablespaces", ignored);
+    fs::remove_all(tablespaces, ignored);
     if (!aside.empty()) fs::rename(aside, into, ignored);
     if (!aside.empty() && ignored)
       log::error("what was in the folder before could not be put back", {{"is in", aside.string()}});

@@ -27,6 +27,7 @@
 #include <ashlar/pg/migration_lint.hpp>
 #include <ashlar/pg/migrations.hpp>
 #include <ashlar/pg/old_program.hpp>
+#include <ashlar/pg/query_snapshot.hpp>
 #include <ashlar/schema/json.hpp>
 
 namespace ashlar::pg::detail {
@@ -243,7 +244,7 @@ class Migrate {
     std::ifstream in(words[0], std::ios::binary);
     if (!in) throw Invalid(fmt::format("cannot read {}", words[0]));
     const std::string json{std::istreambuf_iterator<char>(in), {}};
-    const auto problems = co_await check_old_program(db_, old_program_from_json(json));
+    const auto problems = co_await check_old_program(db_, snapshot_from_json(json));
     for (const std::string& problem : problems) fmt::print("{}\n", problem);
     if (problems.empty()) fmt::print("the queries of {} do what they did\n", words[0]);
     co_return problems.empty() ? 0 : 1;

@@ -16,12 +16,6 @@
 namespace ashlar::pg::detail {
 namespace {
 
-std::string table_sql(std::string_view name) {
-  const std::size_t dot = name.find('.');
-  if (dot == std::string_view::npos) return identifier(name);
-  return identifier(name.substr(0, dot)) + "." + identifier(name.substr(dot + 1));
-}
-
 std::string column_list(const TableRule& rule) {
   std::string out;
   for (const std::string_view column : rule.columns()) out += (out.empty() ? "" : ", ") + identifier(column);
@@ -360,17 +354,17 @@ std::string create_sql(const TableSpec& spec) {
     if (rule.kind == TableRuleKind::constraint)
       out += fmt::format(",\n  constraint {} {}", identifier(rule.columns().front()), rule.sql);
   }
-  return fmt::format("create table {} (\n{}\n)", table_sql(spec.name), out);
+  return fmt::format("create table {} (\n{}\n)", identifier_of_table(spec.name), out);
 }
 
 std::vector<std::string> later_sql(const TableSpec& spec) {
   std::vector<std::string> out;
   for (const TableRule& rule : spec.rules) {
     if (rule.kind == TableRuleKind::references)
-      out.push_back(fmt::format("alter table {} add foreign key ({}) references {}", table_sql(spec.name),
+      out.push_back(fmt::format("alter table {} add foreign key ({}) references {}", identifier_of_table(spec.name),
                                 column_list(rule), rule.sql));
     if (rule.kind == TableRuleKind::index)
-      out.push_back(fmt::format("create index on {} ({})", table_sql(spec.name), column_list(rule)));
+      out.push_back(fmt::format("create index on {} ({})", identifier_of_table(spec.name), column_list(rule)));
   }
   return out;
 }

@@ -318,13 +318,14 @@ template <class T, RowVerb Verb, class S, FixedString... Columns>
 inline const RowStatement row_statement{T::kSpec, Verb, row_verifier<T, Verb>(), kRowMembers<T, S>,
                                         kNamedColumns<T, Columns...>};
 
-// "select "a", "b" from books where "deleted_at" is null", for a Listing, which takes a literal.
+// "select "a", "b" from "books" where "deleted_at" is null", for a Listing, which takes a literal.
 template <class T>
 struct RowsText {
   static constexpr std::string_view kAlive = " where \"";
   static constexpr std::string_view kIsNull = "\" is null";
   static consteval std::size_t length() {
-    std::size_t n = std::string_view("select  from ").size() + T::kName.size();
+    std::size_t n = std::string_view("select  from \"\"").size() + T::kName.size();
+    if (T::kName.contains('.')) n += 2;
     for (const TableColumn& column : T::kColumns) n += column.name.size() + 4;
     n -= 2;
     if (T::kSoftDelete) n += kAlive.size() + T::kColumns[*T::kSoftDelete].name.size() + kIsNull.size();
@@ -343,8 +344,9 @@ struct RowsText {
       add(T::kColumns[i].name);
       add("\"");
     }
-    add(" from ");
-    add(T::kName);
+    add(" from \"");
+    for (const char c : T::kName) add(c == '.' ? "\".\"" : std::string_view(&c, 1));
+    add("\"");
     if (T::kSoftDelete) {
       add(kAlive);
       add(T::kColumns[*T::kSoftDelete].name);

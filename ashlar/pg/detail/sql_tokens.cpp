@@ -288,4 +288,10 @@ std::string identifier(std::string_view name) {
   return plain && std::ranges::find(kReserved, name) == kReserved.end() ? std::string(name) : quote_identifier(name);
 }
 
+std::string identifier_of_table(std::string_view name) {
+  const std::size_t dot = name.find('.');
+  if (dot == std::string_view::npos) return identifier(name);
+  return identifier(name.substr(0, dot)) + "." + identifier(name.substr(dot + 1));
+}
+
 }  // namespace ashlar::pg::detail

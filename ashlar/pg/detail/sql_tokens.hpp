@@ -38,5 +38,7 @@ using SqlTokens = std::span<const SqlToken>;
 [[nodiscard]] std::string name_of(const SqlToken& token);
 /// With quotes where PostgreSQL wants them: capitals, odd characters, words it keeps for itself.
 [[nodiscard]] std::string identifier(std::string_view name);
+/// The same of a table, "orders", or "shop.orders" with its schema.
+[[nodiscard]] std::string identifier_of_table(std::string_view name);
 
 }  // namespace ashlar::pg::detail

@@ -1,5 +1,7 @@
 #include <ashlar/pg/detail/statistics_sampler.hpp>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <exception>
@@ -8,6 +10,7 @@
 
 #include <ashlar/async/combinators.hpp>
 #include <ashlar/base/error.hpp>
+#include <ashlar/pg/connect_options.hpp>
 #include <ashlar/pg/connection.hpp>
 #include <ashlar/pg/db.hpp>
 #include <ashlar/pg/detail/statistics_reader.hpp>
@@ -324,6 +327,11 @@ constexpr std::array kMetrics = std::to_array<SampledMetric>({
      .help = "Read from the system for a query."},
 });
 
+std::string name_of(const std::string& url) {
+  const ConnectOptions options = ConnectOptions::parse(url);
+  return fmt::format("{}:{}/{}", options.hosts.front().host, options.hosts.front().port, options.database);
+}
+
 }  // namespace
 
 std::span<const SampledMetric> sampled_metrics() noexcept { return kMetrics; }
@@ -356,15 +364,62 @@ std::vector<SampledValue> sampled_values(const Statistics& statistics) {
   return out;
 }
 
+/// Those of the program.
+class StatisticsSampler::All {
+ public:
+  static All& instance() {
+    static All all;
+    return all;
+  }
+  void add(StatisticsSampler& one) {
+    const std::lock_guard lock(mutex_);
+    samplers_.push_back(&one);
+  }
+  void remove(StatisticsSampler& one) {
+    const std::lock_guard lock(mutex_);
+    std::erase(samplers_, &one);
+  }
+  /// Whether there are several databases in one registry, which must be told apart.
+  bool has_several(const StatisticsSampler& one) {
+    const std::lock_guard lock(mutex_);
+    return std::ranges::any_of(samplers_, [&](const StatisticsSampler* other) {
+      return &other->registry_ == &one.registry_ && other->name_ != one.name_;
+    });
+  }
+  /// Of several that look at one database, the one that samples speaks, and while none does, the first.
+  bool speaks(const StatisticsSampler& one, State state) {
+    const std::lock_guard lock(mutex_);
+    bool is_before = true;
+    for (const StatisticsSampler* other : samplers_) {
+      if (other == &one) is_before = false;
+      if (other == &one || &other->registry_ != &one.registry_ || other->name_ != one.name_) continue;
+      const State of_other = other->state_;
+      if (of_other == State::leader && (state != State::leader || is_before)) return false;
+      if (of_other == State::down && state == State::down && is_before) return false;
+    }
+    return true;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<StatisticsSampler*> samplers_;
+};
+
 StatisticsSampler::StatisticsSampler(Db& db, async::Loop& loop, std::chrono::milliseconds interval)
     : db_(db),
       loop_(loop),
       interval_(interval),
+      name_(name_of(db.url())),
+      registry_(metrics::default_registry()),
       collection_(metrics::default_registry().collect([this](metrics::Collector& out) { collect(out); })) {
+  All::instance().add(*this);
   background_.start(run());
 }
 
-StatisticsSampler::~StatisticsSampler() = default;
+StatisticsSampler::~StatisticsSampler() {
+  All::instance().remove(*this);
+  collection_ = {};
+}
 
 Task<void> StatisticsSampler::stop() { co_await background_.stop(); }
 
@@ -395,6 +450,7 @@ Task<void> StatisticsSampler::sample_while_leader(Connection& connection) {
     set_state(State::follower);
     co_return;
   }
+  samples_ = 0;  // what is known of sizes may be of long ago
   for (;;) {
     co_await async::timeout(kLongestSample, sample(connection));
     co_await async::sleep(interval_);
@@ -447,31 +503,41 @@ void StatisticsSampler::set_state(State state) {
 
 void StatisticsSampler::collect(metrics::Collector& out) {
   const std::lock_guard lock(mutex_);
-  if (state_ == State::unknown || state_ == State::follower) return;  // it is for another process to say
-  out.gauge({.name = "postgresql.up", .help = "Whether the database answers."}, state_ == State::leader ? 1 : 0);
-  if (state_ == State::down) return;
-  out.gauge({.name = "postgresql.sample.duration", .help = "How long the last sample took.", .unit = "s"}, took_);
+  const State state = state_;
+  if (state == State::unknown || state == State::follower) return;  // it is for another process to say
+  if (!All::instance().speaks(*this, state)) return;
+  const bool several = All::instance().has_several(*this);
+  std::array<metrics::Label, 3> labels;
+  labels[0] = {"db", name_};
+  // Those of the database, and `count` more.
+  const auto with = [&](std::size_t count) {
+    return metrics::Labels{std::span<const metrics::Label>(labels).subspan(several ? 0 : 1, count + (several ? 1 : 0))};
+  };
+  out.gauge({.name = "postgresql.up", .help = "Whether the database answers."}, state == State::leader ? 1 : 0,
+            with(0));
+  if (state == State::down) return;
+  out.gauge({.name = "postgresql.sample.duration", .help = "How long the last sample took.", .unit = "s"}, took_,
+            with(0));
   for (const SampledValue& value : values_) {
     const SampledMetric& metric = *value.metric;
-    std::array<metrics::Label, 2> labels;
     std::size_t count = 0;
-    if (!metric.label.empty()) labels.at(count++) = {metric.label, value.label};
-    if (!metric.kind_label.empty()) labels.at(count++) = {metric.kind_label, metric.kind_value};
+    if (!metric.label.empty()) labels.at(++count) = {metric.label, value.label};
+    if (!metric.kind_label.empty()) labels.at(++count) = {metric.kind_label, metric.kind_value};
     const metrics::Description about{.name = metric.name, .help = metric.help, .unit = metric.unit};
-    const metrics::Labels those{std::span<const metrics::Label>(labels.data(), count)};
     if (metric.kind == kCounter) {
-      out.counter(about, value.value, those);
+      out.counter(about, value.value, with(count));
     } else {
-      out.gauge(about, value.value, those);
+      out.gauge(about, value.value, with(count));
     }
   }
   for (const AlertRule& rule : alert_rules()) {
     for (const AlertLevel level : {AlertLevel::warning, AlertLevel::critical}) {
       const auto count = std::ranges::count_if(
           alerts_, [&](const Alert& alert) { return alert.rule == rule.name && alert.level == level; });
+      labels[1] = {"rule", rule.name};
+      labels[2] = {"level", level == AlertLevel::critical ? "critical" : "warning"};
       out.gauge({.name = "postgresql.alerts", .help = "What is wrong by the rules of `db check`.", .unit = "{alert}"},
-                static_cast<double>(count),
-                {{"rule", rule.name}, {"level", level == AlertLevel::critical ? "critical" : "warning"}});
+                static_cast<double>(count), with(2));
     }
   }
 }

@@ -1,6 +1,7 @@
 // Reads the state of the database for /metrics, every now and then, over a connection of its own.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <mutex>
@@ -48,7 +49,8 @@ struct SampledValue {
 [[nodiscard]] std::vector<SampledValue> sampled_values(const Statistics& statistics);
 
 /// Of all processes that use the database one samples: who holds an advisory lock. The others ask for it each time.
-/// Belongs to the loop it is made on.
+/// Where a program has several databases, the series of each say which, by a label `db`. Belongs to the loop it is made
+/// on.
 class StatisticsSampler {
  public:
   StatisticsSampler(Db& db, async::Loop& loop, std::chrono::milliseconds interval);
@@ -60,6 +62,7 @@ class StatisticsSampler {
   [[nodiscard]] async::Loop& loop() const noexcept { return loop_; }
 
  private:
+  class All;
   enum class State : std::uint8_t { unknown, follower, leader, down };
 
   Task<void> run();
@@ -73,6 +76,8 @@ class StatisticsSampler {
   Db& db_;
   async::Loop& loop_;
   std::chrono::milliseconds interval_;
+  const std::string name_;  // "host:port/database"
+  const metrics::Registry& registry_;
   std::uint64_t samples_ = 0;
   Statistics light_;  // of this sample
   Statistics heavy_;  // of one of the last few
@@ -80,7 +85,7 @@ class StatisticsSampler {
   std::vector<SampledValue> values_;
   std::vector<Alert> alerts_;
   double took_ = 0;
-  State state_ = State::unknown;
+  std::atomic<State> state_ = State::unknown;
   metrics::Registry::Collection collection_;
   Background background_;
 };

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <chrono>
 #include <exception>
@@ -19,6 +18,7 @@
 #include <ashlar/base/error.hpp>
 #include <ashlar/pg/backup.hpp>
 #include <ashlar/pg/db.hpp>
+#include <ashlar/pg/detail/test_folder.hpp>
 #include <ashlar/pg/private_server.hpp>
 
 namespace ashlar::pg::test {
@@ -26,11 +26,6 @@ namespace ashlar::pg::test {
 class BackupTest : public ::testing::Test {
  protected:
   BackupTest() {
-    // In memory where there is some: pgBackRest syncs each of a cluster's thousand files to the disk.
-    std::string pattern =
-        (::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp") + std::string("/ashlar-backups-XXXXXX");
-    folder_ = ::mkdtemp(pattern.data());
-    std::filesystem::permissions(folder_, std::filesystem::perms::owner_all | std::filesystem::perms::others_exec);
     settings_.dir = (folder_ / "backups").string();
     server_ = start_server();
   }
@@ -110,7 +105,7 @@ class BackupTest : public ::testing::Test {
     return std::filesystem::path(*settings_.dir) / "full" / backup.id;
   }
 
-  std::filesystem::path folder_;
+  const std::filesystem::path folder_ = make_test_folder();
   BackupSettings settings_;
   std::unique_ptr<PrivateServer> server_;
 };

@@ -18,6 +18,7 @@
 
 #include <ashlar/async/combinators.hpp>
 #include <ashlar/pg/detail/process.hpp>
+#include <ashlar/pg/detail/test_folder.hpp>
 #include <ashlar/pg/error.hpp>
 #include <ashlar/pg/private_server.hpp>
 
@@ -117,8 +118,7 @@ class TestCluster {
   }
 
   void add_standby(const std::string& name, PrivateServer& from) {
-    std::string folder = (::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp") + std::string("/ashlar-XXXXXX");
-    if (::mkdtemp(folder.data()) == nullptr) throw Internal("cannot make a folder");
+    const std::filesystem::path folder = make_test_folder();
     const auto user = detail::unprivileged_user();
     if (user && ::chown(folder.c_str(), user->uid, user->gid) != 0) throw Internal("cannot give the folder away");
     Server& one = standbys_.emplace_back(Server{name, folder, nullptr});
