@@ -38,7 +38,7 @@ struct Fortune {
 };
 struct Bulk {
   std::int64_t id;
-  std::string name;
+  std::string_view name;
   double value;
 };
 
@@ -97,11 +97,11 @@ Task<void> read_fortunes(pg::Db& db, Progress& progress) {
 }
 
 Task<void> copy(pg::Db& db, Progress& progress) {
-  std::vector<Bulk> rows;
-  rows.reserve(static_cast<std::size_t>(progress.left));
-  for (; progress.left > 0; --progress.left)
-    rows.push_back({progress.left, "a name of some length", static_cast<double>(progress.left) / 8});
-  progress.sum += static_cast<std::int64_t>(co_await db.copy_in(into_bulk, std::move(rows)));
+  const auto rows = [&progress](pg::CopyRows<Bulk>& out) -> Task<void> {
+    for (; progress.left > 0; --progress.left)
+      co_await out.add({progress.left, "a name of some length", static_cast<double>(progress.left) / 8});
+  };
+  progress.sum += static_cast<std::int64_t>(co_await db.copy_in(into_bulk, rows));
 }
 
 using Work = Task<void> (*)(pg::Db&, Progress&);

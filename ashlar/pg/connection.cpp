@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include <ashlar/pg/detail/transaction_journal.hpp>
 #include <ashlar/pg/statement_observer.hpp>
@@ -13,7 +14,7 @@ namespace ashlar::pg::detail {
 namespace {
 
 constexpr std::size_t kReadChunk = 32 * 1024;
-constexpr std::size_t kFlushAt = 64 * 1024;
+constexpr std::size_t kLongestCopyData = 4 * 1024 * 1024;  // PostgreSQL takes no message of 1 GiB
 constexpr std::size_t kKeepBuffer = 1024 * 1024;
 
 inline log::Logger logger{"pg"};
@@ -316,10 +317,24 @@ void Connection::abandon(Operation& operation) noexcept {
   if (exclusive_) request_cancel();
 }
 
-void Connection::copy_data(std::string_view bytes) {
-  wire::copy_data(out_, bytes);
-  touch();
-  if (out_.size() > kFlushAt) flush();
+void Connection::copy_piece(Buffer& message) {
+  if (message.size() > kLongestCopyData) [[unlikely]] {
+    // A row of long values; a message need not end where a row does.
+    for (std::string_view rest = message.view().substr(5); !rest.empty();) {
+      const std::string_view part = rest.substr(0, kLongestCopyData);
+      wire::copy_data(out_, part);
+      rest.remove_prefix(part.size());
+    }
+  } else {
+    wire::end_copy_data(message);
+    if (out_.empty()) {
+      std::swap(out_, message);
+    } else {
+      out_.append(message.view());
+    }
+  }
+  message.clear();
+  if ((events_ & EPOLLOUT) == 0) flush();  // else the server is behind, and epoll says when it takes more
 }
 void Connection::copy_done() {
   wire::copy_done(out_);
@@ -358,6 +373,7 @@ void Connection::flush() {
     const net::Io io = transport_.write(out_.view());
     if (io.state == net::Io::State::done) {
       out_.consume(io.bytes);
+      if (!out_.empty() && !transport_.secure()) return watch(events_ | EPOLLOUT);  // it took what it could
       continue;
     }
     if (io.state == net::Io::State::would_block) return watch(events_ | EPOLLOUT);

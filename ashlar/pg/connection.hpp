@@ -243,8 +243,9 @@ class Connection final : private async::IoHandler, private async::TickHook {
   void submit_simple(Operation& operation, std::string_view sql);
   /// Nobody waits for it any more: its rows are dropped. On an exclusive connection the server is asked to cancel it.
   void abandon(Operation& operation) noexcept;
-  /// Bytes of a COPY into the server; sent at the end of the tick.
-  void copy_data(std::string_view bytes);
+  /// A CopyData message from wire::begin_copy_data() on, its end not yet written: sent now, as far as the server takes
+  /// it. Leaves an empty buffer for the next one.
+  void copy_piece(Buffer& message);
   void copy_done();
   void copy_fail(std::string_view reason);
   /// Told each time the send buffer has become empty; null: nobody.

@@ -20,108 +20,60 @@ std::string list_of(std::span<const std::string_view> columns) {
   return out;
 }
 
-/// One COPY FROM STDIN: wait until the server wants data, send, wait for its verdict.
-class CopyIn final : public async::Waiter, public Operation {
- public:
-  explicit CopyIn(Connection& connection) noexcept : connection_(connection) {}
-  ~CopyIn() = default;
+BinaryRows::Form form_of(Oid base) {
+  switch (base) {
+    case oid::int2:
+      return BinaryRows::Form::int2;
+    case oid::int4:
+      return BinaryRows::Form::int4;
+    case oid::int8:
+      return BinaryRows::Form::int8;
+    case oid::float8:
+      return BinaryRows::Form::float8;
+    case oid::text:
+    case oid::varchar:
+    case oid::bpchar:
+    case oid::json:
+      return BinaryRows::Form::text;
+    default:
+      return BinaryRows::Form::other;
+  }
+}
 
-  enum class Until : std::uint8_t { wanted, drained, ended };
-  struct Step {
-    CopyIn& copy;
-    Until until;
-    bool await_ready() noexcept {
-      if (until != Until::ended && cancelled_already()) {
-        copy.mark_cancelled();
-        return true;
+class ByteChunks final : public CopySource {
+ public:
+  explicit ByteChunks(Generator<std::string> chunks) noexcept : chunks_(std::move(chunks)) {}
+  Task<void> feed(CopyIn& copy) override {
+    while (const auto chunk = co_await chunks_.next()) {
+      for (std::string_view rest = *chunk; !rest.empty();) {
+        Buffer& piece = copy.piece();
+        const std::string_view part = rest.substr(0, CopyIn::kPiece - std::min(piece.size(), CopyIn::kPiece - 1));
+        piece.append(part);
+        rest.remove_prefix(part.size());
+        co_await copy.room();
       }
-      return copy.done(until);
     }
-    void await_suspend(std::coroutine_handle<> handle) noexcept {
-      copy.until_ = until;
-      copy.waiting_ = true;
-      copy.suspend(handle, until == Until::ended ? async::Cancellable::no : async::Cancellable::yes);
-    }
-    void await_resume() const { copy.check_cancelled(); }
-  };
-  Step step(Until until) noexcept { return {*this, until}; }
-  [[nodiscard]] bool ended() const noexcept { return ended_; }
-  void rethrow() {
-    if (error) std::rethrow_exception(make_error(std::move(*error)));
-    if (lost_) std::rethrow_exception(lost_);
   }
 
  private:
-  [[nodiscard]] bool done(Until until) const noexcept {
-    return ended_ || (until == Until::wanted && wanted_) || (until == Until::drained && connection_.unsent() < kEnough);
-  }
-  void progress() noexcept {
-    if (!waiting_ || !done(until_)) return;
-    waiting_ = false;
-    wake();
-  }
-  void on_copy_start(Connection& connection, char direction) override {
-    if (direction == 'G') {
-      wanted_ = true;
-      progress();
-    } else {
-      Operation::on_copy_start(connection, direction);
-    }
-  }
-  void on_drained() noexcept override { progress(); }
-  void on_end(Connection&) noexcept override {
-    ended_ = true;
-    progress();
-  }
-  void on_lost(const std::string& reason) noexcept override {
-    lost_ = std::make_exception_ptr(ConnectionLost(reason, true));
-    ended_ = true;
-    progress();
-  }
-  void on_cancel() noexcept override {
-    waiting_ = false;
-    mark_cancelled();
-    wake();
-  }
-
-  static constexpr std::size_t kEnough = 256 * 1024;
-  Connection& connection_;
-  std::exception_ptr lost_;
-  Until until_ = Until::wanted;
-  bool waiting_ = false;
-  bool wanted_ = false;
-  bool ended_ = false;
+  Generator<std::string> chunks_;
 };
 
-template <class Next>
-Task<std::uint64_t> run_copy_in(Connection& connection, std::string sql, Next next) {
-  CopyIn copy(connection);
-  if (statement_observer != nullptr) statement_observer->on_statement(nullptr, sql);
-  connection.submit_simple(copy, sql);
-  connection.set_drain(&copy);
-  std::exception_ptr error;
-  try {
-    co_await copy.step(CopyIn::Until::wanted);
-    while (!copy.ended()) {
-      if (!co_await next()) break;
-      co_await copy.step(CopyIn::Until::drained);
-    }
-  } catch (...) {
-    error = std::current_exception();
+class BinaryRowSource final : public CopySource {
+ public:
+  BinaryRowSource(const TypeMap& types, std::span<const wire::Field> columns, RowSource& source) noexcept
+      : types_(types), columns_(columns), source_(source) {}
+  Task<void> feed(CopyIn& copy) override {
+    BinaryRows rows(copy, types_, columns_);
+    co_await source_.feed(rows);
+    rows.write_end();
   }
-  connection.set_drain(nullptr);
-  if (!copy.ended()) {
-    if (error) {
-      connection.copy_fail("the program gave up");
-    } else {
-      connection.copy_done();
-    }
-    co_await copy.step(CopyIn::Until::ended);
-  }
-  if (error) std::rethrow_exception(error);
-  copy.rethrow();
-  co_return copy.affected;
-}
+
+ private:
+  const TypeMap& types_;
+  std::span<const wire::Field> columns_;
+  RowSource& source_;
+};
 
 class CopyOut final : public async::Waiter, public Operation {
  public:
@@ -167,7 +119,7 @@ std::string copy_sql_of(std::string_view table, std::span<const std::string_view
 }
 
 Task<std::uint64_t> copy_rows(Connection& connection, const Statement& statement, std::string copy_sql,
-                              Generator<Params> rows) {
+                              RowSource& source) {
   Description description(connection, statement.sql());
   co_await description;
   if (description.error) std::rethrow_exception(make_error(std::move(*description.error)));
@@ -176,38 +128,35 @@ Task<std::uint64_t> copy_rows(Connection& connection, const Statement& statement
     const std::string sql = type_lookup_sql(unknown);
     for (const auto& row : co_await TextQuery(connection, sql)) add_type(connection.types(), row);
   }
-  std::vector<Oid> types;
-  for (const wire::Field& field : description.fields) types.push_back(field.type);
-
-  // https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format"
-  Buffer buffer;
-  buffer.append(std::string_view("PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19));
-  bool more = true;
-  const auto next = [&]() -> Task<bool> {
-    if (!more) co_return false;
-    while (more && buffer.size() < 32 * 1024) {
-      const auto row = co_await rows.next();
-      if (!row) {
-        more = false;
-        wire::put<std::int16_t>(buffer, -1);
-        break;
-      }
-      write_params(buffer, connection.types(), types.data(), types.size(), *row);
-    }
-    connection.copy_data(buffer.view());
-    buffer.clear();
-    co_return true;
-  };
-  co_return co_await run_copy_in(connection, std::move(copy_sql), [&] { return next(); });
+  BinaryRowSource binary(connection.types(), description.fields, source);
+  co_return co_await CopyIn::run(connection, &statement, std::move(copy_sql), binary);
 }
 
 Task<std::uint64_t> copy_bytes(Connection& connection, std::string sql, Generator<std::string> chunks) {
-  const auto next = [&]() -> Task<bool> {
-    const auto chunk = co_await chunks.next();
-    if (chunk) connection.copy_data(*chunk);
-    co_return chunk.has_value();
-  };
-  co_return co_await run_copy_in(connection, std::move(sql), [&] { return next(); });
+  ByteChunks source(std::move(chunks));
+  co_return co_await CopyIn::run(connection, nullptr, std::move(sql), source);
+}
+
+BinaryRows::BinaryRows(CopyIn& copy, const TypeMap& types, std::span<const wire::Field> columns)
+    : copy_(copy), types_(types) {
+  columns_.reserve(columns.size());
+  for (const wire::Field& column : columns) {
+    columns_.push_back({form_of(types.base(column.type)), column.type, column.name});
+  }
+  // https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format"
+  copy.piece().append(std::string_view("PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19));
+}
+
+void BinaryRows::write_end() { wire::put<std::int16_t>(copy_.piece(), -1); }
+
+char* BinaryRows::write_scratch(Buffer& out, const char* to, const Column& column, std::size_t most) {
+  out.commit(static_cast<std::size_t>(to - (out.data() + out.size())));
+  try {
+    write_param(out, types_, column.type, scratch_);
+  } catch (const BadArgument& bad) {
+    throw BadArgument(fmt::format("row {}, column `{}`: {}", row_, column.name, bad.message()));
+  }
+  return out.reserve(most);
 }
 
 void StreamState::abandon() noexcept {

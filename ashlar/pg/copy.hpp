@@ -2,15 +2,25 @@
 //
 //   inline const pg::CopyInto<NewItem> copy_items{"items"};     // columns: the struct's members, by name
 //   co_await db.copy_in(copy_items, rows);
+//   co_await db.copy_in(copy_items, [&](pg::CopyRows<NewItem>& out) -> Task<void> {
+//     while (const auto line = co_await lines.next()) co_await out.add(parse(*line));
+//   });
 #pragma once
 
+#include <concepts>
+#include <cstdint>
 #include <source_location>
+#include <span>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <utility>
-#include <vector>
 
 #include <ashlar/async/generator.hpp>
+#include <ashlar/async/task.hpp>
 #include <ashlar/pg/connection.hpp>
+#include <ashlar/pg/detail/copy_in.hpp>
+#include <ashlar/pg/detail/copy_rows.hpp>
 #include <ashlar/pg/query.hpp>
 
 namespace ashlar::pg {
@@ -36,31 +46,80 @@ class CopyInto : public Query<Row()> {
   std::string_view table_;
 };
 
+/// Where a function puts the rows of one COPY. Lives until the function returns; for one coroutine at a time.
+template <class Row>
+class CopyRows {
+ public:
+  explicit CopyRows(detail::BinaryRows& rows) noexcept : rows_(rows) {}
+
+  /// Writes the row at once, so that nothing it refers to must live longer, then waits while the server is behind: what
+  /// is kept in memory is two pieces of 64 KiB, and the longest row. Throws BadArgument, which names row and column,
+  /// when a value does not fit: the row is left out then, and others may follow. The wait throws what the server said,
+  /// when it has ended the COPY; ConnectionLost; Cancelled, DeadlineExceeded.
+  [[nodiscard]] detail::CopyIn::Room add(const Row& row) {
+    rows_.write(row);
+    return rows_.copy().room();
+  }
+
+ private:
+  detail::BinaryRows& rows_;
+};
+
 namespace detail {
 
-/// COPY … FROM STDIN in binary; the types of the columns come from `select_sql`. Gives the number of rows.
+/// COPY … FROM STDIN in binary; the types of the columns come from the statement. Gives the number of rows.
+class RowSource {
+ public:
+  virtual Task<void> feed(BinaryRows& rows) = 0;
+
+ protected:
+  ~RowSource() = default;
+};
 Task<std::uint64_t> copy_rows(Connection& connection, const Statement& statement, std::string copy_sql,
-                              Generator<Params> rows);
+                              RowSource& source);
 /// COPY … FROM STDIN in whatever format the SQL says.
 Task<std::uint64_t> copy_bytes(Connection& connection, std::string sql, Generator<std::string> chunks);
 std::string copy_sql_of(std::string_view table, std::span<const std::string_view> columns);
 
-template <class Row>
-Generator<Params> params_of(std::vector<Row> rows) {
-  for (const Row& row : rows) {
-    Params params;
-    schema::visit_members(row, [&params](const auto&... m) { (encode_value(params, m), ...); });
-    co_yield std::move(params);
+template <class S, class Row>
+concept FeedsRows = requires(S& source, CopyRows<Row>& rows) {
+  { source(rows) } -> std::same_as<Task<void>>;
+};
+template <class S, class Row>
+concept ListsRows = requires(S& source) {
+  { *source.begin() } -> std::convertible_to<const Row&>;
+  source.begin() != source.end();
+};
+
+template <class Row, class S>
+class RowSourceOf final : public RowSource {
+ public:
+  static_assert(FeedsRows<S, Row> || std::same_as<S, Generator<Row>> || ListsRows<S, Row>,
+                "copy_in takes the rows of its table: a vector, a view or a Generator of them, or a function "
+                "Task<void>(pg::CopyRows<Row>&) that adds them");
+  explicit RowSourceOf(S source) : source_(std::move(source)) {}
+
+  Task<void> feed(BinaryRows& out) override {
+    if constexpr (FeedsRows<S, Row>) {
+      CopyRows<Row> rows(out);
+      co_await source_(rows);
+    } else if constexpr (std::same_as<S, Generator<Row>>) {
+      while (const auto row = co_await source_.next()) {
+        out.write(*row);
+        co_await out.copy().room();
+      }
+    } else {
+      const auto end = source_.end();
+      for (auto at = source_.begin(); at != end;) {
+        for (; at != end && out.copy().has_room(); ++at) out.template write<Row>(*at);
+        co_await out.copy().room();
+      }
+    }
   }
-}
-template <class Row>
-Generator<Params> params_of(Generator<Row> rows) {
-  while (const auto row = co_await rows.next()) {
-    Params params;
-    schema::visit_members(*row, [&params](const auto&... m) { (encode_value(params, m), ...); });
-    co_yield std::move(params);
-  }
-}
+
+ private:
+  S source_;
+};
 
 }  // namespace detail
 }  // namespace ashlar::pg

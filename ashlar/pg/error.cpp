@@ -40,6 +40,7 @@ std::string ErrorFields::text() const {
   if (!hint.empty()) out += fmt::format("; hint: {}", hint);
   if (!constraint_name.empty()) out += fmt::format("; constraint {}", constraint_name);
   if (position != 0) out += fmt::format("; at character {}", position);
+  if (context.starts_with("COPY ")) out += fmt::format("; at {}", context);
   if (!query.empty()) out += fmt::format("; query {}", query);
   if (!file.empty()) out += fmt::format(" ({}:{})", file, line);
   return out;

@@ -25,13 +25,13 @@ Task<void> Executor::use(Executor& self, detail::StreamState& state) {
   }
 }
 
-Task<std::uint64_t> Executor::copy_params(Executor& self, const Statement& statement, std::string sql,
-                                          Generator<Params> rows) {
+Task<std::uint64_t> Executor::copy_source(Executor& self, const Statement& statement, std::string sql,
+                                          detail::RowSource& source) {
   const detail::Target target = self.target();
   if (target.connection != nullptr)
-    co_return co_await detail::copy_rows(*target.connection, statement, std::move(sql), std::move(rows));
+    co_return co_await detail::copy_rows(*target.connection, statement, std::move(sql), source);
   const Lease lease = co_await target.pool->acquire();
-  co_return co_await detail::copy_rows(lease.connection(), statement, std::move(sql), std::move(rows));
+  co_return co_await detail::copy_rows(lease.connection(), statement, std::move(sql), source);
 }
 
 Task<std::uint64_t> Executor::copy_raw(Executor& self, std::string sql, Generator<std::string> chunks) {

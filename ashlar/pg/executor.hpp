@@ -141,16 +141,19 @@ class Executor {
     return stream_rows<R>(*this, query, encode<A...>(arguments...));
   }
 
-  /// Copies rows into a table, in binary: the fastest way in. All or nothing; gives their number.
-  template <class Row>
-  [[nodiscard]] Task<std::uint64_t> copy_in(const CopyInto<Row>& into, std::vector<Row> rows) {
-    return copy_params(*this, into, detail::copy_sql_of(into.table(), schema::kMemberNames<Row>),
-                       detail::params_of(std::move(rows)));
+  /// Copies rows into a table, in binary: the fastest way in. All or nothing; gives their number. From a vector, a view
+  /// or a Generator of rows, or a function `Task<void>(pg::CopyRows<Row>&)` that adds them: then they are never all in
+  /// memory, and members may be a std::string_view. A source that throws ends the COPY, and leaves the connection, if
+  /// not a transaction, as good as it was. Of what the server refuses, ErrorFields::context names the row.
+  template <class Row, class Source>
+  [[nodiscard]] Task<std::uint64_t> copy_in(const CopyInto<Row>& into, Source source) {
+    return copy_from(*this, into, detail::copy_sql_of(into.table(), schema::kMemberNames<Row>),
+                     detail::RowSourceOf<Row, Source>(std::move(source)));
   }
   template <class Row>
-  [[nodiscard]] Task<std::uint64_t> copy_in(const CopyInto<Row>& into, Generator<Row> rows) {
-    return copy_params(*this, into, detail::copy_sql_of(into.table(), schema::kMemberNames<Row>),
-                       detail::params_of(std::move(rows)));
+  [[nodiscard]] Task<std::uint64_t> copy_in(const CopyInto<Row>& into, std::vector<Row> rows) {
+    return copy_from(*this, into, detail::copy_sql_of(into.table(), schema::kMemberNames<Row>),
+                     detail::RowSourceOf<Row, std::vector<Row>>(std::move(rows)));
   }
   /// `copy … from stdin` in the format its SQL says, for example a CSV file in chunks of any size.
   [[nodiscard]] Task<std::uint64_t> copy_in(SqlLiteral copy_from_stdin, Generator<std::string> chunks);
@@ -174,8 +177,12 @@ class Executor {
     while (auto row = co_await rows.next()) co_yield std::move(*row);
   }
   static Task<void> use(Executor& self, detail::StreamState& state);
-  static Task<std::uint64_t> copy_params(Executor& self, const Statement& statement, std::string sql,
-                                         Generator<Params> rows);
+  template <class Source>
+  static Task<std::uint64_t> copy_from(Executor& self, const Statement& statement, std::string sql, Source source) {
+    co_return co_await copy_source(self, statement, std::move(sql), source);
+  }
+  static Task<std::uint64_t> copy_source(Executor& self, const Statement& statement, std::string sql,
+                                         detail::RowSource& source);
   static Task<std::uint64_t> copy_raw(Executor& self, std::string sql, Generator<std::string> chunks);
   static Generator<std::string> copy_out_of(Executor& self, std::string sql);
 

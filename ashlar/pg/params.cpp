@@ -34,7 +34,7 @@ class Writer {
 
   /// Length and bytes of the next value.
   void value(Oid type);
-  std::size_t number = 0;  // of the parameter, for messages
+  std::size_t number = 0;  // of the parameter, for messages; 0: there is one value
 
  private:
   template <class T>
@@ -46,14 +46,17 @@ class Writer {
   template <class Int>
   void narrow(std::int64_t value, Oid type) {
     if (value < std::numeric_limits<Int>::min() || value > std::numeric_limits<Int>::max()) {
-      throw BadArgument(fmt::format("argument {} is out of range for {}: {}", number, types_.name(type), value));
+      throw BadArgument(fmt::format("{} is out of range for {}: {}", subject(), types_.name(type), value));
     }
     wire::put<std::uint32_t>(out_, sizeof(Int));
     wire::put(out_, static_cast<Int>(value));
   }
+  [[nodiscard]] std::string subject() const {
+    return number == 0 ? std::string("the value") : fmt::format("argument {}", number);
+  }
   [[noreturn]] void unfit(const char* what, Oid type) const {
-    throw BadArgument(
-        fmt::format("argument {} is {}, which does not fit the parameter's type {}", number, what, types_.name(type)));
+    throw BadArgument(fmt::format("{} is {}, which does not fit the {} {}", subject(), what,
+                                  number == 0 ? "type" : "parameter's type", types_.name(type)));
   }
   void integer(std::int64_t value, Oid type);
   void real(double value, Oid type);
@@ -141,7 +144,7 @@ void Writer::real(double value, Oid type) {
       const auto single = static_cast<float>(value);
       // As a cast in SQL has it: digits may be lost, but neither the size of a number nor the number.
       if ((std::isinf(single) && !std::isinf(value)) || (single == 0 && value != 0))
-        throw BadArgument(fmt::format("argument {} is out of range for float4: {}", number, value));
+        throw BadArgument(fmt::format("{} is out of range for float4: {}", subject(), value));
       wire::put<std::uint32_t>(out_, 4);
       return wire::put(out_, std::bit_cast<std::uint32_t>(single));
     }
@@ -157,13 +160,13 @@ void Writer::numeric(std::string_view text, Oid type) {
   if (types_.base(type) != oid::numeric) unfit("a decimal number", type);
   sized([&] {
     if (!numeric_from_text(text, out_))
-      throw BadArgument(fmt::format("argument {} is not a decimal number: {}", number, text));
+      throw BadArgument(fmt::format("{} is not a decimal number: {}", subject(), text));
   });
 }
 
 void Writer::text(std::string_view text, Oid type) {
   if (text.find('\0') != std::string_view::npos)
-    throw BadArgument(fmt::format("argument {} holds a NUL character, which PostgreSQL's text types cannot", number));
+    throw BadArgument(fmt::format("{} holds a NUL character, which PostgreSQL's text types cannot", subject()));
   const Oid base = types_.base(type);
   if (base == oid::character && text.empty()) text = std::string_view("\0", 1);  // one zero byte
   const bool version = base == oid::jsonb;
@@ -237,6 +240,10 @@ void write_params(Buffer& out, const TypeMap& types, const Oid* parameter_types,
     writer.number = i + 1;
     writer.value(parameter_types[i]);
   }
+}
+
+void write_param(Buffer& out, const TypeMap& types, Oid type, const Params& value) {
+  Writer(out, types, value.view()).value(type);
 }
 
 }  // namespace detail

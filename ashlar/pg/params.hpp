@@ -52,6 +52,8 @@ class Params {
   void begin_multirange(std::uint32_t count) { put(ParamKind::multirange, &count, sizeof count); }
 
   [[nodiscard]] std::string_view view() const noexcept { return {data(), size_}; }
+  /// For other arguments, in the same memory.
+  void clear() noexcept { size_ = 0; }
 
  private:
   static constexpr std::size_t kInline = 120;
@@ -94,6 +96,8 @@ namespace detail {
 /// naming the parameter's number when a value does not fit its type.
 void write_params(Buffer& out, const TypeMap& types, const Oid* parameter_types, std::size_t count,
                   const Params& params);
+/// Length and bytes of one value. Throws BadArgument when it does not fit the type.
+void write_param(Buffer& out, const TypeMap& types, Oid type, const Params& value);
 }  // namespace detail
 
 }  // namespace ashlar::pg

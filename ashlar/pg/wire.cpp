@@ -242,6 +242,9 @@ void copy_data(Buffer& out, std::string_view bytes) {
   message.finish();
 }
 
+void begin_copy_data(Buffer& out) { out.append("d\0\0\0\0", 5); }
+void end_copy_data(Buffer& out) noexcept { store_be(out.data() + 1, static_cast<std::uint32_t>(out.size() - 1)); }
+
 void copy_fail(Buffer& out, std::string_view reason) {
   Open message(out, 'f');
   put_cstring(out, reason);

@@ -135,6 +135,9 @@ void flush(Buffer& out);
 void query(Buffer& out, std::string_view sql);
 void terminate(Buffer& out);
 void copy_data(Buffer& out, std::string_view bytes);
+/// Begins a CopyData message, as the first of an empty buffer; end_copy_data() knows its length.
+void begin_copy_data(Buffer& out);
+void end_copy_data(Buffer& out) noexcept;
 void copy_done(Buffer& out);
 void copy_fail(Buffer& out, std::string_view reason);
 

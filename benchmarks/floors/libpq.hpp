@@ -10,6 +10,7 @@
 #include <cstring>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace floors {
 
@@ -104,7 +105,7 @@ class LibpqCopy {
 
   void run(const char* sql) { take(PQexec(connection_, sql), PGRES_COMMAND_OK); }
   void begin(const char* sql) { take(PQexec(connection_, sql), PGRES_COPY_IN); }
-  void data(const std::string& bytes) {
+  void data(std::string_view bytes) {
     if (PQputCopyData(connection_, bytes.data(), static_cast<int>(bytes.size())) != 1) fail("copy");
   }
   // The number of rows.

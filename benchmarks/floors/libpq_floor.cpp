@@ -2,16 +2,20 @@
 //   libpq_floor CONNINFO DEPTH COUNT [WARM_UP [MODE]]
 // MODE: single, queries (the same: there is nothing to put together here), updates, fortunes, copy; see pg_bench.cpp.
 // Prints one line of JSON with the CPU time of this process for each.
+#include <endian.h>
 #include <poll.h>
 
 #include <bit>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <exception>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "libpq.hpp"
 
@@ -73,32 +77,48 @@ std::int64_t run(floors::Libpq& db, std::string_view mode, int depth, long queri
   return sum;
 }
 
-template <class Int>
-void put(std::string& out, Int value) {
-  for (int shift = static_cast<int>(sizeof value) * 8 - 8; shift >= 0; shift -= 8)
-    out += static_cast<char>(static_cast<std::uint64_t>(value) >> shift & 0xff);
+struct Bulk {
+  std::int64_t id;
+  std::string_view name;
+  double value;
+};
+
+char* put2(char* to, std::uint16_t value) {
+  value = htobe16(value);
+  std::memcpy(to, &value, sizeof value);
+  return to + sizeof value;
+}
+char* put4(char* to, std::uint32_t value) {
+  value = htobe32(value);
+  std::memcpy(to, &value, sizeof value);
+  return to + sizeof value;
+}
+char* put8(char* to, std::uint64_t value) {
+  value = htobe64(value);
+  std::memcpy(to, &value, sizeof value);
+  return to + sizeof value;
 }
 
-// Rows in the binary format, 32 KiB at a time.
+// Rows in the binary format, made one at a time; 32 KiB at a time to libpq.
 std::int64_t copy(floors::LibpqCopy& db, long rows) {
+  constexpr std::size_t kFull = 32 * 1024;
   db.begin("copy bulk (id, name, value) from stdin (format binary)");
-  std::string out("PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19);
-  const std::string name = "a name of some length";
-  for (long row = rows; row > 0; --row) {
-    put<std::int16_t>(out, 3);
-    put<std::int32_t>(out, 8);
-    put<std::int64_t>(out, row);
-    put(out, static_cast<std::int32_t>(name.size()));
-    out += name;
-    put<std::int32_t>(out, 8);
-    put(out, std::bit_cast<std::uint64_t>(static_cast<double>(row) / 8));
-    if (out.size() >= 32 * 1024) {
-      db.data(out);
-      out.clear();
-    }
+  std::vector<char> out(kFull + 1024);
+  std::memcpy(out.data(), "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19);
+  char* to = out.data() + 19;
+  for (long left = rows; left > 0; --left) {
+    const Bulk row{left, "a name of some length", static_cast<double>(left) / 8};
+    to = put2(to, 3);
+    to = put8(put4(to, 8), static_cast<std::uint64_t>(row.id));
+    to = put4(to, static_cast<std::uint32_t>(row.name.size()));
+    std::memcpy(to, row.name.data(), row.name.size());
+    to = put8(put4(to + row.name.size(), 8), std::bit_cast<std::uint64_t>(row.value));
+    if (to < out.data() + kFull) continue;
+    db.data({out.data(), to});
+    to = out.data();
   }
-  put<std::int16_t>(out, -1);
-  db.data(out);
+  to = put2(to, 0xffff);
+  db.data({out.data(), to});
   return db.end();
 }
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -86,6 +87,17 @@ Task<void> use(pg::Db& db) {
   while (const auto name = co_await names.next()) all += *name + " ";
   // end of sample
   EXPECT_EQ(all, "ann bob carl dora ");
+
+  auto lines = []() -> Generator<std::string> {
+    co_yield "emil";
+    co_yield "fred";
+  }();
+  // sample: feed
+  const std::uint64_t count = co_await db.copy_in(copy_users, [&](pg::CopyRows<NewUser>& rows) -> Task<void> {
+    while (const auto line = co_await lines.next()) co_await rows.add({*line, std::nullopt});
+  });
+  // end of sample
+  EXPECT_EQ(count, 2U);
 }
 
 TEST(PostgresqlGuide, Works) {
