@@ -66,25 +66,39 @@ std::string_view without_prefix(std::string_view text, std::string_view prefix) 
   return text.starts_with(prefix) ? text.substr(prefix.size()) : text;
 }
 
+std::string in_one_line(std::string_view sql) {
+  std::string out;
+  for (const char c : sql) {
+    const bool space = c == ' ' || c == '\n' || c == '\t' || c == '\r';
+    if (!space || (!out.empty() && out.back() != ' ')) out += space ? ' ' : c;
+  }
+  while (!out.empty() && out.back() == ' ') out.pop_back();
+  return out;
+}
+
 /// What cannot run in a transaction: one statement a file.
 std::string concurrent_file(const Finding& finding) {
   std::string up, down;
   for (std::string* side : {&up, &down}) {
     const std::string& sql = side == &up ? finding.proposal : finding.takes_back;
-    if (const auto rest = without_prefix(sql, "create index "); rest.size() != sql.size()) {
+    const auto unique = without_prefix(sql, "CREATE UNIQUE INDEX ");  // as PostgreSQL prints those that are dropped
+    if (const auto rest = without_prefix(without_prefix(sql, "create index "), "CREATE INDEX ");
+        rest.size() != sql.size()) {
       *side = fmt::format("create index concurrently {};\n", rest);
+    } else if (unique.size() != sql.size()) {
+      *side = fmt::format("create unique index concurrently {};\n", unique);
     } else if (const auto dropped = without_prefix(sql, "drop index "); dropped.size() != sql.size()) {
       *side = fmt::format("drop index concurrently {};\n", dropped);
     } else {
       *side = sql + ";\n";
     }
   }
-  return fmt::format("-- migrate:no-transaction\n-- {}: {}\n{}\n-- migrate:down\n{}", finding.rule, finding.message, up,
-                     down);
+  return fmt::format("-- migrate:no-transaction\n-- {}: {}\n{}\n-- migrate:down\n{}", finding.rule,
+                     in_one_line(finding.message), up, down);
 }
 
 std::string plain_file(const Finding& finding) {
-  return fmt::format("-- {}: {}\n{};\n{}", finding.rule, finding.message, finding.proposal,
+  return fmt::format("-- {}: {}\n{};\n{}", finding.rule, in_one_line(finding.message), finding.proposal,
                      finding.takes_back.empty()
                          ? std::string("\n-- migrate:down\nselect;  -- there is nothing to take back\n")
                          : fmt::format("\n-- migrate:down\n{};\n", finding.takes_back));
@@ -95,16 +109,6 @@ struct PlanLine {
   std::string sql;
   std::vector<TableRead> reads;
 };
-
-std::string in_one_line(std::string_view sql) {
-  std::string out;
-  for (const char c : sql) {
-    const bool space = c == ' ' || c == '\n' || c == '\t' || c == '\r';
-    if (!space || (!out.empty() && out.back() != ' ')) out += space ? ' ' : c;
-  }
-  while (!out.empty() && out.back() == ' ') out.pop_back();
-  return out;
-}
 
 /// "queries.hpp:12" names a line, which moves: such a query is known by its SQL.
 bool is_given(const ExplainedQuery& query) {

@@ -39,7 +39,7 @@ constexpr std::string_view kTables =
     "select c.oid, n.nspname, c.relname, c.reltuples, c.relpages, pg_relation_size(c.oid) / "
     "current_setting('block_size')::int, s.n_mod_since_analyze, s.n_tup_ins, s.n_tup_upd, s.n_tup_hot_upd, "
     "s.n_tup_del, "
-    "s.seq_scan + coalesce(s.idx_scan, 0), obj_description(c.oid, 'pg_class') "
+    "s.seq_scan + coalesce(s.idx_scan, 0), obj_description(c.oid, 'pg_class'), pg_table_is_visible(c.oid) "
     "from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace "
     "left join pg_catalog.pg_stat_all_tables s on s.relid = c.oid where " ASHLAR_OURS;
 // n_distinct below zero is a share of the rows. https://www.postgresql.org/docs/current/view-pg-stats.html
@@ -56,17 +56,21 @@ constexpr std::string_view kColumns =
     "join pg_catalog.pg_type t on t.oid = a.atttypid left join pg_catalog.pg_type b on b.oid = t.typbasetype "
     "left join pg_catalog.pg_stats s on s.schemaname = n.nspname and s.tablename = c.relname and s.attname = a.attname "
     "and not s.inherited where " ASHLAR_OURS;
+// One that is being built is not valid yet, and nobody's to judge.
 constexpr std::string_view kIndexes =
     "select c.oid, i.relname, m.amname, (select json_agg(pg_get_indexdef(x.indexrelid, k, true) order by k) "
     "from generate_series(1, x.indnkeyatts) k), pg_get_expr(x.indpred, x.indrelid, true), x.indisunique, "
-    "i.relispartition or x.indisreplident or exists (select from pg_catalog.pg_constraint where conindid = "
+    "p.index_relid is not null or i.relispartition or x.indisreplident or exists (select from pg_catalog.pg_constraint "
+    "where conindid = "
     "x.indexrelid "
     "and contype in ('p', 'u', 'x', 'f')), "
-    "x.indisvalid and x.indisready, pg_relation_size(x.indexrelid), s.idx_scan, pg_get_indexdef(x.indexrelid), "
+    "x.indisvalid and x.indisready or p.index_relid is not null, pg_relation_size(x.indexrelid), s.idx_scan, "
+    "pg_get_indexdef(x.indexrelid), "
     "obj_description(i.oid, 'pg_class') "
     "from pg_catalog.pg_index x join pg_catalog.pg_class c on c.oid = x.indrelid join pg_catalog.pg_namespace n on "
     "n.oid = "
     "c.relnamespace join pg_catalog.pg_class i on i.oid = x.indexrelid join pg_catalog.pg_am m on m.oid = i.relam "
+    "left join pg_catalog.pg_stat_progress_create_index p on p.index_relid = x.indexrelid "
     "left join pg_catalog.pg_stat_all_indexes s on s.indexrelid = x.indexrelid where " ASHLAR_OURS
     " order by i.relname";
 constexpr std::string_view kForeignKeys =
@@ -83,7 +87,11 @@ constexpr std::string_view kForeignKeys =
 }  // namespace
 
 std::string CatalogTable::qualified() const {
-  return schema == "public" ? identifier(name) : identifier(schema) + "." + identifier(name);
+  return schema == "public" && visible ? identifier(name) : identifier(schema) + "." + identifier(name);
+}
+
+std::string CatalogTable::beside(std::string_view index) const {
+  return schema == "public" && visible ? identifier(index) : identifier(schema) + "." + identifier(index);
 }
 
 double CatalogTable::rows_now() const noexcept {
@@ -159,6 +167,7 @@ Task<Catalog> load_catalog(Connection& connection) {
     table.deletes = integer_at(row, 10);
     table.scans = integer_at(row, 11);
     table.comment = text_at(row, 12);
+    table.visible = bool_at(row, 13);
     const std::pair key{table.schema, table.name};
     const std::int64_t id = table.id;
     by_id[id] = &catalog.tables.insert_or_assign(key, std::move(table)).first->second;

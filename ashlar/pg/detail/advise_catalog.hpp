@@ -45,6 +45,7 @@ struct CatalogIndex {
 struct CatalogTable {
   std::uint32_t id = 0;
   std::string schema, name;
+  bool visible = true;  ///< to this user, by its name alone
   std::string comment;
   double rows = -1;        ///< as of the last ANALYZE or VACUUM; below zero: never
   double rows_found = -1;  ///< when the copy was analyzed
@@ -56,7 +57,9 @@ struct CatalogTable {
   std::map<std::string, CatalogColumn> columns;
   std::vector<CatalogIndex> indexes;
 
-  [[nodiscard]] std::string qualified() const;  ///< with the schema where it is not public
+  [[nodiscard]] std::string qualified() const;  ///< with the schema where it is not public, or another table hides it
+  /// An index of it or statistics, by name, as SQL names it.
+  [[nodiscard]] std::string beside(std::string_view index) const;
   /// Rows as the planner would count them now.
   [[nodiscard]] double rows_now() const noexcept;
   /// Too few rows for costs to say anything: every plan is cheap.

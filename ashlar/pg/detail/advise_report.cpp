@@ -144,9 +144,7 @@ Finding index_finding(const Study& study, const Candidate& candidate, std::strin
   if (!candidate.spec.extension.empty())
     finding.proposal =
         fmt::format("create extension if not exists {};\n{}", candidate.spec.extension, finding.proposal);
-  finding.takes_back = fmt::format("drop index {}", candidate.spec.schema == "public"
-                                                        ? identifier(name)
-                                                        : identifier(candidate.spec.schema) + "." + identifier(name));
+  finding.takes_back = fmt::format("drop index {}", table.beside(name));
   finding.proof = {.kind = candidate.proof, .bytes = candidate.bytes};
   const std::size_t shown = of_query != wins.end() ? *of_query : wins.empty() ? 0 : wins.front();
   if (const Trial* trial = candidate.trial_of(shown)) {
@@ -170,7 +168,8 @@ void report_functions(Study& study) {
           continue;
         const std::string key = "(" + condition.expression + ")";
         const auto tried = std::ranges::find_if(study.candidates, [&](const Candidate& c) {
-          return c.spec.table == access.table->name && c.spec.keys.size() == 1 && c.spec.keys.front() == key;
+          return c.spec.schema == access.table->schema && c.spec.table == access.table->name &&
+                 c.spec.keys.size() == 1 && c.spec.keys.front() == key;
         });
         if (tried == study.candidates.end() || tried->failure.empty()) continue;
         Finding finding;
@@ -249,9 +248,7 @@ void drop_finding(Study& study, const CatalogTable& table, const CatalogIndex& i
   finding.rule = rule;
   finding.table = table.qualified();
   finding.message = std::move(message);
-  finding.proposal =
-      fmt::format("drop index {}", table.schema == "public" ? identifier(index.name)
-                                                            : identifier(table.schema) + "." + identifier(index.name));
+  finding.proposal = fmt::format("drop index {}", table.beside(index.name));
   finding.takes_back = index.definition;
   finding.is_migration = true;
   finding.proof.bytes = index.bytes;

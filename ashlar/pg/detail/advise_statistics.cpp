@@ -83,6 +83,14 @@ double rows_of(const Plan& plan, const CatalogTable& table) {
   return rows;
 }
 
+/// So that it fits into 63 bytes, and no character is cut.
+std::string cut_name(std::string name) {
+  std::size_t room = std::min<std::size_t>(name.size(), 63);
+  while (room > 0 && room < name.size() && (static_cast<unsigned char>(name[room]) & 0xC0) == 0x80) --room;
+  name.resize(room);
+  return name;
+}
+
 struct Estimate {
   std::size_t subject = 0;
   double before = 0, after = 0;
@@ -121,8 +129,7 @@ Task<void> report_statistics(Connection& connection, Study& study) {
   for (const Pair& pair : pairs) {
     const auto estimate = co_await try_pair(connection, study, pair);
     if (!estimate) continue;
-    const std::string name =
-        identifier(fmt::format("{}_{}_{}_stat", pair.table->name, pair.one, pair.other).substr(0, 63));
+    const std::string name = cut_name(fmt::format("{}_{}_{}_stat", pair.table->name, pair.one, pair.other));
     Finding finding;
     finding.rule = "extended-statistics";
     finding.table = pair.table->qualified();
@@ -133,10 +140,9 @@ Task<void> report_statistics(Connection& connection, Study& study) {
         pair.one, pair.other, grouped(estimate->before), study.subjects[estimate->subject].name,
         grouped(estimate->after));
     finding.proposal =
-        fmt::format("create statistics {} (dependencies) on {}, {} from {};\nanalyze {}", name, identifier(pair.one),
-                    identifier(pair.other), pair.table->qualified(), pair.table->qualified());
-    finding.takes_back = fmt::format(
-        "drop statistics {}", pair.table->schema == "public" ? name : identifier(pair.table->schema) + "." + name);
+        fmt::format("create statistics {} (dependencies) on {}, {} from {};\nanalyze {}", pair.table->beside(name),
+                    identifier(pair.one), identifier(pair.other), pair.table->qualified(), pair.table->qualified());
+    finding.takes_back = fmt::format("drop statistics {}", pair.table->beside(name));
     finding.is_migration = true;
     study.advice.findings.push_back(std::move(finding));
   }

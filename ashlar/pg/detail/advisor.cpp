@@ -211,7 +211,11 @@ class Advisor {
     } catch (const ErrorFields& error) {
       refused = error.primary;
     }
-    if (refused.empty()) co_return true;
+    if (refused.empty()) {
+      const auto found = co_await TextQuery(connection, "select to_regprocedure('hypopg_reset()') is not null");
+      if (found.at(0).at(0) == "t") co_return true;
+      refused = "it is installed in a schema that is not in the search_path";
+    }
     co_await TextQuery(connection, "rollback");
     note(fmt::format("hypopg could not be used: {}", refused));
     study_.has_hypopg = false;

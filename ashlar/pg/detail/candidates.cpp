@@ -132,6 +132,7 @@ class Candidates {
     add(std::move(spec));
   }
   void add(IndexSpec spec) {
+    spec.on = table_.qualified();
     if (out_.size() < kMost && std::ranges::find(out_, spec) == out_.end() && !has_index(table_, spec))
       out_.push_back(std::move(spec));
   }
@@ -271,6 +272,7 @@ class Candidates {
     }
     for (std::size_t i = 0; i < bases.size() && i < kMostCovering; ++i) {
       IndexSpec spec = bases[i];
+      spec.on = table_.qualified();
       spec.include = included(spec.keys);
       spec.rule = "covering-index";
       if (!spec.include.empty() && std::ranges::find(out_, spec) == out_.end() && !has_index(table_, spec))
@@ -364,7 +366,6 @@ std::string IndexSpec::name(const Catalog& catalog) const {
 }
 
 std::string IndexSpec::sql(std::string_view index_name, std::string_view words) const {
-  std::string on = schema == "public" ? identifier(table) : identifier(schema) + "." + identifier(table);
   return fmt::format("create {} {} on {}{} ({}){}{}", words, identifier(index_name), on,
                      method == "btree" ? "" : " using " + method, fmt::join(keys, ", "),
                      include.empty() ? "" : fmt::format(" include ({})", fmt::join(include, ", ")),

@@ -13,6 +13,7 @@ namespace ashlar::pg::detail {
 
 struct IndexSpec {
   std::string schema, table;
+  std::string on;  ///< the table as SQL names it
   std::string method = "btree";
   std::vector<std::string> keys;     ///< as they stand in `create index`
   std::vector<std::string> include;  ///< columns that are read from it, and not searched by
