@@ -23,6 +23,6 @@ int main(int argc, char** argv) {
     while (co_await socket.receive()) {
     }
   });
-  app.post<"/say">([](Query<Said> said, Rooms& room) { room.publish("all", std::move(said->text)); });
+  app.post<"/say">([](Query<Said> said, Rooms& room) { room.publish("all", std::move(said.text)); });
   return run(app, argc, argv);
 }
