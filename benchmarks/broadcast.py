@@ -14,6 +14,7 @@ TEXT = "a message of forty bytes to everybody..."
 UPGRADE = (b"GET /room HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 FRAME = bytes([0x81, len(TEXT)]) + TEXT.encode()   # RFC 6455 §5.2: a whole text message from a server
+PING, PONG = b"\x89\x00", b"\x8a\x80\x00\x00\x00\x00"
 
 
 def cpu_us(pid):
@@ -49,7 +50,10 @@ def member(port):
     connection.sendall(UPGRADE)
     head = b""
     while not head.endswith(b"\r\n\r\n"):
-        head += connection.recv(1)
+        more = connection.recv(4096)
+        if not more:
+            raise RuntimeError("no WebSocket: the connection was closed")
+        head += more
     if not head.startswith(b"HTTP/1.1 101"):
         raise RuntimeError(f"no WebSocket: {head.splitlines()[0].decode()}")
     return connection
@@ -73,9 +77,14 @@ def hear(members, poll):
             raise RuntimeError(f"{missing} of {len(members)} WebSockets did not get the message within 30 s")
         for fd, _ in ready:
             got = members[fd].recv(4096)
-            if got != FRAME:
+            if not got:
+                raise RuntimeError("a WebSocket was closed")
+            if got.startswith(PING):
+                members[fd].sendall(PONG)
+                got = got.removeprefix(PING)
+            if got not in (FRAME, b""):
                 raise RuntimeError(f"a WebSocket was sent {got[:80]!r}")
-        missing -= len(ready)
+            missing -= got == FRAME
 
 
 def measure(places, free_port, core):
