@@ -197,6 +197,8 @@ const pg::Query<std::int64_t(std::string, double)> insert_note_slowly{
     "insert into notes (text) select $1 from pg_sleep($2) returning id"};
 const pg::Query<Note()> all_notes{"select id, text from notes order by id"};
 const pg::Query<std::int64_t()> count_notes{"select count(*) from notes"};
+const pg::Query<Note(std::string)> notes_by_text{"select id, text from notes where text = $1 order by id",
+                                                 {.name = "notes_by_text"}};
 
 void add_database_routes(App& app) {
   app.post<"/notes">(
@@ -210,6 +212,9 @@ void add_database_routes(App& app) {
     co_return Note{id, note.text};
   });
   app.get<"/notes">([](pg::Db& db) -> Task<std::vector<Note>> { co_return co_await db.all(all_notes); });
+  app.get<"/notes/find">([](pg::Db& db, Query<NewNote> wanted) -> Task<std::vector<Note>> {
+    co_return co_await db.all(notes_by_text, wanted.text);
+  });
   app.get<"/notes/count">([](pg::Db& db) -> Task<std::int64_t> { co_return co_await db.one(count_notes); });
 }
 
