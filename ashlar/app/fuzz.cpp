@@ -155,15 +155,53 @@ class Fuzzing {
   }
 
   Task<void> by_chance() {
-    for (std::size_t i = 0; i < options_.cases || options_.time.count() > 0; ++i) {
-      if (is_over()) co_return;
+    while (!is_over() && !is_done()) {
+      if (options_.at_once <= 1) {
+        co_await some_by_chance();
+        continue;
+      }
+      co_await async::task_group([this](async::TaskGroup& group) -> Task<void> {
+        for (std::size_t i = 0; i < options_.at_once; ++i) group.spawn(some_by_chance());
+        co_return;
+      });
+      co_await try_alone();
+    }
+  }
+
+  bool is_done() const { return next_ >= options_.cases && options_.time.count() == 0; }
+
+  // One after the other; several of these run at a time.
+  Task<void> some_by_chance() {
+    while (!is_over() && !is_done() && suspects_.empty() && !stale_) {
+      const std::size_t i = next_++;
       FuzzMaker cases = maker(1'000'003 + i);
       auto one = cases.by_chance(chosen_[i % chosen_.size()]);
-      if (one)
+      if (!one) {
+        if (i % kBeforePause == 0) co_await async::sleep(async::Nanoseconds(0));
+      } else if (options_.at_once <= 1) {
         co_await take(*one);
-      else if (i % kBeforePause == 0)
-        co_await async::sleep(async::Nanoseconds(0));
+      } else {
+        Outcome outcome;
+        co_await count_and_play(*one, outcome);
+        if (outcome.failure && !is_known(*one, outcome)) suspects_.emplace_back(std::move(*one), std::move(outcome));
+      }
     }
+  }
+
+  // What was wrong while others were under way, now that none is.
+  Task<void> try_alone() {
+    for (auto& [one, seen] : std::exchange(suspects_, {})) {
+      if (is_known(one, seen)) continue;
+      Outcome outcome;
+      co_await play(one, outcome);
+      if (outcome.failure) {
+        if (!is_known(one, outcome)) co_await find(one, outcome);
+      } else if (!is_about_the_case(seen.failure->check)) {
+        seen.failure->message += fmt::format(", once, while {} others were under way", options_.at_once - 1);
+        note(one, seen);
+      }
+    }
+    co_await log_in_anew();
   }
 
   bool is_over() const {
@@ -174,26 +212,53 @@ class Fuzzing {
   Task<void> take(FuzzCase& one) {
     Outcome outcome;
     co_await take(one, outcome);
-    if (stale_ && log_ins_ < kMostLogIns) {
-      ++log_ins_;
-      co_await log_in();
-    }
+    co_await log_in_anew();
+  }
+
+  Task<void> log_in_anew() {
+    if (!stale_) co_return;
+    stale_ = false;
+    if (log_ins_ >= kMostLogIns) co_return;
+    ++log_ins_;
+    co_await log_in();
   }
 
   Task<void> take(FuzzCase& one, Outcome& outcome) {
+    co_await count_and_play(one, outcome);
+    if (outcome.failure && !is_known(one, outcome)) co_await find(one, outcome);
+  }
+
+  Task<void> count_and_play(FuzzCase& one, Outcome& outcome) {
     ++report_.cases;
     tell(*one.steps.back().operation);
     if (report_.cases % kBeforePause == 0) co_await async::sleep(async::Nanoseconds(0));
     co_await play(one, outcome);
-    if (!outcome.failure) co_return;
-    const std::string key = one.steps[outcome.step].operation->name + " " + outcome.failure->key;
-    if (const auto known = seen_.find(key); known != seen_.end()) {
-      ++report_.findings[known->second].times;
-      co_return;
-    }
+  }
+
+  static std::string key_of(const FuzzCase& one, const Outcome& outcome) {
+    return one.steps[outcome.step].operation->name + " " + outcome.failure->key;
+  }
+
+  // Counts it, if it is.
+  bool is_known(const FuzzCase& one, const Outcome& outcome) {
+    const auto known = seen_.find(key_of(one, outcome));
+    if (known == seen_.end()) return false;
+    ++report_.findings[known->second].times;
+    return true;
+  }
+
+  Task<void> find(FuzzCase& one, Outcome& outcome) {
+    const std::string key = key_of(one, outcome);
     seen_.emplace(key, report_.findings.size());
     one.steps.resize(outcome.step + 1);
     co_await simplify(one, outcome, key);
+    add(one, outcome);
+  }
+
+  // As it was seen.
+  void note(FuzzCase& one, const Outcome& outcome) {
+    seen_.emplace(key_of(one, outcome), report_.findings.size());
+    one.steps.resize(outcome.step + 1);
     add(one, outcome);
   }
 
@@ -371,7 +436,9 @@ class Fuzzing {
   std::map<std::string, std::size_t> seen_;
   std::set<std::size_t> logged_in_;  // operations that gave credentials
   std::size_t log_ins_ = 0, tries_to_log_in_ = 0;
-  bool stale_ = false;  // credentials that were given are taken no more
+  std::size_t next_ = 0;                                // case by chance
+  std::vector<std::pair<FuzzCase, Outcome>> suspects_;  // of those that were under way together
+  bool stale_ = false;                                  // credentials that were given are taken no more
   Time::time_point begun_, told_{};
 };
 

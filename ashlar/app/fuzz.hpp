@@ -29,8 +29,13 @@ struct FuzzOptions {
   std::vector<std::string> exclude = {};  ///< and none of these, not even on the way to others
   std::string authorization = {};         ///< the header of requests that should be let in: "Bearer eyJ…"; empty: it
                                           ///< signs up and logs in, where the document says how
-  std::chrono::nanoseconds patience{10'000'000'000};          ///< for one answer
-  std::chrono::nanoseconds grace{5'000'000'000};              ///< for a handler that is cancelled then, to end
+  std::chrono::nanoseconds patience{10'000'000'000};  ///< for one answer
+  std::chrono::nanoseconds grace{5'000'000'000};      ///< for a handler that is cancelled then, to end
+  /// Cases by chance that are under way at a time: they wait for the database together. 1: one after the other, and the
+  /// service meets the same requests in the same order each time. Whatever was wrong while others were under way is
+  /// tried alone; what then is right and was only wrong for its case (`use-after-delete`, `valid-refused`, …) is not
+  /// told.
+  std::size_t at_once = 1;
   std::size_t most_findings = 50;                             ///< stop when there are so many different ones
   std::function<void(const FuzzProgress&)> on_progress = {};  ///< some times a second
 };

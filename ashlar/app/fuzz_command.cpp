@@ -123,6 +123,11 @@ CLI::App* add_fuzz_command(CLI::App& cli, FuzzCommand& command) {
   sub->add_option("--time", command.seconds, "Stop after so many seconds, and not before")
       ->type_name("SECONDS")
       ->check(CLI::PositiveNumber);
+  options.at_once = 16;
+  sub->add_option("--at-once", options.at_once,
+                  "Cases by chance that are under way at a time; 1: one after the other, in the same order each time")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
   sub->add_option("--route", options.routes,
                   "Only operations with this in \"GET /articles/{slug}\" or their id; repeat")
       ->type_name("TEXT");

@@ -22,6 +22,7 @@ class FuzzExchange final : public http::Exchange {
  public:
   FuzzRequest sent;  // what the views of the request are of
   http::WholeBody whole;
+  bool handed = false;  // to a handler
   bool finished = false;
   bool forsaken = false;  // nobody waits any more: it goes with its handler
   async::Event done;
@@ -34,6 +35,18 @@ class FuzzExchange final : public http::Exchange {
     }
     finished = true;
     done.set();
+  }
+};
+
+// When whoever waits is cancelled, the handler is not at its end yet.
+struct Leave {
+  void operator()(FuzzExchange* exchange) const {
+    if (exchange->handed && !exchange->finished) exchange->scope.cancel();
+    if (exchange->handed && !exchange->finished) {
+      exchange->forsaken = true;
+    } else {
+      delete exchange;
+    }
   }
 };
 
@@ -260,7 +273,7 @@ FuzzRequest FuzzSender::compose(const FuzzStep& step) const {
 }
 
 Task<void> FuzzSender::send(const FuzzStep& step, FuzzAnswer& answer) {
-  auto exchange = std::make_unique<FuzzExchange>();
+  const std::unique_ptr<FuzzExchange, Leave> exchange(new FuzzExchange);
   const FuzzRequest& sent = exchange->sent = compose(step);
   auto& request = exchange->request;
   request.method = step.method;
@@ -282,6 +295,7 @@ Task<void> FuzzSender::send(const FuzzStep& step, FuzzAnswer& answer) {
       request.body = sent.body;
     }
   }
+  exchange->handed = true;
   app_.handler().handle(*exchange);
   answer = {};
   if (!exchange->finished) {
@@ -294,7 +308,6 @@ Task<void> FuzzSender::send(const FuzzStep& step, FuzzAnswer& answer) {
       try {
         co_await async::timeout(options_.grace, wait_for(exchange->done));
       } catch (const DeadlineExceeded&) {
-        exchange.release()->forsaken = true;
         throw Unavailable(fmt::format("{} gives no answer, and does not end when it is cancelled either:\n{}",
                                       step.operation->name, curl(step)));
       }

@@ -1,5 +1,6 @@
 // RealWorld ("Conduit"): a blogging service. ./realworld serve, and see http://127.0.0.1:8000/docs
 #include <chrono>
+#include <cstdint>
 #include <memory>
 
 #include <ashlar/ashlar.hpp>
@@ -9,11 +10,19 @@
 
 using namespace ashlar;
 
+// What a hash of a password costs. For a database that is thrown away, as that of `fuzz`, it may be little:
+// CONDUIT_PASSWORD_MEMORY_KIB=8 CONDUIT_PASSWORD_ITERATIONS=1
+struct Settings {
+  Annotated<std::uint32_t, ge{8}, le{1'048'576}> password_memory_kib = auth::PasswordOptions{}.memory_kib;
+  Annotated<std::uint32_t, ge{1}, le{64}> password_iterations = auth::PasswordOptions{}.iterations;
+};
+
 int main(int argc, char** argv) {
   App app{{.title = "RealWorld Conduit API", .version = "2.0.0", .description = "Conduit API documentation"}};
 
   pg::Db db{{.migrations = CONDUIT_MIGRATIONS}};
-  auth::Passwords passwords;
+  const auto& settings = app.settings<Settings>("CONDUIT");
+  auth::Passwords passwords{{.memory_kib = settings.password_memory_kib, .iterations = settings.password_iterations}};
   app.provide(db).provide(passwords);
   app.provide<auth::Tokens>([] {
     return std::make_unique<auth::Tokens>(
