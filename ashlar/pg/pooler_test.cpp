@@ -181,10 +181,11 @@ class Pgbouncer {
 
 /// It needs a moment to listen.
 Task<void> start_when_it_listens(Db& db) {
+  co_await db.start();
   for (int attempt = 0;; ++attempt) {
     std::exception_ptr error;
     try {
-      co_await db.start();
+      co_await db.start_loop(async::Loop::current());
     } catch (const Unavailable&) {
       error = std::current_exception();
     }
@@ -192,7 +193,6 @@ Task<void> start_when_it_listens(Db& db) {
     if (attempt == 3000) std::rethrow_exception(error);
     co_await async::sleep(10ms);
   }
-  co_await db.start_loop(async::Loop::current());
 }
 
 TEST(Pgbouncer, ItsTransactionModeIsServedWithoutPreparedStatements) {
