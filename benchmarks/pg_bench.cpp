@@ -11,6 +11,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <ctime>
@@ -41,6 +42,10 @@ struct Bulk {
   std::string_view name;
   double value;
 };
+// Texts as they come: of different lengths, and not known to the compiler.
+std::array<std::string_view, 8> names = {
+    "Ada", "a name of some length",       "Grace Hopper", "Barbara Liskov, Cambridge", "Edsger W. Dijkstra",
+    "x",   "Niklaus Wirth, Zürich, 1934", "Tony Hoare"};
 
 const pg::Query<World(std::int32_t)> world_by_id{"select id, random_number from world where id = $1"};
 const pg::Query<void(std::int32_t, std::int32_t)> set_number{"update world set random_number = $2 where id = $1"};
@@ -99,7 +104,8 @@ Task<void> read_fortunes(pg::Db& db, Progress& progress) {
 Task<void> copy(pg::Db& db, Progress& progress) {
   const auto rows = [&progress](pg::CopyRows<Bulk>& out) -> Task<void> {
     for (; progress.left > 0; --progress.left)
-      co_await out.add({progress.left, "a name of some length", static_cast<double>(progress.left) / 8});
+      co_await out.add({progress.left, names[static_cast<std::size_t>(progress.left) % names.size()],
+                        static_cast<double>(progress.left) / 8});
   };
   progress.sum += static_cast<std::int64_t>(co_await db.copy_in(into_bulk, rows));
 }

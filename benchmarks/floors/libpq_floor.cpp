@@ -5,6 +5,7 @@
 #include <endian.h>
 #include <poll.h>
 
+#include <array>
 #include <bit>
 #include <chrono>
 #include <cstdint>
@@ -82,6 +83,10 @@ struct Bulk {
   std::string_view name;
   double value;
 };
+// Texts as they come: of different lengths, and not known to the compiler.
+std::array<std::string_view, 8> names = {
+    "Ada", "a name of some length",       "Grace Hopper", "Barbara Liskov, Cambridge", "Edsger W. Dijkstra",
+    "x",   "Niklaus Wirth, Zürich, 1934", "Tony Hoare"};
 
 char* put2(char* to, std::uint16_t value) {
   value = htobe16(value);
@@ -107,7 +112,7 @@ std::int64_t copy(floors::LibpqCopy& db, long rows) {
   std::memcpy(out.data(), "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19);
   char* to = out.data() + 19;
   for (long left = rows; left > 0; --left) {
-    const Bulk row{left, "a name of some length", static_cast<double>(left) / 8};
+    const Bulk row{left, names[static_cast<std::size_t>(left) % names.size()], static_cast<double>(left) / 8};
     to = put2(to, 3);
     to = put8(put4(to, 8), static_cast<std::uint64_t>(row.id));
     to = put4(to, static_cast<std::uint32_t>(row.name.size()));
