@@ -250,6 +250,8 @@ class Document:
     arguments: str
     title: str
     text: list
+    other: str = ""     # the other page
+    link: str = ""
 
 
 DOCUMENTS = [
@@ -257,20 +259,21 @@ DOCUMENTS = [
         "Written by `./x bench peers servers`, which builds each peer and measures all of them in turns: same work, same core, "
         "same load, medians. CPU time is that of the whole server process, kernel included; the floor is a bare epoll loop "
         "that sends a prepared answer. Ashlar runs with routing, typed binding, validation, request ids, security headers and "
-        "metrics on, as they are by default. [How it is measured](../../benchmarks/README.md); [beside other PostgreSQL "
-        "clients](postgresql.md)."]),
+        "metrics on, as they are by default, the others without; `fastapi-full` is FastAPI with the same. [How it is "
+        "measured](../../benchmarks/README.md).{other}"], "beside other PostgreSQL clients", "postgresql.md"),
     Document("postgresql.md", "postgresql", CLIENTS, "peers clients", "Beside other PostgreSQL clients", [
         "Written by `./x bench peers clients`, which builds each peer and measures all of them in turns, each on one core with "
         "the server on another; medians. CPU time is that of the client's process, kernel included; the floor is a bare loop "
         "over libpq in pipeline mode, in binary, that keeps as many queries in flight. Ashlar pipelines implicitly on one "
         "connection. The others do as their users do: a pool of eight connections for as many tasks, batches where the library "
-        "has them, one blocking connection for libpqxx. [How it is measured](../../benchmarks/README.md); [beside other "
-        "servers](README.md)."]),
+        "has them, one blocking connection for libpqxx. [How it is measured](../../benchmarks/README.md).{other}"],
+        "beside other servers", "README.md"),
 ]
 
 
 def markdown(document, results, described, versions):
-    lines = [f"# {document.title}", "", *document.text, "",
+    other = f" There is a page [{document.other}]({document.link}), too." if (DOCS / document.link).exists() else ""
+    lines = [f"# {document.title}", "", *(line.replace("{other}", other) for line in document.text), "",
              f"{versions['machine']}. Trust the order and the ratios of one table, not its times: machines differ.", "",
              f"![CPU time]({document.files}.svg)", ""]
     for case, by_name in results.items():
