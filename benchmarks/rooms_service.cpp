@@ -1,4 +1,5 @@
-// The service of `./x bench broadcast`: WebSockets in one room, and POST /say, which sends all of them its query's text.
+// The service of `./x bench broadcast`: WebSockets in one room, and POST /say, which sends all of them its query's
+// text.
 #include <string>
 #include <utility>
 
