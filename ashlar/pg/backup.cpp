@@ -266,11 +266,13 @@ Task<void> Backups::receive() {
     must_be_its_own(repository.identity(), facts, repository.folder());
     const std::string programs = (detail::server_programs(facts.version / 10000) / "pg_receivewal").string();
     const std::string to = "--directory=" + repository.log().string();
-    detail::Program program{{programs, to, "--slot=ashlar_backup", "--no-password", "--create-slot", "--if-not-exists"},
+    detail::Program program{{programs, to, "--slot=ashlar_backup", "--no-password",
+                             std::string(detail::kNoticeLostHosts), "--create-slot", "--if-not-exists"},
                             detail::libpq_environment(ConnectOptions::parse(db_.url())),
                             repository.user()};
     detail::must_run(program, "the server gives no slot for its log");
-    program.arguments = {programs, to, "--slot=ashlar_backup", "--no-password", "--synchronous"};
+    program.arguments = {
+        programs, to, "--slot=ashlar_backup", "--no-password", std::string(detail::kNoticeLostHosts), "--synchronous"};
     program.inherits_output = true;
     detail::must_run(program, "the log is not received any more");
   });

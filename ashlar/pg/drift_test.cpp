@@ -41,6 +41,8 @@ create view names as select id, email from users;
 create materialized view sums as select user_id, sum(price) as sum from stock.items group by user_id;
 create table days (day date not null) partition by range (day);
 create policy own on users for select using (id = 1);
+do $$ begin create role "Odd role"; exception when duplicate_object then null; end $$;
+create policy odd on users for update to "Odd role", pg_monitor using (id = 2);
 alter table users enable row level security;
 )";
 
@@ -109,6 +111,7 @@ constexpr Change kChanges[] = {
     {"drop materialized view sums", "view sums", "is missing"},
     {"drop sequence numbers", "sequence numbers", "is missing"},
     {"drop policy own on users", "policy users.own", "is missing"},
+    {"drop policy odd on users", "policy users.odd", "is missing"},
     {"alter table users disable row level security", "table users", "lacks row level security"},
     {"drop type point2", "type point2", "is missing"},
     {"drop extension pg_trgm", "extension pg_trgm", "is missing"},

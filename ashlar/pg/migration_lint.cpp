@@ -32,6 +32,7 @@ constexpr std::array kRules = std::to_array<LintRule>({
     {"detach-partition-without-concurrently", "locks all partitions"},
     {"drop-column", "the program that still runs may use it"},
     {"drop-index-without-concurrently", "locks the table"},
+    {"drop-schema", "the program that still runs may use what is in it"},
     {"drop-table", "the program that still runs may use it"},
     {"enum-value-in-transaction", "fails: a new value is used before the commit"},
     {"exclusion-constraint", "builds an index while nobody may use the table"},

@@ -120,6 +120,8 @@ constexpr Unsafe kUnsafe[] = {
     {"reindex table users", "index-without-concurrently"},
     {"drop index users_email", "drop-index-without-concurrently"},
     {"drop table orders", "drop-table"},
+    {"drop schema stock cascade", "drop-schema"},
+    {"drop schema if exists stock", "drop-schema"},
     {"truncate orders", "truncate"},
     {"update users set note = ''", "write-all-rows"},
     {"delete from users", "write-all-rows"},
@@ -155,6 +157,7 @@ TEST(MigrationLint, TablesOfTheSameFileAreFree) {
             "constraint p check (id > 0);\nalter table people alter column name set not null;\nupdate people set "
             "id = 2;\ndrop table people"),
       IsEmpty());
+  EXPECT_THAT(rules("create schema a;\ncreate schema if not exists b;\ndrop schema a, b"), IsEmpty());
 }
 
 TEST(MigrationLint, CanBeATestOfTheProgram) {

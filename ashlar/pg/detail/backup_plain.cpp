@@ -53,7 +53,7 @@ UnfinishedBackup::UnfinishedBackup(const BackupRepository& repository, const Con
   try {
     must_run({{(programs / "pg_basebackup").string(), "--pgdata=" + folder_.string(), "--format=tar", "--compress=1",
                "--wal-method=stream", "--checkpoint=fast", "--manifest-checksums=SHA256", "--no-password",
-               "--label=ashlar " + backup_.id},
+               std::string(kNoticeLostHosts), "--label=ashlar " + backup_.id},
               libpq_environment(server),
               repository.user()},
              "no backup was made");

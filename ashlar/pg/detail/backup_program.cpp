@@ -220,6 +220,9 @@ std::string sha256_of(const fs::path& file) {
 
 std::string read_text(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
+  std::error_code ignored;
+  // It must not be taken for one that is not there: a new one would be put in its place.
+  if (!in && fs::exists(file, ignored)) throw Unavailable(fmt::format("{} cannot be read", file.string()));
   return {std::istreambuf_iterator<char>(in), {}};
 }
 

@@ -41,6 +41,11 @@ std::filesystem::path find_program(std::string_view name);
 /// How libpq's programs reach the server: PGHOST, PGPASSWORD, …; nothing of it is on a command line.
 std::vector<std::string> libpq_environment(const ConnectOptions& options);
 
+/// For programs that wait for the server: a host that has gone without a word is noticed within a minute, and nobody
+/// holds the repository for it. (PostgreSQL's manual, 34.1.2: the user's own settings come from the environment.)
+inline constexpr std::string_view kNoticeLostHosts =
+    "--dbname=keepalives_idle=30 keepalives_interval=10 keepalives_count=3 tcp_user_timeout=60000";
+
 /// What pg_controldata says of a cluster, by its English names.
 std::map<std::string, std::string, std::less<>> control_data(const std::filesystem::path& programs,
                                                              const std::filesystem::path& data,

@@ -168,6 +168,11 @@ void Linter::create(SqlCursor cursor) {
     if (spoken_of()) made_.insert(name);  // those before it have been applied
     return;
   }
+  if (cursor.accept("schema")) {
+    cursor.accept("if not exists");
+    made_here_.insert(cursor.name());
+    return;
+  }
   if (cursor.accept("type")) {
     made_here_.insert(cursor.name());
     return;
@@ -211,6 +216,20 @@ void Linter::drop(SqlCursor cursor) {
              "-- first ship a program that does not use it; then, in a later release, drop it and write above it:\n-- "
              "ashlar: allow "
              "drop-table no program has used it since VERSION");
+    }
+    return;
+  }
+  if (cursor.accept("schema")) {
+    cursor.accept("if exists");
+    while (!cursor.done()) {
+      SqlCursor one(cursor.item());
+      const std::string schema = one.name();
+      if (made_here_.contains(schema)) continue;
+      report("drop-schema",
+             fmt::format("the program that still runs may use what is in {}; with CASCADE all its tables are lost",
+                         schema),
+             "-- drop its tables first, each by its name, so that each is looked at; then the schema, which is empty, "
+             "without CASCADE, and write above it:\n-- ashlar: allow drop-schema nothing is in it");
     }
     return;
   }

@@ -155,8 +155,9 @@ std::string policies_sql() {
       "|| "
       "tab, true from (select {0} || '.' || quote_ident(p.policyname) as name, {0} as tab, quote_ident(p.policyname) "
       "as "
-      "pol, 'as ' || p.permissive || ' for ' || p.cmd || ' to ' || array_to_string(p.roles, ', ') || coalesce(' using "
-      "(' || p.qual || ')', '') || coalesce(' with check (' || p.with_check || ')', '') as def from "
+      "pol, 'as ' || p.permissive || ' for ' || p.cmd || ' to ' || (select string_agg(quote_ident(role), ', ') "
+      "from unnest(p.roles) as role) || coalesce(' using (' || p.qual || ')', '') || coalesce(' with check (' || "
+      "p.with_check || ')', '') as def from "
       "pg_catalog.pg_policies p) x",
       table);
 }
