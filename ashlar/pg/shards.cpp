@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include <ashlar/pg/detail/blocking_client.hpp>
+#include <ashlar/pg/detail/citus.hpp>
 #include <ashlar/pg/detail/shard_rules.hpp>
 #include <ashlar/telemetry/log.hpp>
 
@@ -166,7 +167,16 @@ struct Shards::Impl {
                                 options.buckets));
     co_return out;
   }
+  Task<std::vector<std::string>> citus_steps(std::size_t shard) {
+    std::vector<std::string> steps;
+    co_await on(shard, [&](detail::Connection& connection) -> Task<void> {
+      steps = co_await detail::citus_steps(connection, options.tables, options.reference_tables);
+    });
+    co_return steps;
+  }
+  Task<void> distribute(std::size_t shard);
   Task<int> status();
+  Task<int> citus();
   Task<int> init();
   Task<int> plan(const std::string& count);
 };
@@ -179,6 +189,24 @@ Shards::Shards(ShardsOptions options) : impl_(std::make_unique<Impl>(std::move(o
 }
 Shards::~Shards() = default;
 
+// A shard may be the coordinator of a Citus cluster: its tables are distributed after they were made.
+Task<void> Shards::Impl::distribute(std::size_t shard) {
+  std::string failed;
+  try {
+    if (options.each.migrate) {
+      co_await on(shard, [&](detail::Connection& connection) -> Task<void> {
+        co_await detail::distribute_by_citus(connection, options.tables, options.reference_tables);
+      });
+    } else if (const auto steps = co_await citus_steps(shard); !steps.empty()) {
+      failed = fmt::format("Citus does not distribute {} tables yet: run what the command `shards citus` says",
+                           steps.size());
+    }
+  } catch (const Error& error) {
+    failed = error.message();
+  }
+  if (!failed.empty()) throw Unavailable(fmt::format("shard {}: {}", describe(shard), failed));
+}
+
 Task<void> Shards::start() {
   Impl& impl = *impl_;
   for (; impl.started < impl.dbs.size(); ++impl.started) {
@@ -190,6 +218,7 @@ Task<void> Shards::start() {
     }
     if (!failed.empty()) throw Unavailable(fmt::format("shard {}: {}", describe(impl.started), failed));
   }
+  for (std::size_t shard = 0; shard < impl.dbs.size(); ++shard) co_await impl.distribute(shard);
   impl.map = co_await impl.agreed(true);
   if (!impl.map) {
     if (!impl.options.each.migrate) throw Unavailable("no shard keeps a map yet: run the command `shards init`");
@@ -247,14 +276,16 @@ std::vector<async::Command> Shards::commands() {
   std::vector<async::Command> out;
   out.push_back({.name = "shards",
                  .help = "the map of the shards; `shards plan N` says what moves when there are N, `shards init` makes "
-                         "the first map",
+                         "the first map, `shards citus` says what is to be distributed where the extension is",
+
                  .run = [this](std::vector<std::string> arguments) -> Task<int> {
                    std::exception_ptr error;
                    try {
                      if (arguments.empty()) co_return co_await impl_->status();
                      if (arguments.size() == 1 && arguments[0] == "init") co_return co_await impl_->init();
+                     if (arguments.size() == 1 && arguments[0] == "citus") co_return co_await impl_->citus();
                      if (arguments.size() == 2 && arguments[0] == "plan") co_return co_await impl_->plan(arguments[1]);
-                     throw Invalid("shards: nothing, `plan N` or `init` is expected");
+                     throw Invalid("shards: nothing, `plan N`, `init` or `citus` is expected");
                    } catch (...) {
                      error = std::current_exception();
                    }
@@ -273,6 +304,15 @@ Task<int> Shards::Impl::status() {
   for (std::size_t bucket = 0; bucket < found->buckets(); ++bucket) ++held[found->shard_of(bucket)];
   for (std::size_t shard = 0; shard < held.size(); ++shard)
     fmt::print("{:<60} {:>6} buckets\n", describe(shard), held[shard]);
+  co_return 0;
+}
+
+Task<int> Shards::Impl::citus() {
+  for (std::size_t shard = 0; shard < dbs.size(); ++shard) {
+    const auto steps = co_await citus_steps(shard);
+    fmt::print("-- shard {}{}\n", describe(shard), steps.empty() ? ": nothing is to be distributed" : "");
+    for (const std::string& step : steps) fmt::print("{};\n", step);
+  }
   co_return 0;
 }
 

@@ -255,5 +255,47 @@ TEST_F(ShardsTest, AQueryThatDoesNotSayItsShardIsFoundByTheCheck) {
   });
 }
 
+// The names of Citus, which Debian does not have: what is called there, and whether it is called once.
+constexpr const char* kStandIn =
+    "create table citus_tables (table_name regclass, citus_table_type text, distribution_column text);"
+    "create function create_reference_table(name regclass) returns void language sql as "
+    "$$ insert into citus_tables values (name, 'reference', '<none>') $$;"
+    "create function create_distributed_table(name regclass, key text) returns void language sql as "
+    "$$ insert into citus_tables values (name, 'distributed', key) $$";
+
+TEST_F(ShardsTest, WhereCitusIsItDistributesTheTables) {
+  const auto sql = [&](const char* text) { return test::server()->run_sql(databases_[0]->name(), text); };
+  sql(kStandIn);
+  for (int i = 0; i < 2; ++i) {
+    with(options({0}), [](Shards& shards) -> Task<void> {
+      if (co_await shards.one(count_of, 7) == 0) co_await shards.exec(add_order, 7, 1);
+    });
+    EXPECT_EQ(sql("select string_agg(format('%s %s %s', table_name, citus_table_type, distribution_column), ', ') "
+                  "from citus_tables"),
+              "shard_countries reference <none>, shard_orders distributed tenant");
+  }
+  EXPECT_EQ(refusal(options({1, 2})), "") << "there is none";
+
+  sql("update citus_tables set distribution_column = 'id' where citus_table_type = 'distributed'");
+  EXPECT_THAT(refusal(options({0})), HasSubstr("in Citus it is distributed by id: `select alter_distributed_table"));
+  sql("update citus_tables set citus_table_type = 'distributed'");
+  EXPECT_THAT(refusal(options({0})), HasSubstr("shard_countries is a reference table, and Citus distributes it"));
+}
+
+TEST_F(ShardsTest, WithoutMigrationsCitusIsToldByHand) {
+  test::server()->run_sql(databases_[0]->name(), kStandIn);
+  ShardsOptions given = options({0});
+  given.each.migrate = false;
+  EXPECT_THAT(refusal(given), HasSubstr("run what the command `shards citus` says"));
+  async::run([](ShardsOptions where) -> Task<void> {
+    Shards shards(std::move(where));
+    testing::internal::CaptureStdout();
+    EXPECT_EQ(co_await shards.commands().at(0).run({"citus"}), 0);
+    EXPECT_THAT(testing::internal::GetCapturedStdout(),
+                HasSubstr("\nselect create_reference_table('\"shard_countries\"');\n"
+                          "select create_distributed_table('\"shard_orders\"', 'tenant');\n"));
+  }(given));
+}
+
 }  // namespace
 }  // namespace ashlar::pg
