@@ -1,6 +1,7 @@
 #include <ashlar/pg/advisory_lock.hpp>
 
 #include <ashlar/async/combinators.hpp>
+#include <ashlar/base/error.hpp>
 #include <ashlar/pg/codec.hpp>
 #include <ashlar/pg/db.hpp>
 #include <ashlar/pg/executor.hpp>
@@ -28,9 +29,16 @@ Task<bool> run(detail::Connection& connection, const Query<bool(std::string)>& q
   co_return sink.finish(query, affected);
 }
 
+// It lives as long as its session.
+void check_sessions(const Db& db) {
+  if (db.options().sandbox != nullptr)
+    throw Internal("an AdvisoryLock needs a session of its own, and a Sandbox has only one: use a testing::Database");
+}
+
 }  // namespace
 
 Task<AdvisoryLock> AdvisoryLock::acquire(Db& db, std::string name) {
+  check_sessions(db);
   Lease lease = co_await db.pool().acquire();
   detail::Connection& connection = lease.connection();
   co_await detail::Execution(connection, "set statement_timeout = 0");
@@ -41,6 +49,7 @@ Task<AdvisoryLock> AdvisoryLock::acquire(Db& db, std::string name) {
 }
 
 Task<std::optional<AdvisoryLock>> AdvisoryLock::try_acquire(Db& db, std::string name) {
+  check_sessions(db);
   Lease lease = co_await db.pool().acquire();
   detail::Connection& connection = lease.connection();
   AdvisoryLock lock(std::move(lease), std::move(name));

@@ -54,9 +54,24 @@ void Operation::on_copy_start(Connection& connection, char direction) {
 
 Connection::Connection(async::Loop& loop, std::shared_ptr<const ConnectionConfig> config, Background& background,
                        ConnectionOwner* owner)
-    : loop_(loop), config_(std::move(config)), background_(background), owner_(owner), ring_(64, nullptr) {}
+    : loop_(&loop), config_(std::move(config)), background_(&background), owner_(owner), ring_(64, nullptr) {}
 
 Connection::~Connection() { close(); }
+
+void Connection::detach() noexcept {
+  if (open_) loop_->remove(transport_.fd(), *this);
+  loop_ = nullptr;
+  background_ = nullptr;
+  owner_ = nullptr;
+}
+
+void Connection::attach(async::Loop& loop, Background& background, ConnectionOwner* owner) {
+  loop.add(transport_.fd(), EPOLLIN, *this);
+  loop_ = &loop;
+  background_ = &background;
+  owner_ = owner;
+  events_ = EPOLLIN;
+}
 
 TransactionJournal& Connection::begin_journal(std::source_location begun) {
   if (journal_ == nullptr) journal_ = std::make_unique<TransactionJournal>(*this);
@@ -73,7 +88,7 @@ std::string Connection::parameter(const std::string& name) const {
 }
 
 async::Nanoseconds Connection::head_age() const noexcept {
-  return in_flight() == 0 ? async::Nanoseconds{0} : loop_.now() - head_since_;
+  return in_flight() == 0 ? async::Nanoseconds{0} : loop_->now() - head_since_;
 }
 
 void Connection::push(Operation* operation) {
@@ -82,7 +97,7 @@ void Connection::push(Operation* operation) {
     for (std::uint64_t i = head_; i != tail_; ++i) bigger[i & (bigger.size() - 1)] = slot(i);
     ring_ = std::move(bigger);
   }
-  if (head_ == tail_) head_since_ = loop_.now();
+  if (head_ == tail_) head_since_ = loop_->now();
   if (operation != nullptr) operation->sequence_ = tail_;
   slot(tail_) = operation;
   ++tail_;
@@ -120,6 +135,12 @@ void Connection::submit_simple(Operation& operation, std::string_view sql) {
   if (!open_) return operation.on_lost("the database connection is closed");
   wire::query(out_, sql);
   push(&operation);
+}
+
+void Connection::send_simple(std::string_view sql) {
+  if (!open_) return;
+  wire::query(out_, sql);
+  push(nullptr);
 }
 
 void Connection::submit_describe(Operation& operation, std::string_view sql) {
@@ -279,7 +300,7 @@ void Connection::ended(Execution& execution) {
   Prepared* const prepared = std::exchange(execution.prepared_, nullptr);
   const bool stale = execution.error && execution.statement_ != nullptr && is_stale(*execution.error);
   if (prepared != nullptr) {
-    prepared->duration.record(loop_.now() - execution.started_);
+    prepared->duration.record(loop_->now() - execution.started_);
     --prepared->in_flight;
     if (stale || prepared->id == 0 || execution.changed_) {
       if (prepared->doomed && prepared->in_flight == 0) {
@@ -348,7 +369,7 @@ void Connection::copy_fail(std::string_view reason) {
 void Connection::watch(std::uint32_t events) {
   if (events == events_) return;
   events_ = events;
-  loop_.modify(transport_.fd(), events, *this);
+  loop_->modify(transport_.fd(), events, *this);
 }
 
 void Connection::pause(bool paused) {
@@ -357,7 +378,7 @@ void Connection::pause(bool paused) {
   watch((paused ? 0U : static_cast<std::uint32_t>(EPOLLIN)) | (events_ & EPOLLOUT));
   if (!paused) {
     // What was received already must not wait for more bytes; deliver it outside the caller.
-    loop_.post([this, alive = std::weak_ptr<int>(alive_)] {
+    loop_->post([this, alive = std::weak_ptr<int>(alive_)] {
       if (alive.expired() || !open_ || paused_) return;
       on_io(0);
     });
@@ -457,7 +478,7 @@ void Connection::handle(const wire::Message& message) {
       if (head_ == tail_) throw ProtocolError("PostgreSQL is ready for a query that nobody sent");
       slot(head_) = nullptr;
       ++head_;
-      head_since_ = loop_.now();
+      head_since_ = loop_->now();
       if (operation != nullptr) operation->on_end(*this);
       if (owner_ != nullptr && open_) owner_->on_connection_progress(*this);
       return;
@@ -531,7 +552,7 @@ void Connection::lost(const std::string& reason) noexcept {
 void Connection::close(const std::string& reason) noexcept {
   if (transport_) {
     if (open_) {
-      loop_.remove(transport_.fd(), *this);
+      if (loop_ != nullptr) loop_->remove(transport_.fd(), *this);
       if (head_ == tail_) {
         wire::terminate(out_);
         [[maybe_unused]] const auto sent = transport_.write(out_.view());

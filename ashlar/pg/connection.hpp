@@ -235,12 +235,17 @@ class Connection final : private async::IoHandler, private async::TickHook {
   /// Connects, authenticates and waits until the server is ready. Tries the hosts in order. Throws what the last one
   /// said.
   Task<void> open();
+  /// Leaves its loop, for another one: nothing may be on its way.
+  void detach() noexcept;
+  void attach(async::Loop& loop, Background& background, ConnectionOwner* owner);
   /// Ends the session; what still waits gets ConnectionLost. The owner is not told.
   void close(const std::string& reason = "the connection was closed") noexcept;
 
   void submit(Execution& execution);
   /// Sends SQL by the simple protocol and gives its end to `operation`.
   void submit_simple(Operation& operation, std::string_view sql);
+  /// The same, and nobody is told how it ends.
+  void send_simple(std::string_view sql);
   /// Nobody waits for it any more: its rows are dropped. On an exclusive connection the server is asked to cancel it.
   void abandon(Operation& operation) noexcept;
   /// A CopyData message from wire::begin_copy_data() on, its end not yet written: sent now, as far as the server takes
@@ -250,7 +255,8 @@ class Connection final : private async::IoHandler, private async::TickHook {
   void copy_fail(std::string_view reason);
   /// Told each time the send buffer has become empty; null: nobody.
   void set_drain(Operation* operation) noexcept { drain_ = operation; }
-  /// Asks the server, over another connection, to cancel what runs here. The connection is not fit for reuse then.
+  /// Asks the server, over another connection, to cancel what runs here. The connection is not fit for reuse then; so
+  /// it is not asked in a sandbox, which has no other.
   void request_cancel() noexcept;
 
   [[nodiscard]] bool open_now() const noexcept { return open_; }
@@ -274,9 +280,15 @@ class Connection final : private async::IoHandler, private async::TickHook {
   [[nodiscard]] const TypeMap& types() const noexcept { return types_; }
   [[nodiscard]] TypeMap& types() noexcept { return types_; }
   [[nodiscard]] std::string parameter(const std::string& name) const;
-  [[nodiscard]] async::Loop& loop() noexcept { return loop_; }
-  [[nodiscard]] Background& background() noexcept { return background_; }
+  [[nodiscard]] async::Loop& loop() noexcept { return *loop_; }
+  [[nodiscard]] Background& background() noexcept { return *background_; }
   void set_exclusive(bool exclusive) noexcept { exclusive_ = exclusive; }
+  /// It is in a transaction that is never committed: see Sandbox.
+  [[nodiscard]] bool sandboxed() const noexcept { return sandboxed_; }
+  void set_sandboxed() noexcept { sandboxed_ = true; }
+  /// There, and something in the schema may be deferred to the commit.
+  [[nodiscard]] bool checks_deferred() const noexcept { return checks_deferred_; }
+  void set_checks_deferred() noexcept { checks_deferred_ = true; }
   /// A transaction begins: its queries are noted in the journal of the connection, which is kept when it has ended.
   TransactionJournal& begin_journal(std::source_location begun);
   void end_journal() noexcept { noting_ = nullptr; }
@@ -303,7 +315,7 @@ class Connection final : private async::IoHandler, private async::TickHook {
   void fail_all(const std::string& reason) noexcept;
   void watch(std::uint32_t events);
   void push(Operation* operation);
-  void touch() noexcept { loop_.at_tick_end(*this); }
+  void touch() noexcept { loop_->at_tick_end(*this); }
   Operation*& slot(std::uint64_t sequence) noexcept { return ring_[sequence & (ring_.size() - 1)]; }
 
   Prepared& prepare(const Statement& statement);
@@ -326,9 +338,9 @@ class Connection final : private async::IoHandler, private async::TickHook {
   static Task<void> send_cancel(net::Address address, std::shared_ptr<net::TlsContext> tls, std::string host,
                                 std::int32_t pid, std::int32_t key);
 
-  async::Loop& loop_;
+  async::Loop* loop_;  // null: detached, and so are these
   std::shared_ptr<const ConnectionConfig> config_;
-  Background& background_;
+  Background* background_;
   ConnectionOwner* owner_;
   Operation* drain_ = nullptr;
   TransactionJournal* noting_ = nullptr;
@@ -360,6 +372,8 @@ class Connection final : private async::IoHandler, private async::TickHook {
   char transaction_status_ = 'I';
   bool open_ = false;
   bool exclusive_ = false;
+  bool sandboxed_ = false;
+  bool checks_deferred_ = false;
   bool tainted_ = false;
   bool paused_ = false;
   bool handling_ = false;

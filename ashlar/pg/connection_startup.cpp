@@ -142,7 +142,7 @@ Task<void> Connection::open_address(net::Address address, std::string host) {
   co_await log_in();
   open_ = true;
   events_ = EPOLLIN;
-  loop_.add(transport_.fd(), EPOLLIN, *this);
+  loop_->add(transport_.fd(), EPOLLIN, *this);
 }
 
 Task<void> Connection::write_out() {
@@ -296,10 +296,10 @@ Task<void> Connection::log_in() {
 }
 
 void Connection::request_cancel() noexcept {
-  if (!open_) return;
+  if (!open_ || sandboxed_) return;
   tainted_ = true;
   try {
-    background_.start(
+    background_->start(
         send_cancel(address_, transport_.secure() ? config_->tls : nullptr, host_, backend_pid_, backend_key_));
   } catch (...) {
     // no memory for it: the statement runs to its end

@@ -132,6 +132,8 @@ Task<void> Db::with_session(Session& session, std::string database) {
 Task<void> Db::start() {
   if (options_.warn_after_repeats > 0)
     warnings_ = std::make_shared<detail::RepeatWarnings>(options_.warn_after_repeats);
+  if (options_.sandbox != nullptr && !options_.migrations.empty())
+    throw Internal("migrations would not be undone with the sandbox: apply them before, by another Db");
   std::exception_ptr error;
   try {
     co_await ensure_config();
@@ -193,7 +195,8 @@ Task<void> Db::start_loop(async::Loop& loop) {
                                                  .max_in_flight = options_.max_in_flight,
                                                  .max_waiting = options_.max_waiting,
                                                  .acquire_timeout = options_.acquire_timeout,
-                                                 .answer_timeout = answer_timeout(options_.statement_timeout)});
+                                                 .answer_timeout = answer_timeout(options_.statement_timeout),
+                                                 .sandbox = options_.sandbox});
   std::exception_ptr error;
   try {
     co_await pool->start();

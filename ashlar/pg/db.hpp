@@ -73,6 +73,8 @@ struct Options {
   /// How often the state of the database is read for /metrics, over a connection of its own, by one of all the
   /// processes that use it. Zero: never.
   std::chrono::milliseconds statistics_interval = std::chrono::seconds{30};
+  /// Work in its transaction, which is never committed. Made by Sandbox::options(). Null: no.
+  Sandbox* sandbox = nullptr;
 };
 
 struct Notification {

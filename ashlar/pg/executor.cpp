@@ -16,6 +16,14 @@ void throw_too_many(const Statement& statement) {
 }
 }  // namespace detail
 
+Task<std::uint64_t> Executor::run_alone(Pool& pool, const Statement& statement, Params params, detail::RowSink& sink) {
+  pool.count_query();
+  const Lease lease = co_await pool.acquire();
+  const std::uint64_t affected = co_await detail::Execution(lease.connection(), statement, std::move(params), &sink);
+  co_await lease.check_deferred();
+  co_return affected;
+}
+
 Task<void> Executor::use(Executor& self, detail::StreamState& state) {
   const detail::Target target = self.target();
   if (target.connection != nullptr) {
@@ -31,7 +39,9 @@ Task<std::uint64_t> Executor::copy_source(Executor& self, const Statement& state
   if (target.connection != nullptr)
     co_return co_await detail::copy_rows(*target.connection, statement, std::move(sql), source);
   const Lease lease = co_await target.pool->acquire();
-  co_return co_await detail::copy_rows(lease.connection(), statement, std::move(sql), source);
+  const std::uint64_t rows = co_await detail::copy_rows(lease.connection(), statement, std::move(sql), source);
+  co_await lease.check_deferred();
+  co_return rows;
 }
 
 Task<std::uint64_t> Executor::copy_raw(Executor& self, std::string sql, Generator<std::string> chunks) {
@@ -39,7 +49,9 @@ Task<std::uint64_t> Executor::copy_raw(Executor& self, std::string sql, Generato
   if (target.connection != nullptr)
     co_return co_await detail::copy_bytes(*target.connection, std::move(sql), std::move(chunks));
   const Lease lease = co_await target.pool->acquire();
-  co_return co_await detail::copy_bytes(lease.connection(), std::move(sql), std::move(chunks));
+  const std::uint64_t rows = co_await detail::copy_bytes(lease.connection(), std::move(sql), std::move(chunks));
+  co_await lease.check_deferred();
+  co_return rows;
 }
 
 Task<std::uint64_t> Executor::copy_in(SqlLiteral copy_from_stdin, Generator<std::string> chunks) {

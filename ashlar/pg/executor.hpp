@@ -176,6 +176,8 @@ class Executor {
     auto rows = detail::items_of<detail::RowStream<R>, R>(state);
     while (auto row = co_await rows.next()) co_yield std::move(*row);
   }
+  /// On a connection of its own.
+  static Task<std::uint64_t> run_alone(Pool& pool, const Statement& statement, Params params, detail::RowSink& sink);
   static Task<void> use(Executor& self, detail::StreamState& state);
   template <class Source>
   static Task<std::uint64_t> copy_from(Executor& self, const Statement& statement, std::string sql, Source source) {
@@ -200,11 +202,10 @@ class Executor {
     std::uint64_t affected = 0;
     if (target.connection != nullptr) {
       affected = co_await detail::Execution(*target.connection, statement, std::move(params), &sink);
-    } else if (!statement.options().slow) [[likely]] {
+    } else if (!statement.options().slow && !target.pool->sandboxed()) [[likely]] {
       affected = co_await detail::Execution(*target.pool, statement, std::move(params), &sink);
     } else {
-      const Lease lease = co_await target.pool->acquire();
-      affected = co_await detail::Execution(lease.connection(), statement, std::move(params), &sink);
+      affected = co_await run_alone(*target.pool, statement, std::move(params), sink);
     }
     co_return sink.finish(statement, affected);
   }

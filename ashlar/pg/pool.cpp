@@ -6,6 +6,7 @@
 #include <random>
 
 #include <ashlar/async/combinators.hpp>
+#include <ashlar/pg/sandbox.hpp>
 #include <ashlar/telemetry/log.hpp>
 
 namespace ashlar::pg {
@@ -77,7 +78,11 @@ class Pool::Acquire final : public async::Waiter, private async::Timer {
   /// A connection, or null: try to make one. Throws PoolExhausted.
   std::unique_ptr<Connection> await_resume() {
     check_cancelled();
-    if (timed_out_) throw PoolExhausted("too many transactions at a time; try again");
+    if (timed_out_) {
+      throw PoolExhausted(pool_.sandboxed() ? "a Sandbox has one session, and a transaction, stream or COPY has it: "
+                                              "what it waits for must go through its Tx"
+                                            : "too many transactions at a time; try again");
+    }
     return std::move(connection_);
   }
   void give(std::unique_ptr<Connection> connection) noexcept {
@@ -131,7 +136,7 @@ Pool::Instruments::Instruments() {
 
 Pool::Pool(async::Loop& loop, std::shared_ptr<const detail::ConnectionConfig> config, PoolOptions options)
     : loop_(loop), config_(std::move(config)), options_(options), slots_(std::max(1U, options.shared)) {
-  options_.exclusive = std::max(1U, options_.exclusive);
+  options_.exclusive = sandboxed() ? 1U : std::max(1U, options_.exclusive);
 }
 
 Pool::~Pool() = default;
@@ -143,6 +148,7 @@ std::unique_ptr<Connection> Pool::make_connection() {
 
 Task<void> Pool::start() {
   stopping_ = false;
+  if (sandboxed()) co_return co_await enter_sandbox();
   watch();
   Slot& first = slots_.front();
   if (first.connection != nullptr || first.connecting) co_return;
@@ -165,6 +171,7 @@ Task<void> Pool::stop() {
   stopping_ = true;
   watch_.cancel();
   co_await background_.stop();
+  if (sandboxed()) co_await leave_sandbox();
   refuse_all("the program is stopping");
   for (Slot& slot : slots_) {
     if (slot.connection != nullptr) instruments_.shared.sub();
@@ -346,6 +353,7 @@ void Pool::on_connection_lost(Connection& connection, const std::string& reason)
   idle_.erase(it);
   --exclusive_open_;
   instruments_.exclusive.sub();
+  if (sandboxed()) lost_in_sandbox();
 }
 
 void Pool::on_connection_progress(Connection& connection) noexcept {
@@ -375,6 +383,7 @@ Task<Lease> Pool::acquire() {
       instruments_.exclusive.sub();
     }
     if (exclusive_open_ < options_.exclusive) {
+      if (sandboxed()) throw ConnectionLost(trouble_, false);
       ++exclusive_open_;
       instruments_.exclusive.add();
       auto connection = make_connection();
@@ -422,6 +431,7 @@ Task<Lease> Pool::acquire() {
 
 Lease Pool::lease(std::unique_ptr<Connection> connection) {
   leased_.push_back(connection.get());
+  if (sandboxed()) connection->send_simple(detail::kSandboxSavepoint);
   ++stats_.acquired;
   instruments_.acquired.add();
   return {*this, std::move(connection)};
@@ -429,6 +439,7 @@ Lease Pool::lease(std::unique_ptr<Connection> connection) {
 
 void Pool::give_back(std::unique_ptr<Connection> connection) noexcept {
   std::erase(leased_, connection.get());
+  if (sandboxed()) return end_in_sandbox(std::move(connection));
   const bool clean = connection->open_now() && connection->in_flight() == 0 &&
                      connection->transaction_status() == 'I' && !connection->tainted() && !stopping_;
   if (clean) {
@@ -444,6 +455,70 @@ void Pool::give_back(std::unique_ptr<Connection> connection) noexcept {
     bury(std::move(connection));
   }
   if (acquiring_ != nullptr) acquiring_->give(nullptr);
+}
+
+Task<void> Lease::check_deferred() const {
+  if (connection_->checks_deferred()) co_await detail::Execution(*connection_, detail::kSandboxCheck);
+}
+
+// -- One session for all: see Sandbox. It has a lease whenever something runs in it.
+
+Task<void> Pool::enter_sandbox() {
+  if (exclusive_open_ != 0) co_return;
+  idle_.push_back(co_await options_.sandbox->enter(*this, config_, background_));
+  ++exclusive_open_;
+  instruments_.exclusive.add();
+  connected_.store(true, std::memory_order_relaxed);
+}
+
+Task<void> Pool::leave_sandbox() {
+  if (idle_.empty()) co_return;  // lost, or leased: then it is closed when it comes back
+  auto connection = std::move(idle_.back());
+  idle_.clear();
+  --exclusive_open_;
+  instruments_.exclusive.sub();
+  connected_.store(false, std::memory_order_relaxed);
+  co_await options_.sandbox->leave(std::move(connection));
+}
+
+void Pool::lost_in_sandbox() noexcept {
+  trouble_ = "the session of the sandbox was lost, and with it what was done in it";
+  connected_.store(false, std::memory_order_relaxed);
+  options_.sandbox->lost();
+  while (acquiring_ != nullptr) acquiring_->give(nullptr);
+}
+
+void Pool::end_in_sandbox(std::unique_ptr<Connection> connection) noexcept {
+  if (!connection->open_now() || stopping_) {
+    --exclusive_open_;
+    instruments_.exclusive.sub();
+    bury(std::move(connection));
+    return lost_in_sandbox();
+  }
+  // Somebody has left before the answer came, which says whether there is something to be undone.
+  if (connection->in_flight() > 0) return background_.start(end_in_sandbox_later(std::move(connection)));
+  switch (connection->transaction_status()) {
+    case 'E':
+      connection->send_simple(detail::kSandboxRollback);
+      [[fallthrough]];
+    case 'T':
+      connection->send_simple(detail::kSandboxRelease);
+      break;
+    default:
+      options_.sandbox->committed();
+  }
+  if (acquiring_ != nullptr) return acquiring_->give(std::move(connection));
+  idle_.push_back(std::move(connection));
+}
+
+Task<void> Pool::end_in_sandbox_later(std::unique_ptr<Connection> connection) {
+  try {
+    Execution last(*connection, "");
+    co_await last.to_the_end();  // of the program as well: it takes no longer than what went before it
+  } catch (const Error&) {
+    // the connection is lost
+  }
+  end_in_sandbox(std::move(connection));
 }
 
 void Pool::use(std::shared_ptr<const detail::ConnectionConfig> config) {

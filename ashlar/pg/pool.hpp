@@ -18,6 +18,8 @@
 
 namespace ashlar::pg {
 
+class Sandbox;
+
 struct PoolOptions {
   unsigned shared = 2;              ///< connections for single queries, each loop
   unsigned exclusive = 4;           ///< connections for transactions, streams and slow queries, each loop
@@ -27,6 +29,8 @@ struct PoolOptions {
   /// A shared connection whose oldest query is older than this, and on which nothing comes, is given up: the server, or
   /// the way to it, hangs. Zero: never.
   std::chrono::milliseconds answer_timeout{0};
+  /// All that is done goes through its session, one after the other; the numbers of connections mean nothing.
+  Sandbox* sandbox = nullptr;
 };
 
 struct PoolStats {
@@ -60,6 +64,8 @@ class [[nodiscard]] Lease {
   ~Lease();
   [[nodiscard]] detail::Connection& connection() const noexcept { return *connection_; }
   [[nodiscard]] explicit operator bool() const noexcept { return connection_ != nullptr; }
+  /// In a sandbox, after a statement by itself: what its commit would check, it checks. Throws what that would.
+  [[nodiscard]] Task<void> check_deferred() const;
 
  private:
   Pool* pool_ = nullptr;
@@ -80,6 +86,8 @@ class Pool final : public detail::ConnectionOwner {
   Task<void> stop();
 
   void submit(detail::Execution& execution);
+  /// A single query that does not go through submit().
+  void count_query() noexcept { ++stats_.queries; }
   void forget(detail::Execution& execution) noexcept;
   /// A connection of one's own. Throws PoolExhausted (none free within acquire_timeout), ConnectionLost, Cancelled,
   /// DeadlineExceeded.
@@ -94,6 +102,8 @@ class Pool final : public detail::ConnectionOwner {
   [[nodiscard]] std::string trouble() const;
   /// From any thread: whether a shared connection is open.
   [[nodiscard]] bool connected() const noexcept { return connected_.load(std::memory_order_relaxed); }
+  /// Single queries take a connection of their own as well.
+  [[nodiscard]] bool sandboxed() const noexcept { return options_.sandbox != nullptr; }
   [[nodiscard]] async::Loop& loop() noexcept { return loop_; }
   [[nodiscard]] detail::Background& background() noexcept { return background_; }
 
@@ -130,6 +140,11 @@ class Pool final : public detail::ConnectionOwner {
   Lease lease(std::unique_ptr<detail::Connection> connection);
   void give_back(std::unique_ptr<detail::Connection> connection) noexcept;
   void bury(std::unique_ptr<detail::Connection> connection) noexcept;
+  Task<void> enter_sandbox();
+  Task<void> leave_sandbox();
+  void end_in_sandbox(std::unique_ptr<detail::Connection> connection) noexcept;
+  Task<void> end_in_sandbox_later(std::unique_ptr<detail::Connection> connection);
+  void lost_in_sandbox() noexcept;
   std::unique_ptr<detail::Connection> make_connection();
 
   async::Loop& loop_;

@@ -7,8 +7,7 @@
 #include <string_view>
 
 #include <ashlar/async/combinators.hpp>
-
-#include <ashlar/async/combinators.hpp>
+#include <ashlar/pg/sandbox.hpp>
 #include <ashlar/telemetry/log.hpp>
 #include <ashlar/telemetry/metric.hpp>
 
@@ -42,10 +41,14 @@ detail::Target Tx::target() {
 
 Task<void> Tx::begin(TransactionOptions options) {
   std::string sql = "begin";
-  if (options.isolation == Isolation::repeatable_read) sql += " isolation level repeatable read";
-  if (options.isolation == Isolation::serializable) sql += " isolation level serializable";
-  if (options.read_only) sql += " read only";
-  if (options.deferrable) sql += " deferrable";
+  if (connection_.sandboxed()) {  // begun already, serializable; its savepoint was set with the lease
+    sql = options.read_only ? "set transaction read only" : "";
+  } else {
+    if (options.isolation == Isolation::repeatable_read) sql += " isolation level repeatable read";
+    if (options.isolation == Isolation::serializable) sql += " isolation level serializable";
+    if (options.read_only) sql += " read only";
+    if (options.deferrable) sql += " deferrable";
+  }
   const async::Context* context = async::context();
   std::int64_t lock_timeout = options.lock_timeout.count();
   if (context != nullptr && context->deadline != async::TimePoint::max()) {
@@ -55,7 +58,7 @@ Task<void> Tx::begin(TransactionOptions options) {
     lock_timeout = lock_timeout > 0 ? std::min(lock_timeout, most) : most;
   }
   if (lock_timeout > 0) sql += fmt::format("; set local lock_timeout = {}", lock_timeout);
-  co_await detail::Execution(connection_, sql);
+  if (!sql.empty()) co_await detail::Execution(connection_, sql);
 }
 
 Task<void> Tx::commit() {
@@ -64,7 +67,12 @@ Task<void> Tx::commit() {
         "a statement of the transaction failed and its error was caught inside: the transaction can only be rolled "
         "back. Run what may fail in tx.savepoint(…)");
   }
-  detail::Execution commit(connection_, "commit");
+  std::string sql = "commit";
+  if (connection_.sandboxed()) {
+    sql = "reset statement_timeout; reset lock_timeout";  // of begin()
+    if (connection_.checks_deferred()) sql = fmt::format("{}; {}", detail::kSandboxCheck, sql);
+  }
+  detail::Execution commit(connection_, sql);
   co_await commit.to_the_end();
   ended_ = true;
 }
@@ -73,7 +81,8 @@ Task<void> Tx::rollback() {
   ended_ = true;
   if (!connection_.open_now()) co_return;
   try {
-    co_await async::timeout(kUndoing, undo(connection_, "rollback"));
+    co_await async::timeout(
+        kUndoing, undo(connection_, connection_.sandboxed() ? std::string(detail::kSandboxRollback) : "rollback"));
   } catch (const Error&) {
     // The connection is not as clean as it came: the pool closes it, and the server rolls back.
   }

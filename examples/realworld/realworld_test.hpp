@@ -17,7 +17,7 @@
 #include <ashlar/auth/password.hpp>
 #include <ashlar/pg/db.hpp>
 #include <ashlar/testing/client.hpp>
-#include <ashlar/testing/database.hpp>
+#include <ashlar/testing/sandbox.hpp>
 
 #include "routes.hpp"
 #include "services.hpp"
@@ -100,9 +100,9 @@ class Conduit : public ::testing::Test {
     return all.substr(0, all.find(':'));
   }
 
-  ashlar::testing::Database database{CONDUIT_MIGRATIONS};
+  ashlar::testing::Sandbox sandbox{CONDUIT_MIGRATIONS};
   ashlar::App app{{.title = "RealWorld Conduit API"}};
-  ashlar::pg::Db db{{.url = database.url(), .check_queries = false}};  // checked when the template was made
+  ashlar::pg::Db db{sandbox.options()};
   ashlar::auth::Passwords passwords{ashlar::auth::PasswordOptions::cheap()};
   ashlar::auth::Tokens tokens{
       {.keys = {ashlar::auth::Key::generate(ashlar::auth::Algorithm::hs256)}, .issuer = "conduit"}};
