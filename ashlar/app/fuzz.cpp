@@ -27,7 +27,6 @@ constexpr std::size_t kShownOfAnswer = 400;  // bytes
 constexpr std::size_t kBeforePause = 64;     // cases; what runs beside them gets its turn
 constexpr std::size_t kTriesToLogIn = 12;    // of an operation; a name may be taken, a rule not be in the document
 constexpr std::uint64_t kNumbersOfLogIns = 1'000'000'000, kNumbersOfDeletions = 2'000'000'000;
-constexpr std::size_t kMostSteps = 6;    // to something that is used again
 constexpr std::size_t kMostLogIns = 20;  // anew, when credentials are taken no more
 
 std::string beginning_of(std::string_view body) {
@@ -45,18 +44,7 @@ class Fuzzing {
     report_.notes = service_.notes;
     choose();
     open();
-    for (const FuzzOperation& one : service_.operations) {
-      for (const FuzzParameter& parameter : one.parameters) {
-        for (const auto& source : parameter.sources) makes_.insert(source.operation);
-      }
-      for (const FuzzReuse& reuse : one.reuses) makes_.insert(reuse.operation);
-    }
-    for (const std::size_t i : chosen_) {
-      const FuzzOperation& one = service_.operations[i];
-      if (one.method != http::Method::del || one.path_parameters == 0 || !one.path.ends_with('}')) continue;
-      const auto& sources = one.parameters[one.path_parameters - 1].sources;
-      if (!sources.empty()) deletions_of_.emplace(sources.front().operation, i);
-    }
+    stock_ = FuzzStock(service_, chosen_);
   }
 
   Task<FuzzReport> run() {
@@ -180,11 +168,10 @@ class Fuzzing {
       waiting_.pop_back();
       return group;
     }
-    if (!unneeded_.empty()) {
-      const auto [operation, made] = unneeded_.back();
-      unneeded_.pop_back();
+    if (auto unneeded = stock_.next_unneeded()) {
       group.by_chance = true;
-      group.cases = maker(kNumbersOfDeletions + deletions_++, &stock_).group_of_deletion(operation, made);
+      group.cases = maker(kNumbersOfDeletions + deletions_++, &stock_)
+                        .group_of_deletion(unneeded->operation, std::move(unneeded->made));
       return group;
     }
     const std::size_t i = next_++;
@@ -234,14 +221,11 @@ class Fuzzing {
       co_await count_and_play(one, outcome);
       if (shares) {
         is_made = outcome.answers.size() >= one.shared && outcome.step >= one.shared;
-        if (is_made && made == nullptr)
-          made = stock != nullptr && stock->steps.size() == one.shared
-                     ? stock
-                     : first_steps(one, outcome, one.shared, index_of(one.steps[one.shared - 1]));
+        if (is_made && made == nullptr) made = stock_.first_steps(one, outcome.answers, one.shared);
         if (stock != nullptr && (!is_made || is_gone(one, outcome))) stock_.drop(stock);
-        if (made != nullptr && is_refused_deletion(one, outcome)) keep_for_deletion(made);
+        if (made != nullptr && is_refused_deletion(one, outcome)) stock_.keep_for_deletion(made);
       }
-      keep(one, outcome);
+      if (!outcome.failure) stock_.keep(one, outcome.answers);
       if (outcome.failure && !is_known(one, outcome)) {
         if (options_.at_once > 1) {
           suspects_.emplace_back(std::move(one), std::move(outcome));
@@ -253,83 +237,16 @@ class Fuzzing {
     }
   }
 
-  static std::shared_ptr<const FuzzMade> first_steps(const FuzzCase& one, const Outcome& outcome, std::size_t count,
-                                                     std::size_t operation = 0) {
-    const auto end = static_cast<std::ptrdiff_t>(count);
-    return std::make_shared<FuzzMade>(FuzzMade{.steps = {one.steps.begin(), one.steps.begin() + end},
-                                               .answers = {outcome.answers.begin(), outcome.answers.begin() + end},
-                                               .operation = operation});
-  }
-
-  static bool is_about_what_is_there(const FuzzCase& one) {
-    return one.intent != Intent::unfit && one.intent != Intent::no_credentials && one.intent != Intent::other_method;
-  }
   static bool is_gone(const FuzzCase& one, const Outcome& outcome) {
     const int status = outcome.answer().status;
-    return is_about_what_is_there(one) && (status == 404 || status == 410);
+    return one.is_about_what_is_there() && (status == 404 || status == 410);
   }
 
-  std::size_t index_of(const FuzzStep& step) const {
-    return static_cast<std::size_t>(step.operation - service_.operations.data());
-  }
-
-  // What kind of thing it is that this step has made or changed.
-  std::size_t maker_of(const FuzzCase& one, std::size_t step) const {
-    const bool is_known = one.made != nullptr && one.made->steps.size() == step + 1;
-    return is_known ? one.made->operation : index_of(one.steps[step]);
-  }
-
-  // What it has made or changed, for others.
-  void keep(const FuzzCase& one, const Outcome& outcome) {
-    const auto deletes = [](const FuzzStep& step) { return step.method == http::Method::del; };
-    if (outcome.failure || std::ranges::any_of(one.steps, deletes)) return;
-    for (std::size_t i = one.made != nullptr ? one.made->steps.size() : 0; i < outcome.answers.size(); ++i) {
-      const FuzzStep& step = one.steps[i];
-      const bool is_right = i + 1 < one.steps.size() || is_about_what_is_there(one);
-      if (!is_right || outcome.answers[i]->status >= 300) continue;
-      if (makes_.contains(index_of(step))) {
-        keep(first_steps(one, outcome, i + 1, index_of(step)));
-      } else if (const auto* changed = changed_by(step);
-                 changed != nullptr && has_member(*outcome.answers[i], *changed)) {
-        // It may have another name now ("slug"), and then what was made of it has another path.
-        stock_.drop(first_steps(one, outcome, changed->step + 1));
-        keep(first_steps(one, outcome, i + 1, maker_of(one, changed->step)));
-      }
-    }
-  }
-
-  // Lists must not grow with each case, nor steps without end.
-  void keep(std::shared_ptr<const FuzzMade> made) {
-    const std::size_t operation = made->operation;
-    const bool is_usable = made->steps.back().account == 0 && made->steps.size() <= kMostSteps;
-    if (is_usable) made = stock_.add(operation, std::move(made));
-    if (made != nullptr) keep_for_deletion(std::move(made));
-  }
-  void keep_for_deletion(std::shared_ptr<const FuzzMade> made) {
-    const auto deletion = deletions_of_.find(made->operation);
-    if (deletion != deletions_of_.end()) unneeded_.emplace_back(deletion->second, std::move(made));
-  }
   // Somebody else was told off, and nobody has it in stock.
   static bool is_refused_deletion(const FuzzCase& one, const Outcome& outcome) {
     const FuzzStep& last = one.steps.back();
     return last.method == http::Method::del && last.account != one.steps.front().account &&
-           outcome.answer().status == 403 && is_about_what_is_there(one) && one.shared + 1 == one.steps.size();
-  }
-
-  // Which part of its path says what it changes; null: it does not change what an earlier step made.
-  static const FuzzStep::Binding* changed_by(const FuzzStep& step) {
-    const FuzzOperation& operation = *step.operation;
-    const bool changes = step.method == http::Method::put || step.method == http::Method::patch;
-    if (!changes || !operation.path.ends_with('}')) return nullptr;
-    const auto last = std::ranges::find(step.bindings, operation.path_parameters - 1, &FuzzStep::Binding::parameter);
-    return last == step.bindings.end() ? nullptr : &*last;
-  }
-  static bool has_member(const FuzzAnswer& answer, const FuzzStep::Binding& binding) {
-    const Tree* at = answer.tree();
-    for (const auto& name : binding.members) {
-      if (at != nullptr) at = at->find(name);
-    }
-    return at != nullptr && (at->kind == Tree::Kind::text || at->kind == Tree::Kind::number);
+           outcome.answer().status == 403 && one.is_about_what_is_there() && one.shared + 1 == one.steps.size();
   }
 
   // What was wrong while others were under way, now that none is.
@@ -599,11 +516,8 @@ class Fuzzing {
   std::size_t log_ins_ = 0, tries_to_log_in_ = 0;
   std::size_t next_ = 0;  // group
   std::size_t cases_by_chance_ = 0;
-  std::vector<Group> waiting_;   // what is left of groups that have begun
-  std::set<std::size_t> makes_;  // operations that make what others use
+  std::vector<Group> waiting_;  // what is left of groups that have begun
   FuzzStock stock_;
-  std::map<std::size_t, std::size_t> deletions_of_;                                // of what an operation makes
-  std::vector<std::pair<std::size_t, std::shared_ptr<const FuzzMade>>> unneeded_;  // and which operation deletes it
   std::size_t deletions_ = 0;
   std::vector<std::pair<FuzzCase, Outcome>> suspects_;  // of those that were under way together
   bool stale_ = false;                                  // credentials that were given are taken no more

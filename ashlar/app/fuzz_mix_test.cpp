@@ -48,6 +48,7 @@ class Service {
   bool looks_at_signatures = true;
   std::size_t most_reads = 1'000'000;  // of one note, before its handler fails
   std::size_t made = 0, reads = 0;
+  [[nodiscard]] std::size_t kept() const { return notes_.size(); }
 
   Service() {
     app.provide(*this);
@@ -148,6 +149,14 @@ TEST(FuzzMix, UsesWhatWasMadeMoreThanOnce) {
   EXPECT_LT(service.made, report.kinds.sequences);
 }
 
+TEST(FuzzMix, DeletesWhatItDoesNotNeedAnyMore) {
+  Service service;
+  const FuzzReport report = report_of(service.app, {.cases = 4000, .authorization = "Bearer notes.0123456789abcdef"});
+  EXPECT_EQ(found(report), Names{});
+  EXPECT_GT(service.made, 200U);
+  EXPECT_LT(service.kept(), 40U);
+}
+
 // A case alone makes a note of its own and reads it once.
 TEST(FuzzMix, TellsOfAFailureThatOnlyWhatWasUsedBeforeShows) {
   Service service;
@@ -238,8 +247,10 @@ TEST(FuzzStock, ForgetsTheOldestOfMany) {
   schema::Random random(1);
   FuzzStock stock;
   const auto first = new_entry();
-  stock.add(0, first);
-  for (int i = 0; i < 20; ++i) stock.add(0, new_entry());
+  EXPECT_EQ(stock.add(0, first), nullptr);
+  for (int i = 0; i < 7; ++i) EXPECT_EQ(stock.add(0, new_entry()), nullptr);
+  EXPECT_EQ(stock.add(0, new_entry()), first);
+  for (int i = 0; i < 12; ++i) EXPECT_NE(stock.add(0, new_entry()), nullptr);
   std::set<FuzzStock::Entry> left;
   for (auto one = stock.take(0, random); one != nullptr; one = stock.take(0, random)) left.insert(one);
   EXPECT_EQ(left.size(), 8U);

@@ -92,6 +92,11 @@ struct FuzzCase {
   std::size_t shared = 0;
   /// Steps at the beginning that were sent before; null: none. A case that is tried alone sends all of its steps.
   std::shared_ptr<const FuzzMade> made;
+
+  /// Not about who asks, how, or with what.
+  [[nodiscard]] bool is_about_what_is_there() const noexcept {
+    return intent != Intent::unfit && intent != Intent::no_credentials && intent != Intent::other_method;
+  }
 };
 
 struct FuzzFailure {
