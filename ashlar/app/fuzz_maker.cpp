@@ -122,10 +122,12 @@ bool FuzzMaker::chain(std::size_t operation, Chain& out, int depth, bool again) 
   for (std::size_t p = described.path_parameters; p-- > 0;) {
     const auto& sources = described.parameters[p].sources;
     if (sources.empty() || depth >= kDeepest) continue;
-    const auto& source = sources[random_.one_in(4) ? random_.below(sources.size()) : 0];
+    const bool is_last = p + 1 == described.path_parameters && described.path.ends_with('}');
+    const bool deletes = is_last && described.method == http::Method::del && depth == 0;
+    // What changes or deletes a thing is about what was made, not about what else has told its name.
+    const bool changes = is_last && described.method != http::Method::get && described.method != http::Method::post;
+    const auto& source = sources[!changes && random_.one_in(4) ? random_.below(sources.size()) : 0];
     if (!may_make(source.operation)) continue;
-    const bool deletes = described.method == http::Method::del && p + 1 == described.path_parameters &&
-                         described.path.ends_with('}') && depth == 0;
     const auto at = made_by(source.operation, deletes);
     if (!at) return false;
     own->bindings.push_back({p, *at, source.members});
