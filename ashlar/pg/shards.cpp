@@ -179,6 +179,11 @@ Shards::Shards(ShardsOptions options) : impl_(std::make_unique<Impl>(std::move(o
 }
 Shards::~Shards() = default;
 
+bool Shards::use_throwaway() {
+  for (const auto& db : impl_->dbs) db->use_throwaway();
+  return !impl_->dbs.empty();
+}
+
 Task<void> Shards::start() {
   Impl& impl = *impl_;
   for (; impl.started < impl.dbs.size(); ++impl.started) {
