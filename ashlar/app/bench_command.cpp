@@ -75,11 +75,13 @@ class Requests {
  private:
   // Sends what comes before the last one, and puts what was answered into it.
   Task<bool> prepare(std::vector<FuzzStep>& steps) {
-    std::vector<FuzzAnswer> answers;
+    FuzzAnswers answers;
     for (std::size_t i = 0; i + 1 < steps.size(); ++i) {
       if (!FuzzSender::bind(steps[i], answers)) co_return false;
-      co_await sender_.send(steps[i], answers.emplace_back());
-      if (answers.back().status >= 400) co_return false;
+      auto answer = std::make_shared<FuzzAnswer>();
+      co_await sender_.send(steps[i], *answer);
+      if (answer->status >= 400) co_return false;
+      answers.push_back(std::move(answer));
     }
     co_return FuzzSender::bind(steps.back(), answers) && FuzzSender::target(steps.back()).has_value();
   }

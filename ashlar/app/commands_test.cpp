@@ -254,5 +254,43 @@ TEST(Commands, AreExplainedByHelp) {
   }
 }
 
+// ---- fuzz
+
+struct Keeps final : async::Component {
+  [[nodiscard]] std::string_view name() const noexcept override { return "keeps"; }
+  bool use_throwaway() override { return can = true; }
+  Task<void> start() override {
+    started_with = can;
+    co_return;
+  }
+  bool can = false, started_with = false;
+};
+
+TEST(FuzzCommand, CountsItsCasesByKind) {
+  App app;
+  std::map<std::int64_t, Book> books;
+  add_books(app, books);
+  const Outcome outcome = run_command(app, {"fuzz", "--yes", "--cases", "50", "--route", "/books/{id}"});
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr(" cases/s)\n"), HasSubstr(" with data that fits, "),
+                                 HasSubstr(" with invalid data, "), HasSubstr(" with methods that are not there\n")));
+}
+
+TEST(FuzzCommand, ThrowsAwayWhatComponentsKeep) {
+  App app;
+  Keeps keeps;
+  app.provide(keeps);
+  app.get<"/">([] { return Text{"a"}; });
+  EXPECT_EQ(run_command(app, {"fuzz", "--yes", "--cases", "5", "--throwaway"}).code, 0);
+  EXPECT_TRUE(keeps.started_with);
+}
+
+TEST(FuzzCommand, RefusesToThrowAwayWhereNothingCan) {
+  App app;
+  app.get<"/">([] { return Text{"a"}; });
+  const Outcome outcome = run_command(app, {"fuzz", "--yes", "--cases", "5", "--throwaway"});
+  EXPECT_NE(outcome.code, 0);
+  EXPECT_THAT(outcome.error, HasSubstr("nothing in this program keeps data that can be thrown away"));
+}
+
 }  // namespace
 }  // namespace ashlar

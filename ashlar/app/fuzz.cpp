@@ -9,10 +9,10 @@
 #include <utility>
 
 #include <ashlar/app/detail/fuzz_case.hpp>
+#include <ashlar/app/detail/fuzz_stock.hpp>
 #include <ashlar/async/combinators.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/base/text.hpp>
-#include <ashlar/schema/json.hpp>
 
 namespace ashlar {
 namespace detail {
@@ -26,7 +26,7 @@ constexpr int kSimplifications = 500;        // requests that are spent on one f
 constexpr std::size_t kShownOfAnswer = 400;  // bytes
 constexpr std::size_t kBeforePause = 64;     // cases; what runs beside them gets its turn
 constexpr std::size_t kTriesToLogIn = 12;    // of an operation; a name may be taken, a rule not be in the document
-constexpr std::uint64_t kNumbersOfLogIns = 1'000'000'000;
+constexpr std::uint64_t kNumbersOfLogIns = 1'000'000'000, kNumbersOfDeletions = 2'000'000'000;
 constexpr std::size_t kMostLogIns = 20;  // anew, when credentials are taken no more
 
 std::string beginning_of(std::string_view body) {
@@ -44,12 +44,22 @@ class Fuzzing {
     report_.notes = service_.notes;
     choose();
     open();
+    stock_ = FuzzStock(service_, chosen_);
   }
 
   Task<FuzzReport> run() {
     co_await log_in();
-    co_await on_bounds();
-    co_await by_chance();
+    while (!is_over() && !is_done()) {
+      if (options_.at_once <= 1) {
+        co_await some();
+        continue;
+      }
+      co_await async::task_group([this](async::TaskGroup& group) -> Task<void> {
+        for (std::size_t i = 0; i < options_.at_once; ++i) group.spawn(some());
+        co_return;
+      });
+      co_await try_alone();
+    }
     conclude();
     co_return std::move(report_);
   }
@@ -58,7 +68,17 @@ class Fuzzing {
   struct Outcome {
     std::optional<FuzzFailure> failure;
     std::size_t step = 0;  // whose answer it is
-    FuzzAnswer answer;
+    FuzzAnswers answers;
+
+    const FuzzAnswer& answer() const {
+      static const FuzzAnswer kNone;
+      return step < answers.size() ? *answers[step] : kNone;
+    }
+  };
+  // Cases that share what comes before them, one after the other.
+  struct Group {
+    std::vector<FuzzCase> cases;
+    bool by_chance = false;
   };
 
   void choose() {
@@ -79,9 +99,9 @@ class Fuzzing {
   }
 
   // Each case has numbers of its own, so that it does not depend on how the ones before it went.
-  FuzzMaker maker(std::uint64_t number) {
+  FuzzMaker maker(std::uint64_t number, FuzzStock* stock = nullptr) {
     schema::Random seeds(options_.seed * 0x9E3779B97F4A7C15 + number);
-    return {service_, schema::Random(seeds.next())};
+    return {service_, schema::Random(seeds.next()), stock};
   }
 
   // Which operations there are credentials for.
@@ -123,10 +143,10 @@ class Fuzzing {
       if (!one) co_return false;
       Outcome outcome;
       co_await take(*one, outcome);
-      if (outcome.failure || outcome.step + 1 != one->steps.size() || outcome.answer.status >= 300) continue;
+      if (outcome.failure || outcome.step + 1 != one->steps.size() || outcome.answer().status >= 300) continue;
       std::string commands;
       for (const FuzzStep& step : one->steps) commands += sender_.curl(step) + "\n";
-      if (!accounts_.take(account, described, outcome.answer, commands)) continue;
+      if (!accounts_.take(account, described, outcome.answer(), commands)) continue;
       if (logged_in_.insert(operation).second) {
         report_.notes.push_back(
             fmt::format("{}{} gives the credentials of requests that want them", described.name,
@@ -137,82 +157,128 @@ class Fuzzing {
     co_return false;
   }
 
-  Task<void> on_bounds() {
-    for (const std::size_t operation : chosen_) {
-      FuzzMaker cases = maker(operation);
-      auto all = cases.on_bounds(operation);
-      if (all.empty()) {
-        report_.notes.push_back(
-            fmt::format("{}: no request that its own types take was found by chance; an example{{…}} on the members "
-                        "with rules of your own helps",
-                        service_.operations[operation].name));
-      }
-      for (auto& one : all) {
-        if (is_over()) co_return;
-        co_await take(one);
-      }
+  bool has_enough() const { return cases_by_chance_ >= options_.cases && options_.time.count() == 0; }
+  bool is_done() const { return next_ >= chosen_.size() && waiting_.empty() && has_enough(); }
+
+  // First the bounds of each operation, then by chance.
+  Group next_group() {
+    Group group;
+    if (!waiting_.empty()) {
+      group = std::move(waiting_.back());
+      waiting_.pop_back();
+      return group;
     }
+    if (auto unneeded = stock_.next_unneeded()) {
+      group.by_chance = true;
+      group.cases = maker(kNumbersOfDeletions + deletions_++, &stock_)
+                        .group_of_deletion(unneeded->operation, std::move(unneeded->made));
+      return group;
+    }
+    const std::size_t i = next_++;
+    const std::size_t operation = chosen_[i % chosen_.size()];
+    group.by_chance = i >= chosen_.size();
+    if (group.by_chance) {
+      group.cases = maker(1'000'003 + i, &stock_).group_by_chance(operation);
+      if (group.cases.empty()) ++cases_by_chance_;
+      return group;
+    }
+    group.cases = maker(operation).on_bounds(operation);
+    if (group.cases.empty()) {
+      report_.notes.push_back(
+          fmt::format("{}: no request that its own types take was found by chance; an example{{…}} on the members "
+                      "with rules of your own helps",
+                      service_.operations[operation].name));
+    }
+    return group;
   }
 
-  Task<void> by_chance() {
-    while (!is_over() && !is_done()) {
-      if (options_.at_once <= 1) {
-        co_await some_by_chance();
-        continue;
-      }
-      co_await async::task_group([this](async::TaskGroup& group) -> Task<void> {
-        for (std::size_t i = 0; i < options_.at_once; ++i) group.spawn(some_by_chance());
-        co_return;
-      });
-      co_await try_alone();
-    }
-  }
-
-  bool is_done() const { return next_ >= options_.cases && options_.time.count() == 0; }
-
-  // One after the other; several of these run at a time.
-  Task<void> some_by_chance() {
+  // One group after the other; several of these run at a time.
+  Task<void> some() {
     while (!is_over() && !is_done() && suspects_.empty() && !stale_) {
-      const std::size_t i = next_++;
-      FuzzMaker cases = maker(1'000'003 + i);
-      auto one = cases.by_chance(chosen_[i % chosen_.size()]);
-      if (!one) {
-        if (i % kBeforePause == 0) co_await async::sleep(async::Nanoseconds(0));
-      } else if (options_.at_once <= 1) {
-        co_await take(*one);
-      } else {
-        Outcome outcome;
-        co_await count_and_play(*one, outcome);
-        if (outcome.failure && !is_known(*one, outcome)) suspects_.emplace_back(std::move(*one), std::move(outcome));
-      }
+      Group group = next_group();
+      if (group.cases.empty()) co_await async::sleep(async::Nanoseconds(0));
+      co_await take(group);
     }
+  }
+
+  Task<void> take(Group& group) {
+    std::shared_ptr<const FuzzMade> made;  // what they share
+    bool is_made = true;
+    for (std::size_t i = 0; i < group.cases.size(); ++i) {
+      FuzzCase& one = group.cases[i];
+      if (is_over() || (group.by_chance && has_enough())) co_return;
+      if (!suspects_.empty() || stale_) {  // the others are for later
+        group.cases.erase(group.cases.begin(), group.cases.begin() + static_cast<std::ptrdiff_t>(i));
+        waiting_.push_back(std::move(group));
+        co_return;
+      }
+      const bool shares = one.shared > 0;
+      if (shares && !is_made) continue;  // it would end where the one before it did
+      const auto stock = one.made;
+      if (shares && made != nullptr) one.made = made;
+      if (group.by_chance) ++cases_by_chance_;
+      Outcome outcome;
+      co_await count_and_play(one, outcome);
+      if (shares) {
+        is_made = outcome.answers.size() >= one.shared && outcome.step >= one.shared;
+        if (is_made && made == nullptr) made = stock_.first_steps(one, outcome.answers, one.shared);
+        if (stock != nullptr && (!is_made || is_gone(one, outcome))) stock_.drop(stock);
+        if (made != nullptr && is_refused_deletion(one, outcome)) stock_.keep_for_deletion(made);
+      }
+      if (!outcome.failure) stock_.keep(one, outcome.answers);
+      if (outcome.failure && !is_known(one, outcome)) {
+        if (options_.at_once > 1) {
+          suspects_.emplace_back(std::move(one), std::move(outcome));
+        } else {
+          co_await find_alone(one, outcome);
+        }
+      }
+      if (options_.at_once <= 1) co_await log_in_anew();
+    }
+  }
+
+  static bool is_gone(const FuzzCase& one, const Outcome& outcome) {
+    const int status = outcome.answer().status;
+    return one.is_about_what_is_there() && (status == 404 || status == 410);
+  }
+
+  // Somebody else was told off, and nobody has it in stock.
+  static bool is_refused_deletion(const FuzzCase& one, const Outcome& outcome) {
+    const FuzzStep& last = one.steps.back();
+    return last.method == http::Method::del && last.account != one.steps.front().account &&
+           outcome.answer().status == 403 && one.is_about_what_is_there() && one.shared + 1 == one.steps.size();
   }
 
   // What was wrong while others were under way, now that none is.
   Task<void> try_alone() {
     for (auto& [one, seen] : std::exchange(suspects_, {})) {
-      if (is_known(one, seen)) continue;
-      Outcome outcome;
-      co_await play(one, outcome);
-      if (outcome.failure) {
-        if (!is_known(one, outcome)) co_await find(one, outcome);
-      } else if (!is_about_the_case(seen.failure->check)) {
-        seen.failure->message += fmt::format(", once, while {} others were under way", options_.at_once - 1);
-        note(one, seen);
-      }
+      if (!is_known(one, seen)) co_await find_alone(one, seen);
     }
     co_await log_in_anew();
+  }
+
+  // With nobody else there, and all that it needs made for it alone.
+  Task<void> find_alone(FuzzCase& one, Outcome& seen) {
+    if (one.made == nullptr && options_.at_once <= 1) {
+      co_await find(one, seen);
+      co_return;
+    }
+    one.made.reset();
+    Outcome outcome;
+    co_await play(one, outcome);
+    if (outcome.failure) {
+      if (!is_known(one, outcome)) co_await find(one, outcome);
+    } else if (!is_about_the_case(seen.failure->check)) {
+      seen.failure->message += options_.at_once > 1
+                                   ? fmt::format(", once, while {} others were under way", options_.at_once - 1)
+                                   : std::string(", once, on what other cases had used before");
+      note(one, seen);
+    }
   }
 
   bool is_over() const {
     if (report_.findings.size() >= options_.most_findings) return true;
     return options_.time.count() > 0 && Time::now() - begun_ >= options_.time;
-  }
-
-  Task<void> take(FuzzCase& one) {
-    Outcome outcome;
-    co_await take(one, outcome);
-    co_await log_in_anew();
   }
 
   Task<void> log_in_anew() {
@@ -230,9 +296,19 @@ class Fuzzing {
 
   Task<void> count_and_play(FuzzCase& one, Outcome& outcome) {
     ++report_.cases;
+    ++kind_of(one);
     tell(*one.steps.back().operation);
     if (report_.cases % kBeforePause == 0) co_await async::sleep(async::Nanoseconds(0));
     co_await play(one, outcome);
+  }
+
+  std::size_t& kind_of(const FuzzCase& one) {
+    FuzzKinds& kinds = report_.kinds;
+    if (one.intent == Intent::unfit) return kinds.invalid;
+    if (one.intent == Intent::no_credentials) return kinds.credentials;
+    if (one.intent == Intent::other_method) return kinds.methods;
+    const FuzzStep& last = one.steps.back();
+    return last.bindings.empty() && last.again.empty() ? kinds.alone : kinds.sequences;
   }
 
   static std::string key_of(const FuzzCase& one, const Outcome& outcome) {
@@ -264,28 +340,28 @@ class Fuzzing {
 
   // Until the first answer that is wrong. What comes before the last must succeed, or the case says nothing.
   Task<void> play(FuzzCase& one, Outcome& outcome) {
-    outcome.failure.reset();
-    std::vector<FuzzAnswer> answers;
-    for (std::size_t i = 0; i < one.steps.size(); ++i) {
+    outcome = {};
+    FuzzAnswers& answers = outcome.answers;
+    if (one.made != nullptr) answers = one.made->answers;
+    answers.reserve(one.steps.size());
+    for (std::size_t i = answers.size(); i < one.steps.size(); ++i) {
       FuzzStep& step = one.steps[i];
       const bool is_last = i + 1 == one.steps.size();
+      outcome.step = i;
       FuzzSender::take_again(step, one.steps);
       if (!FuzzSender::bind(step, answers) || !FuzzSender::target(step)) co_return;
-      FuzzAnswer& answer = answers.emplace_back();
-      co_await sender_.send(step, answer);
+      const auto answer = std::make_shared<FuzzAnswer>();
+      co_await sender_.send(step, *answer);
+      answers.push_back(answer);
       ++report_.requests;
       auto& counts = report_.operations[static_cast<std::size_t>(step.operation - service_.operations.data())];
       ++counts.requests;
-      if (answer.came && answer.status < 400) ++counts.successes;
-      outcome.failure = judge_answer(step, answer, is_last && one.intent != Intent::fits);
-      if (!outcome.failure && is_last) outcome.failure = judge_case(one, answer);
-      const bool refused = answer.status == 401 && step.operation->secured && !step.operation->closed;
+      if (answer->came && answer->status < 400) ++counts.successes;
+      outcome.failure = judge_answer(step, *answer, is_last && one.intent != Intent::fits);
+      if (!outcome.failure && is_last) outcome.failure = judge_case(one, *answer);
+      const bool refused = answer->status == 401 && step.operation->secured && !step.operation->closed;
       if (refused && step.credentials == FuzzCredentials::given && accounts_.has(step.account)) stale_ = true;
-      if (outcome.failure || is_last || answer.status >= 300) {
-        outcome.step = i;
-        outcome.answer = std::move(answer);
-        co_return;
-      }
+      if (outcome.failure || answer->status >= 300) co_return;
     }
   }
 
@@ -372,6 +448,7 @@ class Fuzzing {
   static bool is_still(const FuzzCase& one, std::size_t s) {
     const FuzzStep& last = one.steps.back();
     if ((s + 1 != one.steps.size() && last.again.empty()) || one.intent == Intent::anything) return true;
+    if (!last.media_type.empty()) return true;
     const auto read = fuzz_is_read(last);
     if (one.intent == Intent::unfit) return read ? !*read : !fuzz_fits(last);
     return read.value_or(true) && fuzz_fits(last);
@@ -382,10 +459,11 @@ class Fuzzing {
     finding.check = outcome.failure->check;
     finding.operation = one.steps.back().operation->name;
     finding.message = outcome.failure->message;
-    finding.status = outcome.answer.status;
-    finding.answer = beginning_of(outcome.answer.body);
+    finding.status = outcome.answer().status;
+    finding.answer = beginning_of(outcome.answer().body);
     for (const FuzzStep& step : one.steps) {
-      if (step.credentials != FuzzCredentials::given || !options_.authorization.empty()) continue;
+      const bool has_own = step.credentials == FuzzCredentials::none || step.credentials == FuzzCredentials::wrong;
+      if (has_own || !options_.authorization.empty()) continue;
       const std::string told = accounts_.told(step.account, *step.operation);
       if (finding.curl.find(told) == std::string::npos) finding.curl += told;
     }
@@ -436,7 +514,11 @@ class Fuzzing {
   std::map<std::string, std::size_t> seen_;
   std::set<std::size_t> logged_in_;  // operations that gave credentials
   std::size_t log_ins_ = 0, tries_to_log_in_ = 0;
-  std::size_t next_ = 0;                                // case by chance
+  std::size_t next_ = 0;  // group
+  std::size_t cases_by_chance_ = 0;
+  std::vector<Group> waiting_;  // what is left of groups that have begun
+  FuzzStock stock_;
+  std::size_t deletions_ = 0;
   std::vector<std::pair<FuzzCase, Outcome>> suspects_;  // of those that were under way together
   bool stale_ = false;                                  // credentials that were given are taken no more
   Time::time_point begun_, told_{};
@@ -448,42 +530,6 @@ class Fuzzing {
 Task<FuzzReport> fuzz(App& app, FuzzOptions options) {
   detail::Fuzzing fuzzing(app, std::move(options));
   co_return co_await fuzzing.run();
-}
-
-std::string FuzzReport::json() const {
-  using schema::Tree;
-  const auto number = [](auto value) { return Tree::of_number(fmt::format("{}", value)); };
-  Tree out = Tree::object();
-  out.add("seed", number(seed));
-  out.add("cases", number(cases));
-  out.add("requests", number(requests));
-  out.add("seconds", number(std::chrono::duration<double>(duration).count()));
-  Tree all = Tree::list();
-  for (const auto& one : findings) {
-    Tree finding = Tree::object();
-    finding.add("check", Tree::of_text(one.check));
-    finding.add("operation", Tree::of_text(one.operation));
-    finding.add("message", Tree::of_text(one.message));
-    finding.add("status", number(one.status));
-    finding.add("curl", Tree::of_text(one.curl));
-    finding.add("answer", Tree::of_text(one.answer));
-    finding.add("times", number(one.times));
-    all.items.push_back(std::move(finding));
-  }
-  out.add("findings", std::move(all));
-  Tree tried = Tree::list();
-  for (const auto& one : operations) {
-    Tree operation = Tree::object();
-    operation.add("operation", Tree::of_text(one.operation));
-    operation.add("requests", number(one.requests));
-    operation.add("successes", number(one.successes));
-    tried.items.push_back(std::move(operation));
-  }
-  out.add("operations", std::move(tried));
-  Tree remarks = Tree::list();
-  for (const auto& one : notes) remarks.items.push_back(Tree::of_text(one));
-  out.add("notes", std::move(remarks));
-  return out.json();
 }
 
 }  // namespace ashlar

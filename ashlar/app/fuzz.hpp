@@ -23,7 +23,7 @@ struct FuzzProgress {
 
 struct FuzzOptions {
   std::uint64_t seed = 1;                 ///< the same seed on a service in the same state: the same requests
-  std::size_t cases = 10'000;             ///< by chance, after those on the bounds of every operation
+  std::size_t cases = 10'000;             ///< by chance, besides those on the bounds of every operation
   std::chrono::nanoseconds time{0};       ///< stop after this, whatever `cases` says; 0: when they are done
   std::vector<std::string> routes = {};   ///< only operations whose "GET /articles/{slug}" or id contains one of these
   std::vector<std::string> exclude = {};  ///< and none of these, not even on the way to others
@@ -31,7 +31,7 @@ struct FuzzOptions {
                                           ///< signs up and logs in, where the document says how
   std::chrono::nanoseconds patience{10'000'000'000};  ///< for one answer
   std::chrono::nanoseconds grace{5'000'000'000};      ///< for a handler that is cancelled then, to end
-  /// Cases by chance that are under way at a time: they wait for the database together. 1: one after the other, and the
+  /// Cases that are under way at a time: they wait for the database together. 1: one after the other, and the
   /// service meets the same requests in the same order each time. Whatever was wrong while others were under way is
   /// tried alone; what then is right and was only wrong for its case (`use-after-delete`, `valid-refused`, …) is not
   /// told.
@@ -56,9 +56,19 @@ struct FuzzOperationReport {
   std::size_t requests = 0, successes = 0;  ///< answered below 400
 };
 
+/// How many cases were about what. The first two are of data that fits.
+struct FuzzKinds {
+  std::size_t alone = 0;        ///< one request
+  std::size_t sequences = 0;    ///< on what was made before: uses it, changes it, deletes it, asks for it again
+  std::size_t invalid = 0;      ///< one thing wrong with a parameter or the body
+  std::size_t credentials = 0;  ///< none, wrong ones, changed ones
+  std::size_t methods = 0;      ///< that are not there
+};
+
 struct FuzzReport {
   std::uint64_t seed = 0;
   std::size_t cases = 0, requests = 0;
+  FuzzKinds kinds;  ///< of `cases`
   std::chrono::nanoseconds duration{0};
   std::vector<FuzzFinding> findings;
   std::vector<FuzzOperationReport> operations;

@@ -26,8 +26,7 @@ std::string cookie_of(const FuzzAnswer& answer, std::string_view name) {
 }
 
 std::string member_of(const FuzzAnswer& answer, const std::vector<std::string>& members) {
-  const auto tree = schema::parse_tree(answer.body);
-  const Tree* at = tree ? &*tree : nullptr;
+  const Tree* at = answer.tree();
   for (const auto& name : members) {
     if (at != nullptr) at = at->find(name);
   }

@@ -20,7 +20,7 @@ using schema::Kind;
 // The server says these by itself to whatever it cannot take: `default` describes them.
 constexpr std::array kOfTheServer = {405, 413, 414, 415, 429, 431};
 
-bool has(const std::vector<int>& all, int status) { return std::ranges::find(all, status) != all.end(); }
+bool has(const auto& all, int status) { return std::ranges::find(all, status) != std::ranges::end(all); }
 
 bool is_json(std::string_view media_type) { return media_type == "application/json" || media_type.ends_with("+json"); }
 
@@ -176,8 +176,8 @@ std::optional<FuzzFailure> judge_answer(const FuzzStep& step, const FuzzAnswer& 
   const bool documented = known != operation.answers.end() && step.method == operation.method;
   const bool wanted = has(operation.route->options.errors, status);
   if (status >= 500 && !wanted) return failure("server-error", fmt::format("the service failed: {}", status));
-  const bool by_server = has({kOfTheServer.begin(), kOfTheServer.end()}, status) ||
-                         (status == 400 && may_be_malformed) || step.method != operation.method;
+  const bool by_server =
+      has(kOfTheServer, status) || (status == 400 && may_be_malformed) || step.method != operation.method;
   if (!documented && !by_server) {
     return failure("undocumented-status",
                    fmt::format("{} is not among the documented answers{}", status,
@@ -196,8 +196,8 @@ std::optional<FuzzFailure> judge_answer(const FuzzStep& step, const FuzzAnswer& 
                                type.empty() ? "no Content-Type" : type, names_of(contents)));
   }
   if (content->second == nullptr || answer.streams || !is_json(type)) return std::nullopt;
-  const auto tree = schema::parse_tree(answer.body);
-  if (!tree) return failure("response-schema", fmt::format("the body of {} is no JSON", status));
+  const Tree* const tree = answer.tree();
+  if (tree == nullptr) return failure("response-schema", fmt::format("the body of {} is no JSON", status));
   auto misfit = check_schema(*content->second, *tree);
   if (!misfit) return std::nullopt;
   const std::string place = misfit->substr(0, misfit->find(": "));
@@ -224,8 +224,11 @@ std::optional<FuzzFailure> judge_case(const FuzzCase& one, const FuzzAnswer& ans
       return failure("invalid-accepted", fmt::format("{} is answered with {}", one.why, status), "unfit");
     case FuzzCase::Intent::no_credentials:
       if (status >= 400) return std::nullopt;
-      return failure("auth-ignored", fmt::format("answered with {} {} credentials", status,
-                                                 step.credentials == FuzzCredentials::none ? "without" : "to wrong"));
+      return failure("auth-ignored", fmt::format("answered with {} {}", status,
+                                                 step.credentials == FuzzCredentials::none ? "without credentials"
+                                                 : step.credentials == FuzzCredentials::wrong
+                                                     ? "to wrong credentials"
+                                                     : "to credentials with a letter changed"));
     case FuzzCase::Intent::other_method: {
       const auto name = http::to_string(step.method);
       if (status != 405)

@@ -36,7 +36,7 @@ credentials, methods that are not there, and chains that create something, use i
 Each finding comes with the simplest request that shows it, as a curl command. Exit code: 0 nothing found, 1 findings,
 2 wrong arguments.
 
-It really creates, changes and deletes: give the service a database that may be lost.)";
+It really creates, changes and deletes: give the service a database that may be lost, or --throwaway.)";
 
 // On a terminal, where an environment is easily the wrong one, it is asked for first.
 bool may_change(Core& core) {
@@ -81,6 +81,11 @@ void print_report(const FuzzReport& report, bool has_credentials) {
              report.notes.empty() ? "" : "\n", report.findings.size(), report.findings.size() == 1 ? "" : "s",
              report.seed, report.operations.size(), report.cases, report.requests, seconds,
              static_cast<double>(report.cases) / std::max(seconds, 1e-9));
+  const FuzzKinds& kinds = report.kinds;
+  fmt::print(
+      "{} with data that fits, {} more on what others had made; {} with invalid data, {} without credentials or "
+      "with wrong ones, {} with methods that are not there\n",
+      kinds.alone, kinds.sequences, kinds.invalid, kinds.credentials, kinds.methods);
   if (!report.findings.empty() && has_credentials) fmt::print("$AUTH in the commands is what --auth was given.\n");
 }
 
@@ -118,14 +123,14 @@ CLI::App* add_fuzz_command(CLI::App& cli, FuzzCommand& command) {
   auto* sub = cli.add_subcommand("fuzz", kHelp);
   sub->add_option("--seed", options.seed, "The same seed on a service in the same state: the same requests")
       ->capture_default_str();
-  sub->add_option("--cases", options.cases, "Cases by chance, after those on the bounds of every operation")
+  sub->add_option("--cases", options.cases, "Cases by chance, besides those on the bounds of every operation")
       ->capture_default_str();
   sub->add_option("--time", command.seconds, "Stop after so many seconds, and not before")
       ->type_name("SECONDS")
       ->check(CLI::PositiveNumber);
   options.at_once = 16;
   sub->add_option("--at-once", options.at_once,
-                  "Cases by chance that are under way at a time; 1: one after the other, in the same order each time")
+                  "Cases that are under way at a time; 1: one after the other, in the same order each time")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
   sub->add_option("--route", options.routes,
@@ -137,11 +142,17 @@ CLI::App* add_fuzz_command(CLI::App& cli, FuzzCommand& command) {
   sub->add_option("--report", command.report, "Write a JSON report to this file; -: to the standard output, alone")
       ->type_name("FILE");
   sub->add_flag("--logs", command.logs, "Show the service's logs");
+  sub->add_flag("--throwaway", command.throwaway,
+                "On a database of its own that is gone afterwards, whatever the settings say");
   sub->add_flag("-y,--yes", command.yes, "Do not ask, on a terminal, before anything is changed");
   return sub;
 }
 
 int run_fuzz(App& app, FuzzCommand command) {
+  app.core().throwaway = command.throwaway;
+  if (command.throwaway) {  // what is asked about shows it
+    for (auto* component : app.core().all_components()) component->use_throwaway();
+  }
   if (!command.yes && !may_change(app.core())) return 2;
   const bool on_terminal = ::isatty(2) != 0;
   command.options.time = std::chrono::nanoseconds(static_cast<std::int64_t>(command.seconds * 1e9));

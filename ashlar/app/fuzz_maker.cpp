@@ -7,6 +7,8 @@
 #include <utility>
 
 #include <ashlar/app/detail/fuzz_case.hpp>
+#include <ashlar/app/detail/fuzz_stock.hpp>
+#include <ashlar/app/detail/fuzz_wrong.hpp>
 
 namespace ashlar::detail {
 namespace {
@@ -16,55 +18,10 @@ using schema::Letters;
 using Intent = FuzzCase::Intent;
 
 constexpr int kTries = 12;
-constexpr int kDeepest = 3;  // makers of makers
+constexpr int kDeepest = 3;                                   // makers of makers
+constexpr std::size_t kMostWrong = 4, kWrongCredentials = 1;  // around one that is right
 constexpr std::array kMethods = {http::Method::get, http::Method::post, http::Method::put, http::Method::patch,
                                  http::Method::del};
-
-constexpr std::string_view place_name(FuzzPlace place) {
-  constexpr std::array<std::string_view, 5> names = {"path", "query", "header", "cookie", "form"};
-  return names[static_cast<std::size_t>(place)];
-}
-
-// A text that has to be there becomes what its reader makes of it: "7" is the number for who wants one.
-Tree as_read(const SchemaNode& node, const Tree& value) {
-  if (node.takes(SchemaNode::kList) && node.types != SchemaNode::kAny) {
-    Tree list = Tree::list();
-    const SchemaNode any;
-    const SchemaNode& inner = node.items != nullptr ? *node.items : any;
-    if (value.kind == Tree::Kind::list) {
-      for (const Tree& item : value.items) list.items.push_back(as_read(inner, item));
-    } else {
-      list.items.push_back(as_read(inner, value));
-    }
-    return list;
-  }
-  std::string text = value.plain();
-  if (node.takes(SchemaNode::kText)) return Tree::of_text(std::move(text));
-  const auto tree = schema::parse_tree(text);
-  const bool is_scalar = tree && (tree->kind == Tree::Kind::number || tree->kind == Tree::Kind::boolean);
-  return is_scalar ? *tree : Tree::of_text(std::move(text));
-}
-
-// Can it be sent there?
-bool may_be_sent(FuzzPlace place, const Tree& value) {
-  if (value.kind == Tree::Kind::list)
-    return !value.items.empty() &&
-           std::ranges::all_of(value.items, [&](const Tree& v) { return may_be_sent(place, v); });
-  if (value.kind == Tree::Kind::object || value.kind == Tree::Kind::null) return false;
-  const std::string text = value.plain();
-  if (place == FuzzPlace::query || place == FuzzPlace::form) return true;
-  if (text.empty()) return false;
-  if (place == FuzzPlace::path) return true;
-  return std::ranges::all_of(
-             text,
-             [&](char c) {
-               return c >= (place == FuzzPlace::cookie ? '!' : ' ') && c < 0x7F &&
-                      (place != FuzzPlace::cookie || std::string_view("\";,\\").find(c) == std::string_view::npos);
-             }) &&
-         text.front() != ' ' && text.back() != ' ';
-}
-
-bool is_json(const FuzzBody& body) { return body.media_type.ends_with("json") && body.node != nullptr; }
 
 bool has_nul(const Tree& value) {
   const auto in = [](const std::string& text) { return text.find('\0') != std::string::npos; };
@@ -92,8 +49,12 @@ std::optional<FuzzStep> FuzzMaker::step(const FuzzOperation& operation, Letters 
     }
     if (operation.body && !operation.has_form) {
       const FuzzBody& body = *operation.body;
-      if (is_json(body)) {
-        if (body.required || !random_.one_in(4)) out.body = sample(*body.node, random_, letters);
+      if (takes_json(body)) {
+        if (whole_) {
+          out.body = sample_whole(*body.node, random_, letters);
+        } else if (body.required || !random_.one_in(4)) {
+          out.body = sample(*body.node, random_, letters);
+        }
       } else if (operation.has_files) {
         out.bytes = "--ashlar-fuzz-boundary--\r\n";
       } else if (body.node != nullptr) {
@@ -116,100 +77,83 @@ Letters FuzzMaker::letters(int depth) {
   return depth == 0 ? kAll[random_.below(4)] : kAll[1 + random_.below(3)];
 }
 
+// Only where it begins: what is made on top of it then belongs to it.
+bool FuzzMaker::use_stock(std::size_t maker, Chain& out, bool takes) {
+  constexpr std::uint64_t kAnew = 6;  // what many have used is not all that there is to find
+  if (stock_ == nullptr || !out.steps.empty() || random_.one_in(kAnew)) return false;
+  auto made = takes ? stock_->take(maker, random_) : stock_->any(maker, random_);
+  if (made == nullptr) return false;
+  start_with(std::move(made), out);
+  return true;
+}
+
+void FuzzMaker::start_with(std::shared_ptr<const FuzzMade> made, Chain& out) const {
+  out.steps = made->steps;
+  constexpr std::size_t kNone = ~std::size_t{0};
+  for (const FuzzStep& step : out.steps) {
+    const auto operation = static_cast<std::size_t>(step.operation - service_.operations.data());
+    out.operations.push_back(operation == made->operation ? kNone : operation);
+  }
+  out.operations.back() = made->operation;
+  out.made = std::move(made);
+}
+
 // What makes the parts of the path first, and with `again` what was given the same values; then the operation itself.
-bool FuzzMaker::chain(std::size_t operation, std::vector<FuzzStep>& steps, std::vector<std::size_t>& operations,
-                      int depth, bool again) {
+bool FuzzMaker::chain(std::size_t operation, Chain& out, int depth, bool again) {
   const FuzzOperation& described = service_.operations[operation];
   auto own = step(described, letters(depth));
   if (!own) return false;
   // The place of the step that makes what is needed; nullopt: none could be made.
-  const auto made_by = [&](std::size_t maker) -> std::optional<std::size_t> {
-    auto at = std::ranges::find(operations, maker);
-    if (at == operations.end()) {
+  const auto made_by = [&](std::size_t maker, bool takes) -> std::optional<std::size_t> {
+    auto at = std::ranges::find(out.operations, maker);
+    if (at == out.operations.end()) {
       // Who logs in on the way must have signed up.
       const bool logs_in = !service_.operations[maker].grants.empty();
-      if (!chain(maker, steps, operations, depth + 1, logs_in)) return std::nullopt;
-      at = std::prev(operations.end());
+      if (!use_stock(maker, out, takes) && !chain(maker, out, depth + 1, logs_in)) return std::nullopt;
+      at = std::prev(out.operations.end());
     }
-    return static_cast<std::size_t>(at - operations.begin());
+    return static_cast<std::size_t>(at - out.operations.begin());
   };
   const auto may_make = [&](std::size_t maker) {
     const FuzzOperation& one = service_.operations[maker];
     return depth < kDeepest && !one.excluded && !one.closed;
   };
-  for (std::size_t p = 0; p < described.path_parameters; ++p) {
+  // The last first: it belongs to those before it, and brings them along.
+  for (std::size_t p = described.path_parameters; p-- > 0;) {
     const auto& sources = described.parameters[p].sources;
     if (sources.empty() || depth >= kDeepest) continue;
-    const auto& source = sources[random_.one_in(4) ? random_.below(sources.size()) : 0];
+    const bool is_last = p + 1 == described.path_parameters && described.path.ends_with('}');
+    const bool deletes = is_last && described.method == http::Method::del && depth == 0;
+    // What changes or deletes a thing is about what was made, not about what else has told its name.
+    const bool changes = is_last && described.method != http::Method::get && described.method != http::Method::post;
+    const auto& source = sources[!changes && random_.one_in(4) ? random_.below(sources.size()) : 0];
     if (!may_make(source.operation)) continue;
-    const auto at = made_by(source.operation);
+    const auto at = made_by(source.operation, deletes);
     if (!at) return false;
     own->bindings.push_back({p, *at, source.members});
   }
   if (again && !described.reuses.empty()) {
     const auto& reuse = described.reuses[random_.one_in(4) ? random_.below(described.reuses.size()) : 0];
     if (may_make(reuse.operation)) {
-      const auto at = made_by(reuse.operation);
+      const auto at = made_by(reuse.operation, false);
       if (!at) return false;
       own->again.push_back({*at, &reuse});
-      FuzzSender::take_again(*own, steps, true);
+      FuzzSender::take_again(*own, out.steps, true);
     }
   }
-  steps.push_back(std::move(*own));
-  operations.push_back(operation);
+  out.steps.push_back(std::move(*own));
+  out.operations.push_back(operation);
   return true;
 }
 
 std::optional<FuzzCase> FuzzMaker::log_in(std::size_t operation) {
   tame_ = true;
+  Chain made;
+  if (!chain(operation, made, 0, true)) return std::nullopt;
   FuzzCase one;
-  std::vector<std::size_t> operations;
-  if (!chain(operation, one.steps, operations, 0, true)) return std::nullopt;
+  one.steps = std::move(made.steps);
   one.intent = intent_of(one.steps.back());
   return one;
-}
-
-// Makes one thing wrong. False: there is nothing that could be.
-bool FuzzMaker::spoil(FuzzStep& step, std::string& why) {
-  const FuzzOperation& operation = *step.operation;
-  for (int i = 0; i < kTries; ++i) {
-    FuzzStep spoiled = step;
-    bool certain = true;
-    const std::size_t parts = operation.parameters.size() + (step.body ? 3 : 0);
-    if (parts == 0) return false;
-    const std::size_t part = random_.below(parts);
-    if (part >= operation.parameters.size()) {
-      const auto change = neighbour(*operation.body->node, *step.body, random_);
-      if (!change) continue;
-      change->apply(*spoiled.body);
-      certain = change->certain;
-      why = fmt::format("an invalid body ({})", change->why);
-    } else {
-      const FuzzParameter& parameter = operation.parameters[part];
-      auto& value = spoiled.values[part];
-      if (std::ranges::any_of(step.bindings, [&](const auto& one) { return one.parameter == part; })) continue;
-      if (!value) continue;
-      if (parameter.required && parameter.in != FuzzPlace::path && random_.one_in(4)) {
-        value.reset();
-        why = fmt::format("a request without {} {}", place_name(parameter.in), parameter.name);
-      } else {
-        const auto change = neighbour(*parameter.node, *value, random_);
-        if (!change) continue;
-        change->apply(*value);
-        if (!may_be_sent(parameter.in, *value)) continue;
-        value = as_read(*parameter.node, *value);
-        if (change->certain && fits_schema(*parameter.node, *value)) continue;
-        certain = change->certain;
-        why = fmt::format("an invalid {} parameter ({}: {})", place_name(parameter.in), parameter.name, change->why);
-      }
-    }
-    spoiled.again.clear();
-    if (fuzz_is_read(spoiled).value_or(!certain)) continue;  // its reader takes more than the description says
-    if (!FuzzSender::target(spoiled)) continue;
-    step = std::move(spoiled);
-    return true;
-  }
-  return false;
 }
 
 Intent FuzzMaker::intent_of(const FuzzStep& step) {
@@ -220,153 +164,208 @@ Intent FuzzMaker::intent_of(const FuzzStep& step) {
   return fuzz_is_read(step).value_or(false) && fuzz_fits(step) ? Intent::fits : Intent::anything;
 }
 
-std::optional<FuzzCase> FuzzMaker::by_chance(std::size_t operation) {
+std::optional<FuzzMaker::Drawn> FuzzMaker::draw(std::size_t operation) {
   const FuzzOperation& described = service_.operations[operation];
-  FuzzCase one;
-  std::vector<std::size_t> operations;
+  Drawn drawn;
+  FuzzCase& one = drawn.one;
   // Who logs in must have signed up; elsewhere it is one idea of many.
   const bool again = !described.reuses.empty() && random_.one_in(described.grants.empty() ? 6 : 2);
   if (!again && random_.one_in(5)) {
     auto alone = step(described, Letters::any);
     if (!alone) return std::nullopt;
     one.steps.push_back(std::move(*alone));
-  } else if (!chain(operation, one.steps, operations, 0, again)) {
-    return std::nullopt;
+  } else {
+    Chain made;
+    if (!chain(operation, made, 0, again)) return std::nullopt;
+    one.steps = std::move(made.steps);
+    one.made = std::move(made.made);
   }
-  FuzzStep& last = one.steps.back();
-  one.intent = intent_of(last);
+  judge(drawn);
+  return drawn;
+}
+
+void FuzzMaker::judge(Drawn& drawn) {
+  FuzzCase& one = drawn.one;
+  drawn.step = one.shared = one.steps.size() - 1;
+  one.intent = intent_of(one.steps.back());
+  drawn.fits = one.intent == Intent::fits;
+}
+
+// Some more steps, or another user.
+void FuzzMaker::add_uses(Drawn& drawn, std::size_t operation) {
+  const FuzzOperation& described = service_.operations[operation];
+  FuzzCase& one = drawn.one;
   const auto use = [&](const FuzzOperation* user, std::vector<FuzzStep::Binding> bindings, Intent intent) {
     auto next = user->excluded ? std::nullopt : step(*user, Letters::tame);
     if (!next) return;
-    for (std::size_t p = 0; p < user->path_parameters; ++p) {
-      if (intent == Intent::use_what_is_gone) next->values[p] = last.values[p];
-    }
+    const auto& values = one.steps[drawn.step].values;
+    for (std::size_t p = 0; p < described.path_parameters && p < user->path_parameters; ++p)
+      next->values[p] = values[p];
     next->bindings = std::move(bindings);
     one.steps.push_back(std::move(*next));
     one.intent = intent;
   };
-  switch (random_.below(6)) {
-    case 0:
-    case 1: {
-      FuzzStep spoiled = last;
-      if (!spoil(spoiled, one.why)) break;
-      last = std::move(spoiled);
-      one.intent = Intent::unfit;
+  const FuzzStep& last = one.steps.back();
+  if (random_.one_in(3)) {
+    // Somebody else, who may be refused.
+    if (!described.secured || described.closed || !service_.has_others || random_.one_in(2)) return;
+    one.steps.back().account = 1;
+    if (one.intent == Intent::fits) one.intent = Intent::anything;
+  } else if (described.method == http::Method::del && !last.bindings.empty()) {
+    if (const auto* get = service_.at_same_path(described, http::Method::get))
+      use(get, last.bindings, Intent::use_what_is_gone);
+  } else if (described.method == http::Method::post && answers_with(described, 201)) {
+    for (const auto& user : service_.operations) {
+      const bool reads = user.method == http::Method::get && user.path_parameters == described.path_parameters + 1;
+      if (!reads) continue;
+      const auto& sources = user.parameters[user.path_parameters - 1].sources;
+      if (sources.empty() || sources.front().operation != operation || !user.path.starts_with(described.path)) continue;
+      auto bindings = last.bindings;
+      bindings.push_back({user.path_parameters - 1, drawn.step, sources.front().members});
+      use(&user, std::move(bindings), Intent::use_what_is_new);
       break;
     }
-    case 2:
-      if (!described.secured || one.intent != Intent::fits) break;
-      last.credentials = random_.one_in(2) ? FuzzCredentials::none : FuzzCredentials::wrong;
-      one.intent = Intent::no_credentials;
-      break;
-    case 3:
-    case 4:
-      if (described.method == http::Method::del && !last.bindings.empty()) {
-        if (const auto* get = service_.at_same_path(described, http::Method::get))
-          use(get, last.bindings, Intent::use_what_is_gone);
-      } else if (described.method == http::Method::post && answers_with(described, 201)) {
-        for (const auto& user : service_.operations) {
-          const bool reads = user.method == http::Method::get && user.path_parameters == described.path_parameters + 1;
-          if (!reads) continue;
-          const auto& sources = user.parameters[user.path_parameters - 1].sources;
-          if (sources.empty() || sources.front().operation != operation) continue;
-          if (!user.path.starts_with(described.path)) continue;
-          auto bindings = last.bindings;
-          bindings.push_back({user.path_parameters - 1, one.steps.size() - 1, sources.front().members});
-          const auto values = last.values;
-          use(&user, std::move(bindings), Intent::use_what_is_new);
-          for (std::size_t p = 0; p < described.path_parameters; ++p) one.steps.back().values[p] = values[p];
-          break;
-        }
-      }
-      break;
-    default:
-      // Somebody else, who may be refused.
-      if (!described.secured || described.closed || !service_.has_others || !random_.one_in(2)) break;
-      last.account = 1;
-      if (one.intent == Intent::fits) one.intent = Intent::anything;
-      break;
   }
-  return one;
+}
+
+std::optional<FuzzCase> FuzzMaker::by_chance(std::size_t operation) {
+  auto drawn = draw(operation);
+  if (!drawn) return std::nullopt;
+  add_uses(*drawn, operation);
+  return std::move(drawn->one);
+}
+
+std::vector<FuzzCase> FuzzMaker::group_by_chance(std::size_t operation) {
+  auto drawn = draw(operation);
+  return drawn ? group_around(std::move(*drawn), operation) : std::vector<FuzzCase>();
+}
+
+std::vector<FuzzCase> FuzzMaker::group_of_deletion(std::size_t operation, std::shared_ptr<const FuzzMade> made) {
+  Chain deletion;
+  start_with(std::move(made), deletion);
+  if (!chain(operation, deletion, 0, false)) return {};
+  Drawn drawn;
+  drawn.one.steps = std::move(deletion.steps);
+  drawn.one.made = std::move(deletion.made);
+  drawn.one.steps.back().account = drawn.one.made->steps.back().account;  // who has made it may
+  judge(drawn);
+  return group_around(std::move(drawn), operation);
+}
+
+std::vector<FuzzCase> FuzzMaker::group_around(Drawn drawn, std::size_t operation) {
+  std::vector<FuzzCase> all;
+  const FuzzCase& right = drawn.one;
+  const auto add = [&](Intent intent, FuzzStep step, std::string why) {
+    FuzzCase& one = all.emplace_back();
+    one.intent = intent;
+    one.steps.reserve(right.steps.size());
+    one.steps.assign(right.steps.begin(), right.steps.end() - 1);
+    one.steps.push_back(std::move(step));
+    one.why = std::move(why);
+    one.shared = right.shared;
+    one.made = right.made;
+  };
+  const FuzzStep& last = right.steps.back();
+  auto ways = ways_to_be_wrong(last, random_);
+  // There are more ways to be wrong than to be right, and they cost less; one request in six fits, at the least.
+  const std::size_t most = std::min<std::size_t>(kMostWrong, (ways.size() + 3) / 4);
+  while (all.size() < most && !ways.empty()) {
+    const auto at = ways.begin() + static_cast<std::ptrdiff_t>(random_.below(ways.size()));
+    const FuzzWrong way = std::move(*at);
+    *at = std::move(ways.back());
+    ways.pop_back();
+    FuzzStep spoiled = last;
+    if (std::string why; spoil(spoiled, way, why)) add(Intent::unfit, std::move(spoiled), std::move(why));
+  }
+  if (drawn.fits) {
+    auto credentials = wrong_credentials(last);
+    for (std::size_t i = 0; i < kWrongCredentials && !credentials.empty(); ++i) {
+      const auto at = credentials.begin() + static_cast<std::ptrdiff_t>(random_.below(credentials.size()));
+      FuzzStep refused = last;
+      refused.credentials = *at;
+      credentials.erase(at);
+      add(Intent::no_credentials, std::move(refused), {});
+    }
+  }
+  add_uses(drawn, operation);
+  all.push_back(std::move(drawn.one));
+  return all;
 }
 
 std::vector<FuzzCase> FuzzMaker::on_bounds(std::size_t operation) {
   const FuzzOperation& described = service_.operations[operation];
   std::vector<FuzzCase> all;
+  Chain made;
+  if (!chain(operation, made, 0, false)) return all;
   FuzzCase base;
-  std::vector<std::size_t> operations;
-  if (!chain(operation, base.steps, operations, 0, false)) return all;
-  if (auto tame = step(described, Letters::tame)) {
-    tame->bindings = base.steps.back().bindings;
-    base.steps.back() = std::move(*tame);
-  }
+  base.steps = std::move(made.steps);
+  const auto take = [&](std::optional<FuzzStep> one) {
+    if (!one) return false;
+    one->bindings = base.steps.back().bindings;
+    base.steps.back() = std::move(*one);
+    return true;
+  };
+  whole_ = true;
+  const bool is_whole = take(step(described, Letters::tame));
+  whole_ = false;
+  if (!is_whole) take(step(described, Letters::tame));
   base.intent = intent_of(base.steps.back());
+  // What a case deletes is not there for the next one.
+  const std::size_t shared = base.steps.size() - 1;
+  base.shared = described.method == http::Method::del ? 0 : shared;
   all.push_back(base);
   if (!described.grants.empty() && !described.reuses.empty()) {
-    FuzzCase known;
-    operations.clear();
-    if (chain(operation, known.steps, operations, 0, true)) {
-      known.intent = intent_of(known.steps.back());
-      all.push_back(std::move(known));
+    Chain known;
+    if (chain(operation, known, 0, true)) {
+      FuzzCase& one = all.emplace_back();
+      one.steps = std::move(known.steps);
+      one.intent = intent_of(one.steps.back());
     }
   }
-  const auto with = [&](Intent intent, std::string why, auto&& change) {
-    FuzzCase one = base;
-    change(one.steps.back());
-    one.intent = intent == Intent::fits ? intent_of(one.steps.back()) : intent;
-    one.why = std::move(why);
-    if (intent == Intent::unfit && fuzz_is_read(one.steps.back()).value_or(false)) return;
-    if (FuzzSender::target(one.steps.back())) all.push_back(std::move(one));
-  };
   const FuzzStep& last = base.steps.back();
+  const auto add = [&](Intent intent, FuzzStep step, std::string why) {
+    if (!FuzzSender::target(step)) return;
+    FuzzCase& one = all.emplace_back(base);
+    one.intent = intent;
+    one.steps.back() = std::move(step);
+    one.why = std::move(why);
+    if (intent != Intent::fits && intent != Intent::anything) one.shared = shared;
+  };
+  const auto add_fitting = [&](FuzzStep step) {
+    const Intent intent = intent_of(step);
+    add(intent, std::move(step), {});
+  };
   if (last.body) {
-    for (const Change& change : boundaries(*described.body->node, *last.body))
-      with(Intent::fits, "", [&](FuzzStep& s) { change.apply(*s.body); });
-    for (const Change& change : neighbours(*described.body->node, *last.body)) {
-      FuzzStep spoiled = last;
-      change.apply(*spoiled.body);
-      if (fuzz_is_read(spoiled).value_or(!change.certain)) continue;
-      with(Intent::unfit, fmt::format("an invalid body ({})", change.why), [&](FuzzStep& s) { change.apply(*s.body); });
+    for (const Change& change : boundaries(*described.body->node, *last.body)) {
+      FuzzStep one = last;
+      change.apply(*one.body);
+      add_fitting(std::move(one));
     }
-    with(Intent::unfit, "a body that is no JSON", [](FuzzStep& s) {
-      s.bytes = s.body->json().substr(0, 1) + "\"a\":";
-      s.body.reset();
-    });
-    if (described.body->required)
-      with(Intent::unfit, "a request without its body", [](FuzzStep& s) { s.body.reset(); });
   }
-  if (described.has_form && described.has_files)
-    with(Intent::unfit, "a form that is cut off", [](FuzzStep& s) { s.bytes = FuzzSender::cut_off_form(s); });
   for (std::size_t p = 0; p < described.parameters.size(); ++p) {
     const FuzzParameter& parameter = described.parameters[p];
-    const bool bound = std::ranges::any_of(last.bindings, [&](const auto& one) { return one.parameter == p; });
-    if (parameter.required && parameter.in != FuzzPlace::path) {
-      with(Intent::unfit, fmt::format("a request without {} {}", place_name(parameter.in), parameter.name),
-           [&](FuzzStep& s) { s.values[p].reset(); });
+    if (std::ranges::any_of(last.bindings, [&](const auto& one) { return one.parameter == p; })) continue;
+    const Tree value = as_read(*parameter.node, sample(*parameter.node, random_, Letters::tame));
+    if (!fits_schema(*parameter.node, value)) continue;
+    for (const Change& change : boundaries(*parameter.node, value)) {
+      FuzzStep one = last;
+      one.values[p] = value;
+      change.apply(*one.values[p]);
+      if (!may_be_sent(parameter.in, *one.values[p])) continue;
+      one.values[p] = as_read(*parameter.node, *one.values[p]);
+      add_fitting(std::move(one));
     }
-    Tree value = as_read(*parameter.node, sample(*parameter.node, random_, Letters::tame));
-    if (bound || !fits_schema(*parameter.node, value)) continue;
-    const auto put = [&](const Change& change, Intent intent, std::string why) {
-      Tree changed = value;
-      change.apply(changed);
-      if (!may_be_sent(parameter.in, changed)) return;
-      changed = as_read(*parameter.node, changed);
-      if (intent == Intent::unfit) {
-        if (change.certain && fits_schema(*parameter.node, changed)) return;
-        FuzzStep spoiled = last;
-        spoiled.values[p] = changed;
-        if (fuzz_is_read(spoiled).value_or(!change.certain)) return;
-      }
-      with(intent, std::move(why), [&](FuzzStep& s) { s.values[p] = changed; });
-    };
-    for (const Change& change : boundaries(*parameter.node, value)) put(change, Intent::fits, "");
-    for (const Change& change : neighbours(*parameter.node, value))
-      put(change, Intent::unfit,
-          fmt::format("an invalid {} parameter ({}: {})", place_name(parameter.in), parameter.name, change.why));
   }
-  if (described.secured && base.intent == Intent::fits) {
-    with(Intent::no_credentials, "", [](FuzzStep& s) { s.credentials = FuzzCredentials::none; });
-    with(Intent::no_credentials, "", [](FuzzStep& s) { s.credentials = FuzzCredentials::wrong; });
+  for (const FuzzWrong& way : ways_to_be_wrong(last, random_)) {
+    FuzzStep spoiled = last;
+    if (std::string why; spoil(spoiled, way, why)) add(Intent::unfit, std::move(spoiled), std::move(why));
+  }
+  if (base.intent == Intent::fits) {
+    for (const FuzzCredentials credentials : wrong_credentials(last)) {
+      FuzzStep refused = last;
+      refused.credentials = credentials;
+      add(Intent::no_credentials, std::move(refused), {});
+    }
   }
   const auto first = std::ranges::find_if(service_.operations, [&](const auto& other) {
     return other.core == described.core && other.path == described.path;

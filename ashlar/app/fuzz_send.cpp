@@ -135,6 +135,31 @@ void add_wrong_credentials(const FuzzOperation& operation, FuzzRequest& out) {
                        {}, out);
 }
 
+// Another letter in them, near the end, where what is signed has its signature; the very last may have bits that say
+// nothing. False: no header has any.
+bool change_credentials(FuzzRequest& out) {
+  constexpr std::size_t kFromEnd = 10;
+  bool changed = false;
+  for (FuzzHeader& one : out.headers) {
+    if (one.shown.empty() || one.value.empty()) continue;
+    const std::size_t begin = one.value.find_last_of(" =") + 1;
+    const std::size_t length = one.value.size() - begin;
+    if (length == 0) continue;
+    const std::size_t from_end = std::min(length, kFromEnd);
+    char& letter = one.value[one.value.size() - from_end];
+    letter = letter == 'a' ? 'b' : 'a';
+    // "$AUTH2" as a shell changes it.
+    const std::size_t name = one.shown.rfind('$');
+    if (name == std::string::npos) continue;
+    const std::string variable = one.shown.substr(name + 1);
+    one.shown.replace(name, std::string::npos,
+                      fmt::format("${{{0}::-{1}}}{2}{3}", variable, from_end, letter,
+                                  from_end == 1 ? "" : fmt::format("${{{}: -{}}}", variable, from_end - 1)));
+    changed = true;
+  }
+  return changed;
+}
+
 std::vector<std::string> cookies_of(std::string_view lines) {
   std::vector<std::string> out;
   while (!lines.empty()) {
@@ -170,10 +195,15 @@ Tree* find_value(FuzzStep& step, const FuzzField& field) {
 
 std::string FuzzSender::cut_off_form(const FuzzStep& step) { return parts_of(step); }
 
-bool FuzzSender::bind(FuzzStep& step, const std::vector<FuzzAnswer>& earlier) {
+const Tree* FuzzAnswer::tree() const {
+  if (!is_read_) tree_ = schema::parse_tree(body);
+  is_read_ = true;
+  return tree_ ? &*tree_ : nullptr;
+}
+
+bool FuzzSender::bind(FuzzStep& step, const FuzzAnswers& earlier) {
   for (const auto& binding : step.bindings) {
-    const auto tree = schema::parse_tree(earlier[binding.step].body);
-    const Tree* at = tree ? &*tree : nullptr;
+    const Tree* at = earlier[binding.step]->tree();
     for (const std::string& name : binding.members) {
       if (at != nullptr) at = at->find(name);
     }
@@ -248,15 +278,20 @@ FuzzRequest FuzzSender::compose(const FuzzStep& step) const {
     }
   }
   if (!cookies.empty()) out.headers.push_back({"Cookie", std::move(cookies), {}});
-  if (step.credentials == FuzzCredentials::wrong) {
-    add_wrong_credentials(operation, out);
-  } else if (step.credentials == FuzzCredentials::given && !options_.authorization.empty()) {
+  const bool given = step.credentials == FuzzCredentials::given || step.credentials == FuzzCredentials::changed;
+  if (given && !options_.authorization.empty()) {
     out.headers.push_back({"Authorization", options_.authorization, "$AUTH"});
-  } else if (step.credentials == FuzzCredentials::given && accounts_ != nullptr) {
+  } else if (given && accounts_ != nullptr) {
     accounts_->add(step.account, operation, out);
   }
+  // Where they are no header there is nothing to change, and they are added to what was given.
+  const bool unchanged = step.credentials == FuzzCredentials::changed && !change_credentials(out);
+  if (step.credentials == FuzzCredentials::wrong || unchanged) {
+    if (unchanged) out.target = target(step).value_or("/");
+    add_wrong_credentials(operation, out);
+  }
   if (!operation.body || step.method != operation.method) return out;
-  std::string type = operation.body->media_type;
+  std::string type = step.media_type.empty() ? operation.body->media_type : std::string(step.media_type);
   if (step.bytes) {
     out.body = *step.bytes;
   } else if (step.body) {

@@ -50,6 +50,8 @@ Task<void> Core::start() {
   prepare();
   make_all();
   const auto all = all_components();
+  if (throwaway && std::ranges::count_if(all, [](auto* one) { return one->use_throwaway(); }) == 0)
+    throw Invalid("--throwaway: nothing in this program keeps data that can be thrown away");
   for (; started_ < all.size(); ++started_) co_await all[started_]->start();
 }
 

@@ -26,6 +26,9 @@ class Component {
  public:
   virtual ~Component() = default;
   [[nodiscard]] virtual std::string_view name() const noexcept = 0;
+  /// Before start(), for commands that fill it with made-up data: what it keeps shall go to a place of its own that is
+  /// gone after stop(), whatever the settings say. False: it keeps nothing, or cannot.
+  virtual bool use_throwaway() { return false; }
   /// Once, before any loop serves. Throws to refuse to serve, with a message that says what to do.
   virtual Task<void> start() { co_return; }
   /// Once, after every loop has drained.

@@ -63,16 +63,22 @@ Db::~Db() = default;
 
 std::string Db::url() const { return url_; }
 
+bool Db::use_throwaway() {
+  throwaway_ = true;
+  return true;
+}
+
 Task<void> Db::ensure_url() {
-  url_ = options_.url;
-  if (url_.empty()) {
+  url_ = throwaway_ ? std::string() : options_.url;
+  if (url_.empty() && !throwaway_) {
     if (const char* url = environment("DATABASE_URL")) url_ = url;
   }
   if (url_.empty()) {
     PrivateServerOptions server;
     const char* folder = environment("ASHLAR_DATA_DIR");
-    server.data = !options_.data.empty() ? options_.data
-                                         : std::filesystem::path(folder != nullptr ? folder : ".ashlar") / "postgres";
+    if (!throwaway_)
+      server.data = !options_.data.empty() ? options_.data
+                                           : std::filesystem::path(folder != nullptr ? folder : ".ashlar") / "postgres";
     server_ = co_await async::offload([&] { return PrivateServer::start(server); });
     for (const std::string& note : server_->notes()) log::info(note);
     log::write(server_->of_parent() ? log::Level::debug : log::Level::info,
@@ -262,6 +268,7 @@ Task<std::vector<std::string>> Db::check() {
 }
 
 std::vector<std::pair<std::string, std::string>> Db::settings() {
+  if (throwaway_) return {{"DATABASE_URL", "private server, gone afterwards"}};
   std::string url = "private server";
   const char* from_environment = environment("DATABASE_URL");
   if (!options_.url.empty() || from_environment != nullptr) {

@@ -115,6 +115,8 @@ class Db final : public async::Component, public Executor {
 
   // async::Component
   [[nodiscard]] std::string_view name() const noexcept override { return "postgres"; }
+  /// A private server without fsync, in memory where there is room: the one that tests have.
+  bool use_throwaway() override;
   /// Starts the private server if there is to be one, migrates, checks all queries. Throws with what to do.
   Task<void> start() override;
   Task<void> stop() override;
@@ -200,6 +202,7 @@ class Db final : public async::Component, public Executor {
 
   static constexpr std::size_t kDirect = 64;
   Options options_;
+  bool throwaway_ = false;
   std::shared_ptr<const detail::ConnectionConfig> config_;
   std::unique_ptr<PrivateServer> server_;
   std::shared_ptr<detail::RepeatWarnings> warnings_;

@@ -47,6 +47,21 @@ TEST_F(PrivateServerTest, KeepsItsDataAndStartsQuicklyTheSecondTime) {
   EXPECT_EQ(server->run_sql("ashlar", "select n from kept"), "42");
 }
 
+TEST_F(PrivateServerTest, OfADatabaseThatIsThrownAwayKeepsNothing) {
+  fs::path data;
+  async::run([](const fs::path& kept, fs::path& used) -> Task<void> {
+    Db db(Options{.url = "postgresql://nobody.invalid/elsewhere", .data = kept, .check_queries = false});
+    EXPECT_TRUE(db.use_throwaway());
+    co_await db.start();
+    used = db.private_server()->data();
+    EXPECT_EQ(db.private_server()->run_sql("ashlar", "show fsync"), "off");
+    co_await db.stop();
+  }(folder_ / "postgres", data));
+  EXPECT_FALSE(data.empty());
+  EXPECT_FALSE(fs::exists(data));
+  EXPECT_FALSE(fs::exists(folder_ / "postgres"));
+}
+
 TEST_F(PrivateServerTest, CountsWhatStatementsCostWithoutATraceInTheDatabaseOfTheProgram) {
   static const Query<std::int64_t()> extensions{"select count(*) from pg_extension where extname <> 'plpgsql'"};
   async::run([](const fs::path& data) -> Task<void> {

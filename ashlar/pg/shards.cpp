@@ -207,6 +207,11 @@ Task<void> Shards::Impl::distribute(std::size_t shard) {
   if (!failed.empty()) throw Unavailable(fmt::format("shard {}: {}", describe(shard), failed));
 }
 
+bool Shards::use_throwaway() {
+  for (const auto& db : impl_->dbs) db->use_throwaway();
+  return !impl_->dbs.empty();
+}
+
 Task<void> Shards::start() {
   Impl& impl = *impl_;
   for (; impl.started < impl.dbs.size(); ++impl.started) {

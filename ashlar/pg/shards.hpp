@@ -289,6 +289,8 @@ class Shards final : public async::Component {
 
   // async::Component
   [[nodiscard]] std::string_view name() const noexcept override { return "postgres shards"; }
+  /// Each shard has a private server without fsync, as Db::use_throwaway() says.
+  bool use_throwaway() override;
   /// Starts each, with its migrations; compares the map that every shard keeps in the table ashlar_shard (made when no
   /// shard has one and `each.migrate` is on), and refuses shards in another order, or another number of them.
   Task<void> start() override;

@@ -91,6 +91,22 @@ class ShardsTest : public ::testing::Test {
   std::vector<std::unique_ptr<TestDatabase>> databases_;
 };
 
+TEST_F(ShardsTest, ThatAreThrownAwayLeaveTheirDatabasesAlone) {
+  async::run([](ShardsOptions given) -> Task<void> {
+    Shards shards(std::move(given));
+    EXPECT_TRUE(shards.use_throwaway());
+    co_await shards.start();
+    co_await shards.start_loop(async::Loop::current());
+    EXPECT_EQ(co_await shards.on(std::int64_t{1}).one(database), "ashlar");
+    co_await shards.stop_loop(async::Loop::current());
+    co_await shards.stop();
+  }(options({0, 1})));
+  for (const int i : {0, 1})
+    EXPECT_EQ(test::server()->run_sql(databases_.at(static_cast<std::size_t>(i))->name(),
+                                      "select count(*) from pg_class where relname = 'ashlar_shard'"),
+              "0");
+}
+
 TEST_F(ShardsTest, AQueryGoesWhereItsKeyLies) {
   with(options({0, 1}), [&](Shards& shards) -> Task<void> {
     co_await fill(shards);

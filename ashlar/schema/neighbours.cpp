@@ -15,13 +15,23 @@ using Node = SchemaNode;
 
 constexpr std::int64_t kLongest = 20'000;  // what is bounded by more is not tried at its bound
 
-std::string prefix(std::string_view text, std::int64_t characters) {
+// What SQL, HTML, JSON, format strings and paths are broken with; then letters of several bytes, from right to left,
+// out of the first plane; then nothing but space. The most awkward come first: a short text has only those.
+constexpr std::string_view kAwkward[] = {"'\"\\%<&;--/../", "é漢א🙂\u0301\u200D", " \t\n "};
+
+// Of so many characters; a negative number: of all.
+std::size_t prefix_size(std::string_view text, std::int64_t characters) {
+  if (characters < 0) return text.size();
   std::size_t end = 0;
   for (; characters > 0 && end < text.size(); --characters) {
     ++end;
     while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) ++end;
   }
-  return std::string(text.substr(0, end));
+  return end;
+}
+
+std::string prefix(std::string_view text, std::int64_t characters) {
+  return std::string(text.substr(0, prefix_size(text, std::max<std::int64_t>(characters, 0))));
 }
 
 std::string stretched(std::string text, std::int64_t characters) {
@@ -222,6 +232,10 @@ class Walk {
           replace("shortest", Tree::of_text(prefix(stretched(value.text, node.min_length), node.min_length)));
         if (node.max_length >= 0 && node.max_length <= kLongest)
           replace("longest", Tree::of_text(stretched(value.text, node.max_length)));
+        for (const std::string_view text : kAwkward) {
+          const std::string few(text.substr(0, prefix_size(text, node.max_length)));
+          replace("awkward", Tree::of_text(stretched(few, node.min_length)));
+        }
         return;
       case Tree::Kind::list: {
         Tree shorter = value;
@@ -337,21 +351,16 @@ void Change::apply(Tree& whole) const {
   }
 }
 
-std::vector<Change> neighbours(const SchemaNode& node, const Tree& value) {
+std::vector<Change> likely_neighbours(const SchemaNode& node, const Tree& value) {
   Walk walk(Walk::Wanted::outside);
   walk.run(node, value);
-  std::erase_if(walk.found, [&](const Change& change) { return change.certain && fits_after(change, node, value); });
   return std::move(walk.found);
 }
 
-std::optional<Change> neighbour(const SchemaNode& node, const Tree& value, Random& random) {
-  Walk walk(Walk::Wanted::outside);
-  walk.run(node, value);
-  for (int i = 0; i < 4 && !walk.found.empty(); ++i) {
-    Change& one = walk.found[random.below(walk.found.size())];
-    if (!one.certain || !fits_after(one, node, value)) return std::move(one);
-  }
-  return std::nullopt;
+std::vector<Change> neighbours(const SchemaNode& node, const Tree& value) {
+  auto found = likely_neighbours(node, value);
+  std::erase_if(found, [&](const Change& change) { return change.certain && fits_after(change, node, value); });
+  return found;
 }
 
 std::vector<Change> boundaries(const SchemaNode& node, const Tree& value) {

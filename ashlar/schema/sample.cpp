@@ -24,7 +24,8 @@ bool may_be_shorter(const Node& node) {
 
 class Sampler {
  public:
-  Sampler(Random& random, Letters letters) : random_(random), letters_(letters) {}
+  enum class Parts : std::uint8_t { some, all };
+  Sampler(Random& random, Letters letters, Parts parts) : random_(random), letters_(letters), parts_(parts) {}
 
   Tree run(const Node& node, int depth) {
     if (depth > kTooDeep) return {};
@@ -60,7 +61,8 @@ class Sampler {
     if (depth > kDeep && may_be_shorter(node)) types &= static_cast<std::uint8_t>(~(Node::kList | Node::kObject));
     if (types == 0) return Node::kNull;
     // Null is a value like others, but not the one that says most.
-    if ((types & Node::kNull) != 0 && types != Node::kNull && !random_.one_in(5)) types &= ~Node::kNull & 0xFF;
+    if ((types & Node::kNull) != 0 && types != Node::kNull && (parts_ == Parts::all || !random_.one_in(5)))
+      types &= ~Node::kNull & 0xFF;
     for (auto left = random_.below(static_cast<std::uint64_t>(std::popcount(types)));; --left) {
       const auto lowest = static_cast<std::uint8_t>(types & -types);
       if (left == 0) return static_cast<Node::Type>(lowest);
@@ -72,6 +74,12 @@ class Sampler {
     if (depth > kDeep) {
       const auto simple = std::ranges::find_if(alternatives, [](const Node* n) { return may_be_shorter(*n); });
       if (simple != alternatives.end()) return run(**simple, depth + 1);
+    }
+    if (parts_ == Parts::all) {
+      for (int tries = 0; tries < 8; ++tries) {
+        const Node* const one = random_.pick(alternatives);
+        if (one->types != Node::kNull) return run(*one, depth + 1);
+      }
     }
     return run(*random_.pick(alternatives), depth + 1);
   }
@@ -122,9 +130,9 @@ class Sampler {
           return std::floor(low + span * (static_cast<long double>(random_.below(1 << 30)) / (1 << 30)));
         return low + static_cast<long double>(random_.below(static_cast<std::uint64_t>(span) + 1));
       }
-      default: {  // small ones, from the end that is nearer to zero
+      default: {  // from the end that is nearer to zero; one of three digits is as likely as one of one
         const long double near = std::clamp(1.0L, low, high);
-        const long double room = std::min(high - near, 999.0L);
+        const long double room = std::min(high - near, static_cast<long double>((1U << random_.below(11)) - 1));
         return near + static_cast<long double>(random_.below(static_cast<std::uint64_t>(room) + 1));
       }
     }
@@ -229,7 +237,8 @@ class Sampler {
   Tree list(const Node& node, int depth) {
     Tree out = Tree::list();
     const std::int64_t usual = depth > kDeep ? 0 : 3;
-    const std::int64_t count = depth > kDeep ? node.min_items : size_between(node.min_items, node.max_items, usual);
+    std::int64_t count = depth > kDeep ? node.min_items : size_between(node.min_items, node.max_items, usual);
+    if (parts_ == Parts::all && depth <= kDeep && count == 0 && node.max_items != 0) count = 1;
     for (std::int64_t i = 0; i < count; ++i) {
       const auto at = static_cast<std::size_t>(i);
       const Node* const item = at < node.first_items.size() ? node.first_items[at] : node.items;
@@ -245,7 +254,7 @@ class Sampler {
 
   Tree object(const Node& node, int depth) {
     Tree out = Tree::object();
-    const bool everything = random_.one_in(3);
+    const bool everything = parts_ == Parts::all || random_.one_in(3);
     for (const Node::Member& member : node.members) {
       if (member.node->never) continue;
       if (!member.required && (depth > kDeep || (!everything && random_.one_in(2)))) continue;
@@ -264,7 +273,17 @@ class Sampler {
 
   Random& random_;
   Letters letters_;
+  Parts parts_;
 };
+
+Tree fitting(const Node& node, Random& random, Letters letters, Sampler::Parts parts) {
+  Tree value;
+  for (int i = 0; i < 4; ++i) {
+    value = Sampler(random, letters, parts).run(node, 0);
+    if (fits_schema(node, value)) break;
+  }
+  return value;
+}
 
 }  // namespace
 
@@ -274,12 +293,11 @@ std::string number_text(long double value) {
 }
 
 Tree sample(const SchemaNode& node, Random& random, Letters letters) {
-  Tree value;
-  for (int i = 0; i < 4; ++i) {
-    value = Sampler(random, letters).run(node, 0);
-    if (fits_schema(node, value)) break;
-  }
-  return value;
+  return fitting(node, random, letters, Sampler::Parts::some);
+}
+
+Tree sample_whole(const SchemaNode& node, Random& random, Letters letters) {
+  return fitting(node, random, letters, Sampler::Parts::all);
 }
 
 }  // namespace ashlar::schema

@@ -46,6 +46,10 @@ enum class Letters : std::uint8_t {
 /// pattern together with a length that hardly goes with it) it may not fit: check_schema() tells.
 [[nodiscard]] Tree sample(const SchemaNode& node, Random& random, Letters letters = Letters::any);
 
+/// One with all in it that may be there: every member, an item in each list, and null only where nothing else fits.
+/// Each constraint of the schema has something that it is about.
+[[nodiscard]] Tree sample_whole(const SchemaNode& node, Random& random, Letters letters = Letters::any);
+
 /// As JSON writes it.
 [[nodiscard]] std::string number_text(long double value);
 
@@ -72,8 +76,8 @@ struct Change {
 /// outside. Each, applied, does not fit.
 [[nodiscard]] std::vector<Change> neighbours(const SchemaNode& node, const Tree& value);
 
-/// One of them by chance; nullopt: there is none.
-[[nodiscard]] std::optional<Change> neighbour(const SchemaNode& node, const Tree& value, Random& random);
+/// The same, but those that are `certain` may fit after all: whoever takes a few of many asks of those alone.
+[[nodiscard]] std::vector<Change> likely_neighbours(const SchemaNode& node, const Tree& value);
 
 /// Values that fit and lie on the bounds: for each place and each end one.
 [[nodiscard]] std::vector<Change> boundaries(const SchemaNode& node, const Tree& value);

@@ -118,6 +118,34 @@ TEST(Sample, ReachesBothEndsOfEachRange) {
   EXPECT_TRUE(small.contains("0") && small.contains("255"));
 }
 
+TEST(Sample, OfTheWholeHasAllThatMayBeThere) {
+  Schema<Everything> schema;
+  Random random(4);
+  for (int i = 0; i < 50; ++i) {
+    const Tree value = sample_whole(schema.node, random, Letters::tame);
+    ASSERT_TRUE(is_read<Everything>(value)) << value.json();
+    EXPECT_EQ(value.items.size(), schema.node.members.size());
+    EXPECT_EQ(value.find("note")->kind, Tree::Kind::text);
+    EXPECT_FALSE(value.find("tags")->items.empty());
+  }
+  Schema<Chain> endless;
+  EXPECT_TRUE(is_read<Chain>(sample_whole(endless.node, random)));
+}
+
+TEST(Sample, OfARangeHasSmallNumbersAsOftenAsLargeOnes) {
+  SchemaDocument document(R"({"type":"integer","minimum":1,"maximum":1000})");
+  const SchemaNode& node = document.schema(document.root());
+  Random random(6);
+  int small = 0, large = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const long double value = sample(node, random).number();
+    small += value <= 20;
+    large += value > 500;
+  }
+  EXPECT_GT(small, 300);
+  EXPECT_GT(large, 150);
+}
+
 TEST(Sample, OfATypeWithinItselfComesToAnEnd) {
   Schema<Chain> schema;
   Random random(5);
@@ -191,6 +219,17 @@ TEST(Boundaries, FitAndAreRead) {
     std::string why;
     EXPECT_TRUE(is_read<Everything>(changed, &why)) << change.why << ": " << why;
   }
+}
+
+TEST(Boundaries, OfATextHaveWhatProgramsStumbleOn) {
+  SchemaDocument document(R"({"type":"string","minLength":1,"maxLength":6})");
+  std::string all;
+  for (const Change& change : boundaries(document.schema(document.root()), Tree::of_text("ab"))) {
+    EXPECT_LE(change.value.text.size(), 24U);
+    all += change.value.text;
+  }
+  for (const char* text : {"'", "\"", "\\", "%", "<", "é", "🙂", "\n"})
+    EXPECT_NE(all.find(text), std::string::npos) << text;
 }
 
 TEST(Simpler, StaysWithinTheSchema) {

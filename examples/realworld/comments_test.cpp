@@ -36,6 +36,20 @@ TEST_F(Conduit, ShowsWhetherAReaderFollowsTheCommentsAuthor) {
   EXPECT_FALSE(get(path).json<MultipleCommentsResponse>().comments.at(0).author.following);
 }
 
+// As when somebody else deletes it between the statement's look and its check of the reference.
+TEST_F(Conduit, FindsNoArticleThatGoesWhileItIsReferredTo) {
+  const auto token = sign_up("jake");
+  const auto slug = publish(token, "Title").slug, other = publish(token, "Other").slug;
+  ashlar::testing::Database::server().run_sql(database.name(), R"(
+    create function go() returns trigger language plpgsql as
+      'begin delete from articles where id = new.article_id; return new; end';
+    create trigger go before insert on comments for each row execute function go();
+    create trigger go before insert on favorites for each row execute function go())");
+  EXPECT_EQ(failure(post("/articles/" + slug + "/comments", R"({"comment":{"body":"Hello"}})", token)),
+            "404 article: not found");
+  EXPECT_EQ(failure(act("/articles/" + other + "/favorite", token)), "404 article: not found");
+}
+
 TEST_F(Conduit, RefusesABlankComment) {
   const auto token = sign_up("jake");
   const auto path = "/articles/" + publish(token, "Title").slug + "/comments";

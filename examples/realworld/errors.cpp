@@ -51,10 +51,12 @@ void add_error_format(App& app) {
     return refusal(409, name.substr(0, name.rfind('_')).substr(name.find('_') + 1), "has already been taken");
   });
   // end of sample
-  // The token is genuine, but its user is gone.
   app.on_error<pg::ForeignKeyViolation>([](const pg::ForeignKeyViolation& error) {
-    if (error.constraint().ends_with("_me_fkey")) return refusal(401, "token", "is invalid");
-    return refusal(409, "request", "refers to something that has just gone");
+    const std::string& name = error.constraint();
+    // The token is genuine, but its user is gone.
+    if (name.ends_with("_me_fkey")) return refusal(401, "token", "is invalid");
+    // Deleted after the statement had seen it: the same as before.
+    return refusal(404, name.starts_with("follows") ? "profile" : "article", "not found");
   });
 }
 

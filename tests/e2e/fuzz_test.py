@@ -49,6 +49,19 @@ class Fuzz(Case):
         for operation in ("POST /api/users", "GET /api/user", "POST /api/articles", "PUT /api/articles/{slug}"):
             self.assertGreater(successes[operation], 0, f"{operation}: the token lets in")
 
+    def test_leaves_the_database_alone_when_it_has_one_to_throw_away(self):
+        service = self.service()
+        before = service.ask("GET", "/api/articles?limit=1").json["articlesCount"]
+
+        code, report = self.fuzz(service, "--cases", "1000", "--throwaway")
+
+        self.assertEqual((code, report["findings"]), (0, []))
+        self.assertEqual(service.ask("GET", "/api/articles?limit=1").json["articlesCount"], before)
+        kinds = report["kinds"]
+        self.assertEqual(sum(kinds.values()), report["cases"])
+        self.assertGreater(kinds["alone"] + kinds["sequences"], report["cases"] / 5, "data that fits")
+        self.assertEqual(service.stop(), 0)
+
 
 if __name__ == "__main__":
     main()

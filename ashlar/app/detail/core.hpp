@@ -96,6 +96,8 @@ class Core final : public http::Handler {
   void prepare();
   /// Components and hooks; on the loop of the caller.
   Task<void> start();
+  /// Before start(): components that can keep nothing do, and one of them must.
+  bool throwaway = false;
   Task<void> start_loop(async::Loop& loop);
   /// The program's own checks and start hooks, when the loops have started; throws what refuses to serve.
   Task<void> begin();

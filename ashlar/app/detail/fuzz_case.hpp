@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,7 +17,14 @@
 
 namespace ashlar::detail {
 
-enum class FuzzCredentials : std::uint8_t { given, none, wrong };
+class FuzzStock;
+
+enum class FuzzCredentials : std::uint8_t {
+  given,
+  none,
+  wrong,   // nobody's
+  changed  // the given ones with another letter near their end: of what is signed, the signature
+};
 
 struct FuzzStep {
   const FuzzOperation* operation = nullptr;
@@ -24,6 +32,7 @@ struct FuzzStep {
   std::vector<std::optional<Tree>> values;  // of the operation's parameters
   std::optional<Tree> body;                 // JSON
   std::optional<std::string> bytes;         // of a body that is no JSON, or broken
+  std::string_view media_type;              // of the body; empty: as the operation has it
   FuzzCredentials credentials = FuzzCredentials::given;
   std::size_t account = 0;  // whose are given, where the service has given them
   /// A parameter of the path is what an earlier answer said.
@@ -40,6 +49,32 @@ struct FuzzStep {
   std::vector<Again> again;
 };
 
+struct FuzzAnswer {
+  bool came = false;
+  int status = 0;
+  bool streams = false;
+  std::string content_type;
+  std::string allow;
+  std::vector<std::string> cookies;  // as Set-Cookie has them
+  std::string body;
+
+  /// The body, read once; null: it is no JSON.
+  [[nodiscard]] const Tree* tree() const;
+
+ private:
+  mutable std::optional<Tree> tree_;
+  mutable bool is_read_ = false;
+};
+
+using FuzzAnswers = std::vector<std::shared_ptr<const FuzzAnswer>>;
+
+/// Requests that were answered as they should be: what the last answer describes is there.
+struct FuzzMade {
+  std::vector<FuzzStep> steps;
+  FuzzAnswers answers;
+  std::size_t operation = 0;  // that makes such things; the last one may have changed it since
+};
+
 struct FuzzCase {
   enum class Intent : std::uint8_t {
     fits,             // must not be refused as invalid
@@ -53,16 +88,15 @@ struct FuzzCase {
   Intent intent = Intent::anything;
   std::vector<FuzzStep> steps;
   std::string why;  // of an unfit one
-};
+  /// So many steps at the beginning are the same in all cases of its group: they are sent once.
+  std::size_t shared = 0;
+  /// Steps at the beginning that were sent before; null: none. A case that is tried alone sends all of its steps.
+  std::shared_ptr<const FuzzMade> made;
 
-struct FuzzAnswer {
-  bool came = false;
-  int status = 0;
-  bool streams = false;
-  std::string content_type;
-  std::string allow;
-  std::vector<std::string> cookies;  // as Set-Cookie has them
-  std::string body;
+  /// Not about who asks, how, or with what.
+  [[nodiscard]] bool is_about_what_is_there() const noexcept {
+    return intent != Intent::unfit && intent != Intent::no_credentials && intent != Intent::other_method;
+  }
 };
 
 struct FuzzFailure {
@@ -90,7 +124,7 @@ class FuzzSender {
       : app_(app), options_(options), accounts_(accounts) {}
 
   /// Puts what earlier answers said into the path. False: they did not say it.
-  static bool bind(FuzzStep& step, const std::vector<FuzzAnswer>& earlier);
+  static bool bind(FuzzStep& step, const FuzzAnswers& earlier);
   /// Puts what earlier requests were given into a step that takes it again. `all`: parameters that it left out, too.
   static void take_again(FuzzStep& step, const std::vector<FuzzStep>& earlier, bool all = false);
   /// Throws Unavailable when no answer comes, and the handler does not end when it is cancelled either.
@@ -124,12 +158,18 @@ std::optional<FuzzFailure> judge_case(const FuzzCase& one, const FuzzAnswer& ans
 /// Makes cases.
 class FuzzMaker {
  public:
-  FuzzMaker(const FuzzService& service, schema::Random random) : service_(service), random_(random) {}
+  /// `stock`: of what may be used again; null: each case makes what it needs.
+  FuzzMaker(const FuzzService& service, schema::Random random, FuzzStock* stock = nullptr)
+      : service_(service), random_(random), stock_(stock) {}
 
-  /// One by chance; nullopt: the operation allows none of what was drawn.
+  /// One by chance that is right, or may be; nullopt: the operation allows none of what was drawn.
   std::optional<FuzzCase> by_chance(std::size_t operation);
-  /// Those on the bounds of an operation, and just outside of them.
+  /// One by chance, after some around it that have one thing wrong each and share what comes before; empty: none.
+  std::vector<FuzzCase> group_by_chance(std::size_t operation);
+  /// Those on the bounds of an operation, and all just outside of them.
   std::vector<FuzzCase> on_bounds(std::size_t operation);
+  /// Those by chance around the deletion of what is not needed any more.
+  std::vector<FuzzCase> group_of_deletion(std::size_t operation, std::shared_ptr<const FuzzMade> made);
   /// One that asks for credentials, with what it takes to get them.
   std::optional<FuzzCase> log_in(std::size_t operation);
 
@@ -137,16 +177,32 @@ class FuzzMaker {
   [[nodiscard]] bool gave_up() const noexcept { return gave_up_; }
 
  private:
+  /// Steps that lead to the last of them.
+  struct Chain {
+    std::vector<FuzzStep> steps;
+    std::vector<std::size_t> operations;
+    std::shared_ptr<const FuzzMade> made;
+  };
+  struct Drawn {
+    FuzzCase one;
+    std::size_t step = 0;  // of the operation; one that uses what it did may follow
+    bool fits = false;
+  };
+  std::optional<Drawn> draw(std::size_t operation);
   std::optional<FuzzStep> step(const FuzzOperation& operation, schema::Letters letters);
-  bool chain(std::size_t operation, std::vector<FuzzStep>& steps, std::vector<std::size_t>& operations, int depth,
-             bool again);
+  bool chain(std::size_t operation, Chain& out, int depth, bool again);
+  bool use_stock(std::size_t maker, Chain& out, bool takes);
   schema::Letters letters(int depth);
-  bool spoil(FuzzStep& step, std::string& why);
   FuzzCase::Intent intent_of(const FuzzStep& step);
+  void judge(Drawn& drawn);
+  void add_uses(Drawn& drawn, std::size_t operation);
+  void start_with(std::shared_ptr<const FuzzMade> made, Chain& out) const;
+  std::vector<FuzzCase> group_around(Drawn drawn, std::size_t operation);
 
   const FuzzService& service_;
   schema::Random random_;
-  bool tame_ = false;
+  FuzzStock* stock_;
+  bool tame_ = false, whole_ = false;
   bool gave_up_ = false;
 };
 

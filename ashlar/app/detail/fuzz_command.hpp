@@ -18,6 +18,7 @@ struct FuzzCommand {
   std::string report;
   bool logs = false;
   bool yes = false;
+  bool throwaway = false;
 };
 
 /// `command` must live as long as the command line.
