@@ -19,6 +19,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <ashlar/async/combinators.hpp>
@@ -103,9 +104,8 @@ Task<void> read_fortunes(pg::Db& db, Progress& progress) {
 
 Task<void> copy(pg::Db& db, Progress& progress) {
   const auto rows = [&progress](pg::CopyRows<Bulk>& out) -> Task<void> {
-    for (; progress.left > 0; --progress.left)
-      co_await out.add({progress.left, names[static_cast<std::size_t>(progress.left) % names.size()],
-                        static_cast<double>(progress.left) / 8});
+    for (long left = std::exchange(progress.left, 0); left > 0; --left)
+      co_await out.add({left, names[static_cast<std::size_t>(left) % names.size()], static_cast<double>(left) / 8});
   };
   progress.sum += static_cast<std::int64_t>(co_await db.copy_in(into_bulk, rows));
 }
