@@ -6,7 +6,7 @@
 //   updates   an update by key (updates)
 //   fortunes  a table of twelve texts (queries)
 //   copy      rows of a number, a text and a float by COPY; without DEPTH (rows)
-//   pool      as single, and how long one takes, with CONNECTIONS shared ones (queries)
+//   pool      as single, and how long one takes, with just CONNECTIONS shared ones; 0: as many as a Db uses (queries)
 // Prints one line of JSON with the CPU time of this process for each.
 #include <fmt/core.h>
 
@@ -168,7 +168,9 @@ Task<void> measure(pg::Db& db, const Settings& settings) {
 }
 
 Task<void> run(Settings settings) {
-  pg::Db db({.url = settings.url, .shared_connections = settings.connections});
+  pg::Options options{.url = settings.url};
+  if (settings.connections != 0) options.shared_connections = options.shared_connections_most = settings.connections;
+  pg::Db db(options);
   async::Loop& loop = async::Loop::current();
   co_await db.start();
   co_await db.start_loop(loop);

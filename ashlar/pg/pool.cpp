@@ -21,6 +21,8 @@ inline log::Logger logger{"pg.pool"};
 constexpr std::size_t kSpill = 16;
 // A query that has run this long holds up those behind it: newcomers go elsewhere.
 constexpr auto kSlow = 2ms;
+// How long what is answered is counted while queries queue up, before another number of connections is looked at.
+constexpr auto kWindow = 100ms;
 
 std::chrono::milliseconds pause_after(unsigned failures) {
   thread_local std::minstd_rand random{std::random_device{}()};
@@ -130,7 +132,12 @@ Pool::Instruments::Instruments() {
 }
 
 Pool::Pool(async::Loop& loop, std::shared_ptr<const detail::ConnectionConfig> config, PoolOptions options)
-    : loop_(loop), config_(std::move(config)), options_(options), slots_(std::max(1U, options.shared)) {
+    : loop_(loop),
+      config_(std::move(config)),
+      options_(options),
+      slots_(std::max({1U, options.shared, options.shared_most})),
+      count_(options.shared, options.shared_most) {
+  options_.shared = std::max(1U, options_.shared);
   options_.exclusive = std::max(1U, options_.exclusive);
 }
 
@@ -164,6 +171,7 @@ Task<void> Pool::start() {
 Task<void> Pool::stop() {
   stopping_ = true;
   watch_.cancel();
+  counting_.cancel();
   co_await background_.stop();
   refuse_all("the program is stopping");
   for (Slot& slot : slots_) {
@@ -202,7 +210,7 @@ void Pool::look_for_silence() noexcept {
 Connection* Pool::pick() noexcept {
   Connection* best = nullptr;
   Slot* closed = nullptr;
-  for (Slot& slot : slots_) {
+  for (Slot& slot : used_slots()) {
     Connection* const connection = slot.connection.get();
     if (connection == nullptr) {
       if (closed == nullptr && !slot.connecting) closed = &slot;
@@ -214,7 +222,48 @@ Connection* Pool::pick() noexcept {
     if (best == nullptr || load < best->load()) best = connection;
   }
   if (closed != nullptr && !stopping_ && failures_ == 0) connect_in_background(*closed);
+  if (best == nullptr || best->load() >= kSpill) note_queue();
   return best;
+}
+
+bool Pool::is_extra(const Slot& slot) const noexcept {
+  return static_cast<std::size_t>(&slot - slots_.data()) >= options_.shared;
+}
+
+void Pool::note_queue() noexcept {
+  ++queued_;
+  if (!counting_.armed() && slots_.size() > 1 && !stopping_) begin_window();
+}
+
+// Up to a constant: what Pool::acquire() refuses is no query.
+std::uint64_t Pool::answered() const noexcept {
+  std::uint64_t open = waiting_count_ + stats_.refused;
+  for (const Slot& slot : slots_) {
+    if (slot.connection != nullptr) open += slot.connection->load();
+  }
+  return stats_.queries - open;
+}
+
+void Pool::begin_window() noexcept {
+  window_since_ = async::Clock::now();
+  window_answered_ = answered();
+  window_queries_ = stats_.queries;
+  queued_ = 0;
+  counting_.arm(loop_, kWindow);
+}
+
+// While most queries have found a queue wherever they could go.
+void Pool::end_window() noexcept {
+  const std::uint64_t came = stats_.queries - window_queries_;
+  if (stopping_ || came == 0 || queued_ * 2 < came) return count_.rest();
+  const double seconds = std::chrono::duration<double>(async::Clock::now() - window_since_).count();
+  // The loop was held up by something else: that says nothing about connections.
+  if (seconds < 2 * std::chrono::duration<double>(kWindow).count())
+    count_.window(static_cast<double>(static_cast<std::int64_t>(answered() - window_answered_)) / seconds);
+  for (Slot& slot : used_slots()) {
+    if (slot.connection == nullptr && !slot.connecting && failures_ == 0) connect_in_background(slot);
+  }
+  begin_window();
 }
 
 void Pool::submit(Execution& execution) {
@@ -222,6 +271,8 @@ void Pool::submit(Execution& execution) {
   if (waiting_ == nullptr) {
     if (Connection* const connection = pick(); connection != nullptr) [[likely]]
       return connection->submit(execution);
+  } else {
+    note_queue();
   }
   const bool connected =
       std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.connection != nullptr; });
@@ -314,6 +365,11 @@ Task<void> Pool::connect(Slot& slot) {
       drain(*slot.connection);
       break;
     }
+    if (is_extra(slot) && connected()) {
+      count_.refused();
+      logger.debug("no connection more from the database", {{"reason", explain(error)}});
+      break;
+    }
     ++failures_;
     trouble_ = explain(error);
     if (failures_ == 1 || failures_ % 20 == 0)
@@ -337,7 +393,7 @@ void Pool::on_connection_lost(Connection& connection, const std::string& reason)
     instruments_.shared.sub();
     bury(std::move(slot.connection));
     note_connected();
-    if (!stopping_ && !slot.connecting) connect_in_background(slot);
+    if (!stopping_ && !slot.connecting && !is_extra(slot)) connect_in_background(slot);
     return;
   }
   const auto it = std::find_if(idle_.begin(), idle_.end(), [&](const auto& idle) { return idle.get() == &connection; });
@@ -351,7 +407,7 @@ void Pool::on_connection_lost(Connection& connection, const std::string& reason)
 void Pool::on_connection_progress(Connection& connection) noexcept {
   if (waiting_ == nullptr) [[likely]]
     return;
-  for (const Slot& slot : slots_) {
+  for (const Slot& slot : used_slots()) {
     if (slot.connection.get() == &connection) return drain(connection);
   }
 }
