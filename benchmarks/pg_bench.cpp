@@ -6,7 +6,7 @@
 //   updates   an update by key (updates)
 //   fortunes  a table of twelve texts (queries)
 //   copy      rows of a number, a text and a float by COPY; without DEPTH (rows)
-//   pool      as single, and how long one takes, with CONNECTIONS shared ones (queries)
+//   pool      as single, and how long one takes, with just CONNECTIONS shared ones; 0: as many as a Db uses (queries)
 // Prints one line of JSON with the CPU time of this process for each.
 #include <fmt/core.h>
 
@@ -19,6 +19,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <ashlar/async/combinators.hpp>
@@ -103,9 +104,8 @@ Task<void> read_fortunes(pg::Db& db, Progress& progress) {
 
 Task<void> copy(pg::Db& db, Progress& progress) {
   const auto rows = [&progress](pg::CopyRows<Bulk>& out) -> Task<void> {
-    for (; progress.left > 0; --progress.left)
-      co_await out.add({progress.left, names[static_cast<std::size_t>(progress.left) % names.size()],
-                        static_cast<double>(progress.left) / 8});
+    for (long left = std::exchange(progress.left, 0); left > 0; --left)
+      co_await out.add({left, names[static_cast<std::size_t>(left) % names.size()], static_cast<double>(left) / 8});
   };
   progress.sum += static_cast<std::int64_t>(co_await db.copy_in(into_bulk, rows));
 }
@@ -168,7 +168,9 @@ Task<void> measure(pg::Db& db, const Settings& settings) {
 }
 
 Task<void> run(Settings settings) {
-  pg::Db db({.url = settings.url, .shared_connections = settings.connections});
+  pg::Options options{.url = settings.url};
+  if (settings.connections != 0) options.shared_connections = options.shared_connections_most = settings.connections;
+  pg::Db db(options);
   async::Loop& loop = async::Loop::current();
   co_await db.start();
   co_await db.start_loop(loop);

@@ -13,7 +13,6 @@
 namespace ashlar::pg {
 namespace detail {
 namespace {
-constexpr std::int64_t kEpochMicros = 946'684'800'000'000;  // 2000-01-01 since 1970-01-01
 constexpr std::int32_t kEpochDays = 10'957;
 constexpr auto kMax = std::numeric_limits<std::int64_t>::max();
 constexpr auto kMin = std::numeric_limits<std::int64_t>::min();
@@ -44,13 +43,13 @@ std::string_view text_of(Oid type, std::string_view bytes) {
 
 std::int64_t from_pg_micros(std::int64_t micros) {
   if (micros == kMin || micros == kMax) return micros;
-  if (micros > kMax - kEpochMicros) bad_value("a time after the year 294246");
-  return micros + kEpochMicros;
+  if (micros > kMax - kPgEpochMicros) bad_value("a time after the year 294246");
+  return micros + kPgEpochMicros;
 }
 std::int64_t to_pg_micros(std::int64_t micros) {
   if (micros == kMin || micros == kMax) return micros;
-  if (micros < kMin + kEpochMicros) throw BadArgument("a time so long ago that PostgreSQL cannot hold it");
-  return micros - kEpochMicros;
+  if (micros < kMin + kPgEpochMicros) throw BadArgument("a time so long ago that PostgreSQL cannot hold it");
+  return micros - kPgEpochMicros;
 }
 
 ArrayReader::ArrayReader(std::string_view bytes) {

@@ -89,6 +89,8 @@ inline bool is_json(Oid type) noexcept { return type == oid::json || type == oid
 /// Text of a text or json value; drops jsonb's version byte, and the zero byte that is the empty value of "char".
 std::string_view text_of(Oid type, std::string_view bytes);
 
+/// Microseconds from 1970, where DateTime counts from, to 2000, where PostgreSQL does.
+inline constexpr std::int64_t kPgEpochMicros = 946'684'800'000'000;
 /// Microseconds since 2000 to microseconds since 1970; infinities stay the ends of the range. Throw BadValue and
 /// BadArgument beyond the years that the other side can hold.
 std::int64_t from_pg_micros(std::int64_t micros);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <mutex>
 #include <set>
 
@@ -20,16 +21,26 @@ std::string list_of(std::span<const std::string_view> columns) {
   return out;
 }
 
-BinaryRows::Form form_of(Oid base) {
+BinaryRows::Form form_of_column(Oid base) {
   switch (base) {
+    case oid::boolean:
+      return BinaryRows::Form::boolean;
     case oid::int2:
       return BinaryRows::Form::int2;
     case oid::int4:
       return BinaryRows::Form::int4;
     case oid::int8:
       return BinaryRows::Form::int8;
+    case oid::float4:
+      return BinaryRows::Form::float4;
     case oid::float8:
       return BinaryRows::Form::float8;
+    case oid::uuid:
+      return BinaryRows::Form::uuid;
+    case oid::timestamptz:
+      return BinaryRows::Form::timestamptz;
+    case oid::timestamp:
+      return BinaryRows::Form::timestamp;
     case oid::text:
     case oid::varchar:
     case oid::bpchar:
@@ -141,7 +152,7 @@ BinaryRows::BinaryRows(CopyIn& copy, const TypeMap& types, std::span<const wire:
     : copy_(copy), types_(types) {
   columns_.reserve(columns.size());
   for (const wire::Field& column : columns) {
-    columns_.push_back({form_of(types.base(column.type)), column.type, column.name});
+    columns_.push_back({form_of_column(types.base(column.type)), column.type, column.name});
   }
   // https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format"
   copy.piece().append(std::string_view("PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19));
@@ -149,9 +160,17 @@ BinaryRows::BinaryRows(CopyIn& copy, const TypeMap& types, std::span<const wire:
 
 void BinaryRows::write_end() { wire::put<std::int16_t>(copy_.piece(), -1); }
 
-char* BinaryRows::write_scratch(Buffer& out, const char* to, const Column& column, std::size_t most) {
+bool BinaryRows::columns_fit(std::initializer_list<Form> members) const noexcept {
+  return std::ranges::equal(columns_, members, {}, &Column::form) &&
+         std::ranges::find(members, Form::other) == members.end();
+}
+
+char* BinaryRows::other(Buffer& out, const char* to, const Column& column, void (*encode)(Params&, const void*),
+                        const void* member, std::size_t most) {
   out.commit(static_cast<std::size_t>(to - (out.data() + out.size())));
   try {
+    scratch_.clear();
+    encode(scratch_, member);
     write_param(out, types_, column.type, scratch_);
   } catch (const BadArgument& bad) {
     throw BadArgument(fmt::format("row {}, column `{}`: {}", row_, column.name, bad.message()));

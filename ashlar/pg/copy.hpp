@@ -56,10 +56,7 @@ class CopyRows {
   /// is kept in memory is two pieces of 64 KiB, and the longest row. Throws BadArgument, which names row and column,
   /// when a value does not fit: the row is left out then, and others may follow. The wait throws what the server said,
   /// when it has ended the COPY; ConnectionLost; Cancelled, DeadlineExceeded.
-  [[nodiscard]] detail::CopyIn::Room add(const Row& row) {
-    rows_.write(row);
-    return rows_.copy().room();
-  }
+  [[nodiscard]] detail::CopyIn::Room add(const Row& row) { return rows_.copy().room(rows_.write(row)); }
 
  private:
   detail::BinaryRows& rows_;
@@ -104,15 +101,13 @@ class RowSourceOf final : public RowSource {
       CopyRows<Row> rows(out);
       co_await source_(rows);
     } else if constexpr (std::same_as<S, Generator<Row>>) {
-      while (const auto row = co_await source_.next()) {
-        out.write(*row);
-        co_await out.copy().room();
-      }
+      while (const auto row = co_await source_.next()) co_await out.copy().room(out.write(*row));
     } else {
       const auto end = source_.end();
       for (auto at = source_.begin(); at != end;) {
-        for (; at != end && out.copy().has_room(); ++at) out.template write<Row>(*at);
-        co_await out.copy().room();
+        bool room = true;
+        for (; at != end && room; ++at) room = out.template write<Row>(*at);
+        co_await out.copy().room(room);
       }
     }
   }

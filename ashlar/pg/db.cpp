@@ -56,6 +56,10 @@ bool may_retry(const std::exception_ptr& error) {
   }
 }
 
+unsigned most_shared(const Options& options) {
+  return options.shared_connections_most != 0 ? options.shared_connections_most : 2 * options.shared_connections;
+}
+
 }  // namespace
 
 Db::Db(Options options) : options_(std::move(options)) {}
@@ -197,6 +201,7 @@ Task<void> Db::start_loop(async::Loop& loop) {
   co_await ensure_config();
   auto pool = std::make_unique<Pool>(loop, config_,
                                      PoolOptions{.shared = options_.shared_connections,
+                                                 .shared_most = most_shared(options_),
                                                  .exclusive = options_.exclusive_connections,
                                                  .max_in_flight = options_.max_in_flight,
                                                  .max_waiting = options_.max_waiting,
@@ -281,6 +286,7 @@ std::vector<std::pair<std::string, std::string>> Db::settings() {
   return {{"DATABASE_URL", url},
           {"pg.migrations", options_.migrations.string()},
           {"pg.shared_connections", std::to_string(options_.shared_connections)},
+          {"pg.shared_connections_most", std::to_string(most_shared(options_))},
           {"pg.exclusive_connections", std::to_string(options_.exclusive_connections)},
           {"pg.statement_timeout", fmt::format("{} ms", options_.statement_timeout.count())}};
 }

@@ -49,6 +49,8 @@ struct Options {
   std::filesystem::path data = {};
   /// Connections of each loop: shared by single queries, and for transactions, streams and slow queries.
   unsigned shared_connections = 2;
+  /// While queries queue up on all of those, more are tried, and used as long as more is answered. 0: twice as many.
+  unsigned shared_connections_most = 0;
   unsigned exclusive_connections = 4;
   std::size_t max_in_flight = 256;
   std::size_t max_waiting = 8192;

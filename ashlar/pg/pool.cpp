@@ -22,6 +22,8 @@ inline log::Logger logger{"pg.pool"};
 constexpr std::size_t kSpill = 16;
 // A query that has run this long holds up those behind it: newcomers go elsewhere.
 constexpr auto kSlow = 2ms;
+// How long what is answered is counted while queries queue up, before another number of connections is looked at.
+constexpr auto kWindow = 100ms;
 
 std::chrono::milliseconds pause_after(unsigned failures) {
   thread_local std::minstd_rand random{std::random_device{}()};
@@ -135,7 +137,12 @@ Pool::Instruments::Instruments() {
 }
 
 Pool::Pool(async::Loop& loop, std::shared_ptr<const detail::ConnectionConfig> config, PoolOptions options)
-    : loop_(loop), config_(std::move(config)), options_(options), slots_(std::max(1U, options.shared)) {
+    : loop_(loop),
+      config_(std::move(config)),
+      options_(options),
+      slots_(std::max({1U, options.shared, options.shared_most})),
+      count_(options.shared, options.shared_most) {
+  options_.shared = std::max(1U, options_.shared);
   options_.exclusive = sandboxed() ? 1U : std::max(1U, options_.exclusive);
 }
 
@@ -170,6 +177,7 @@ Task<void> Pool::start() {
 Task<void> Pool::stop() {
   stopping_ = true;
   watch_.cancel();
+  counting_.cancel();
   co_await background_.stop();
   if (sandboxed()) co_await leave_sandbox();
   refuse_all("the program is stopping");
@@ -209,7 +217,7 @@ void Pool::look_for_silence() noexcept {
 Connection* Pool::pick() noexcept {
   Connection* best = nullptr;
   Slot* closed = nullptr;
-  for (Slot& slot : slots_) {
+  for (Slot& slot : used_slots()) {
     Connection* const connection = slot.connection.get();
     if (connection == nullptr) {
       if (closed == nullptr && !slot.connecting) closed = &slot;
@@ -221,7 +229,70 @@ Connection* Pool::pick() noexcept {
     if (best == nullptr || load < best->load()) best = connection;
   }
   if (closed != nullptr && !stopping_ && failures_ == 0) connect_in_background(*closed);
+  if (best == nullptr || best->load() >= kSpill) note_queue();
   return best;
+}
+
+bool Pool::is_extra(const Slot& slot) const noexcept {
+  return static_cast<std::size_t>(&slot - slots_.data()) >= options_.shared;
+}
+
+void Pool::note_queue() noexcept {
+  ++queued_;
+  if ((resting_ || !counting_.armed()) && slots_.size() > 1 && !stopping_) begin_window();
+}
+
+// Up to a constant: what Pool::acquire() refuses is no query.
+std::uint64_t Pool::answered() const noexcept {
+  std::uint64_t open = waiting_count_ + stats_.refused;
+  for (const Slot& slot : slots_) {
+    if (slot.connection != nullptr) open += slot.connection->load();
+  }
+  return stats_.queries - open;
+}
+
+void Pool::begin_window() noexcept {
+  resting_ = false;
+  window_since_ = async::Clock::now();
+  window_answered_ = answered();
+  window_queries_ = stats_.queries;
+  queued_ = 0;
+  counting_.arm(loop_, kWindow);
+}
+
+// While most queries have found a queue wherever they could go.
+void Pool::end_window() noexcept {
+  const std::uint64_t came = stats_.queries - window_queries_;
+  if (stopping_) return;
+  if (came == 0 || queued_ * 2 < came) {
+    count_.rest();
+    resting_ = true;
+    return counting_.arm(loop_, options_.keep_extra);
+  }
+  const double seconds = std::chrono::duration<double>(async::Clock::now() - window_since_).count();
+  // The loop was held up by something else: that says nothing about connections.
+  if (seconds < 2 * std::chrono::duration<double>(kWindow).count())
+    count_.window(static_cast<double>(static_cast<std::int64_t>(answered() - window_answered_)) / seconds);
+  for (Slot& slot : used_slots()) {
+    if (slot.connection == nullptr && !slot.connecting && failures_ == 0) connect_in_background(slot);
+  }
+  begin_window();
+}
+
+// Other programs may want them.
+void Pool::close_extra() noexcept {
+  count_.forget();
+  resting_ = false;
+  for (Slot& slot : slots_) {
+    if (!is_extra(slot) || slot.connection == nullptr) continue;
+    if (slot.connection->load() != 0) {  // a last query takes long: later
+      resting_ = true;
+      continue;
+    }
+    instruments_.shared.sub();
+    bury(std::move(slot.connection));
+  }
+  if (resting_) counting_.arm(loop_, options_.keep_extra);
 }
 
 void Pool::submit(Execution& execution) {
@@ -229,6 +300,8 @@ void Pool::submit(Execution& execution) {
   if (waiting_ == nullptr) {
     if (Connection* const connection = pick(); connection != nullptr) [[likely]]
       return connection->submit(execution);
+  } else {
+    note_queue();
   }
   const bool connected =
       std::any_of(slots_.begin(), slots_.end(), [](const Slot& slot) { return slot.connection != nullptr; });
@@ -321,6 +394,11 @@ Task<void> Pool::connect(Slot& slot) {
       drain(*slot.connection);
       break;
     }
+    if (is_extra(slot) && connected()) {
+      count_.refused();
+      logger.debug("no connection more from the database", {{"reason", explain(error)}});
+      break;
+    }
     ++failures_;
     trouble_ = explain(error);
     if (failures_ == 1 || failures_ % 20 == 0)
@@ -344,7 +422,7 @@ void Pool::on_connection_lost(Connection& connection, const std::string& reason)
     instruments_.shared.sub();
     bury(std::move(slot.connection));
     note_connected();
-    if (!stopping_ && !slot.connecting) connect_in_background(slot);
+    if (!stopping_ && !slot.connecting && !is_extra(slot)) connect_in_background(slot);
     return;
   }
   const auto it = std::find_if(idle_.begin(), idle_.end(), [&](const auto& idle) { return idle.get() == &connection; });
@@ -359,7 +437,7 @@ void Pool::on_connection_lost(Connection& connection, const std::string& reason)
 void Pool::on_connection_progress(Connection& connection) noexcept {
   if (waiting_ == nullptr) [[likely]]
     return;
-  for (const Slot& slot : slots_) {
+  for (const Slot& slot : used_slots()) {
     if (slot.connection.get() == &connection) return drain(connection);
   }
 }
@@ -455,70 +533,6 @@ void Pool::give_back(std::unique_ptr<Connection> connection) noexcept {
     bury(std::move(connection));
   }
   if (acquiring_ != nullptr) acquiring_->give(nullptr);
-}
-
-Task<void> Lease::check_deferred() const {
-  if (connection_->checks_deferred()) co_await detail::Execution(*connection_, detail::kSandboxCheck);
-}
-
-// -- One session for all: see Sandbox. It has a lease whenever something runs in it.
-
-Task<void> Pool::enter_sandbox() {
-  if (exclusive_open_ != 0) co_return;
-  idle_.push_back(co_await options_.sandbox->enter(*this, config_, background_));
-  ++exclusive_open_;
-  instruments_.exclusive.add();
-  connected_.store(true, std::memory_order_relaxed);
-}
-
-Task<void> Pool::leave_sandbox() {
-  if (idle_.empty()) co_return;  // lost, or leased: then it is closed when it comes back
-  auto connection = std::move(idle_.back());
-  idle_.clear();
-  --exclusive_open_;
-  instruments_.exclusive.sub();
-  connected_.store(false, std::memory_order_relaxed);
-  co_await options_.sandbox->leave(std::move(connection));
-}
-
-void Pool::lost_in_sandbox() noexcept {
-  trouble_ = "the session of the sandbox was lost, and with it what was done in it";
-  connected_.store(false, std::memory_order_relaxed);
-  options_.sandbox->lost();
-  while (acquiring_ != nullptr) acquiring_->give(nullptr);
-}
-
-void Pool::end_in_sandbox(std::unique_ptr<Connection> connection) noexcept {
-  if (!connection->open_now() || stopping_) {
-    --exclusive_open_;
-    instruments_.exclusive.sub();
-    bury(std::move(connection));
-    return lost_in_sandbox();
-  }
-  // Somebody has left before the answer came, which says whether there is something to be undone.
-  if (connection->in_flight() > 0) return background_.start(end_in_sandbox_later(std::move(connection)));
-  switch (connection->transaction_status()) {
-    case 'E':
-      connection->send_simple(detail::kSandboxRollback);
-      [[fallthrough]];
-    case 'T':
-      connection->send_simple(detail::kSandboxRelease);
-      break;
-    default:
-      options_.sandbox->committed();
-  }
-  if (acquiring_ != nullptr) return acquiring_->give(std::move(connection));
-  idle_.push_back(std::move(connection));
-}
-
-Task<void> Pool::end_in_sandbox_later(std::unique_ptr<Connection> connection) {
-  try {
-    Execution last(*connection, "");
-    co_await last.to_the_end();  // of the program as well: it takes no longer than what went before it
-  } catch (const Error&) {
-    // the connection is lost
-  }
-  end_in_sandbox(std::move(connection));
 }
 
 void Pool::use(std::shared_ptr<const detail::ConnectionConfig> config) {

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include <ashlar/async/waiter.hpp>
 #include <ashlar/pg/connection.hpp>
 #include <ashlar/pg/detail/background.hpp>
+#include <ashlar/pg/detail/shared_count.hpp>
 #include <ashlar/telemetry/metric.hpp>
 
 namespace ashlar::pg {
@@ -21,7 +23,9 @@ namespace ashlar::pg {
 class Sandbox;
 
 struct PoolOptions {
-  unsigned shared = 2;              ///< connections for single queries, each loop
+  unsigned shared = 2;       ///< connections for single queries, each loop
+  unsigned shared_most = 0;  ///< with those that are tried while queries queue up; 0: no more than `shared`
+  std::chrono::milliseconds keep_extra = std::chrono::minutes{1};  ///< those, after the last queue
   unsigned exclusive = 4;           ///< connections for transactions, streams and slow queries, each loop
   std::size_t max_in_flight = 256;  ///< queries on their way on one shared connection; more wait
   std::size_t max_waiting = 8192;   ///< queries or transactions that wait; more are refused (503)
@@ -125,6 +129,15 @@ class Pool final : public detail::ConnectionOwner {
     void on_timer() noexcept override { pool_.look_for_silence(); }
     Pool& pool_;
   };
+  class Counting final : public async::Timer {
+   public:
+    explicit Counting(Pool& pool) noexcept : pool_(pool) {}
+    ~Counting() = default;
+
+   private:
+    void on_timer() noexcept override { pool_.resting_ ? pool_.close_extra() : pool_.end_window(); }
+    Pool& pool_;
+  };
 
   void on_connection_lost(detail::Connection& connection, const std::string& reason) noexcept override;
   void on_connection_progress(detail::Connection& connection) noexcept override;
@@ -132,6 +145,14 @@ class Pool final : public detail::ConnectionOwner {
   void watch() noexcept;
   void look_for_silence() noexcept;
   detail::Connection* pick() noexcept;
+  std::span<Slot> used_slots() noexcept { return {slots_.data(), count_.now()}; }
+  /// Beyond PoolOptions::shared: done without where the server has none to spare.
+  [[nodiscard]] bool is_extra(const Slot& slot) const noexcept;
+  void note_queue() noexcept;
+  void begin_window() noexcept;
+  void end_window() noexcept;
+  void close_extra() noexcept;
+  [[nodiscard]] std::uint64_t answered() const noexcept;
   void note_connected() noexcept;
   void connect_in_background(Slot& slot);
   Task<void> connect(Slot& slot);
@@ -173,6 +194,13 @@ class Pool final : public detail::ConnectionOwner {
   } instruments_;
   PoolStats stats_;
   Watch watch_{*this};
+  detail::SharedCount count_;
+  Counting counting_{*this};
+  async::TimePoint window_since_{};
+  std::uint64_t window_answered_ = 0;  // of all, when it began
+  std::uint64_t window_queries_ = 0;
+  std::uint64_t queued_ = 0;  // in this window, behind others on every connection
+  bool resting_ = false;      // counting_ runs until extra connections are closed
   unsigned failures_ = 0;
   std::atomic<bool> connected_{false};
   bool stopping_ = false;

@@ -1,5 +1,6 @@
 #include <ashlar/pg/detail/copy_in.hpp>
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -53,8 +54,21 @@ void CopyIn::start() {
 
 void CopyIn::begin_piece() { wire::begin_copy_data(piece_); }
 
+void CopyIn::make_room(std::size_t most) {
+  Buffer& piece = this->piece();
+  at_ = piece.reserve(std::max(most, kPiece - std::min(kPiece, piece.size())));
+  limit_ = at_ + piece.room();
+  full_ = piece.data() + kPiece;
+}
+
+void CopyIn::close_cursor() noexcept {
+  piece_.commit(static_cast<std::size_t>(at_ - (piece_.data() + piece_.size())));
+  at_ = limit_ = full_ = nullptr;
+}
+
 bool CopyIn::send_piece() {
-  if (ended_) return true;
+  if (at_ != nullptr) close_cursor();
+  if (ended_ || piece_.empty()) return true;
   if (waiting_)
     throw Internal("two coroutines feed one COPY at the same time: let one add the rows, or await them in turn");
   if (cancelled_already()) {
@@ -66,6 +80,7 @@ bool CopyIn::send_piece() {
 }
 
 void CopyIn::finish() {
+  if (at_ != nullptr) close_cursor();
   if (!piece_.empty()) connection_.copy_piece(piece_);
   connection_.copy_done();
 }

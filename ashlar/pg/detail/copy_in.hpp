@@ -43,17 +43,30 @@ class CopyIn final : public async::Waiter, public Operation {
   /// said when it has ended the COPY; ConnectionLost; Cancelled, DeadlineExceeded.
   struct Room {
     CopyIn& copy;
-    [[nodiscard]] bool await_ready() const { return copy.has_room() || copy.send_piece(); }
+    bool there_is;
+    [[nodiscard]] bool await_ready() const { return there_is || copy.send_piece(); }
     void await_suspend(std::coroutine_handle<> handle) const noexcept { copy.wait(handle, Until::drained); }
     void await_resume() const {
-      if (copy.ended_ || copy.interrupted_) [[unlikely]]
+      if ((copy.ended_ | copy.interrupted_) != 0) [[unlikely]]
         copy.interrupt();
     }
   };
-  [[nodiscard]] bool has_room() const noexcept { return piece_.size() < kPiece && !ended_; }
-  [[nodiscard]] Room room() noexcept { return {*this}; }
-  /// Before anything is written into it: begin_piece().
-  [[nodiscard]] Buffer& piece() noexcept {
+  [[nodiscard]] Room room(bool there_is) noexcept { return {*this, there_is}; }
+  [[nodiscard]] Room room() noexcept { return room(piece().size() < kPiece); }
+
+  /// Where the next bytes go, `most` at most; then end_bytes(), which says whether there is room for more.
+  [[nodiscard]] char* begin_bytes(std::size_t most) {
+    if (static_cast<std::size_t>(limit_ - at_) < most) [[unlikely]]
+      make_room(most);
+    return at_;
+  }
+  bool end_bytes(char* to) noexcept {
+    at_ = to;
+    return to < full_;
+  }
+  /// The same as a buffer.
+  [[nodiscard]] Buffer& piece() {
+    if (at_ != nullptr) close_cursor();
     if (piece_.empty()) [[unlikely]]
       begin_piece();
     return piece_;
@@ -75,6 +88,8 @@ class CopyIn final : public async::Waiter, public Operation {
 
   void start();
   void begin_piece();
+  void make_room(std::size_t most);
+  void close_cursor() noexcept;
   /// True: there is no need to wait.
   bool send_piece();
   void finish();
@@ -97,6 +112,11 @@ class CopyIn final : public async::Waiter, public Operation {
   const Statement* statement_;
   std::string_view sql_;
   Buffer piece_;
+  // The end of the piece while rows are written one after the other: three words that a loop keeps at hand. Null: it is
+  // where the buffer says.
+  char* at_ = nullptr;
+  char* limit_ = nullptr;  // of the buffer
+  char* full_ = nullptr;   // of what is sent at a time
   std::exception_ptr outcome_;
   Until until_ = Until::wanted;
   bool waiting_ = false;
