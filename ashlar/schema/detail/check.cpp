@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <limits>
 #include <vector>
 
 #include <ashlar/base/text.hpp>
@@ -189,6 +191,49 @@ bool passes_plainly(const TypeInfo& type, const void* value) noexcept {
     default:
       return false;
   }
+}
+
+Limits limits_of(const TypeInfo& type) noexcept {
+  static constexpr Rules kNone;
+  const Rules& r = type.rules != nullptr ? *type.rules : kNone;
+  if (type.rules != nullptr && !r.plain) return {};
+  Limits within;
+  if (type.kind == Kind::string) {
+    constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+    if (r.min_length > kMost / 4) return {};
+    within.least = static_cast<std::uint32_t>(std::max<std::int64_t>(r.min_length, 0));
+    within.sure = within.least == 0 ? 0 : within.least * 4 - 3;  // a character takes up to four bytes
+    within.most = static_cast<std::uint32_t>(r.max_length < 0 ? kMost : std::min(r.max_length, kMost));
+  } else if (type.kind == Kind::integer) {
+    for (const Bound* bound : {&r.ge, &r.gt, &r.le, &r.lt}) {
+      if (bound->kind == Bound::Kind::number) return {};
+    }
+    constexpr std::int64_t kLowest = std::numeric_limits<std::int64_t>::min();
+    constexpr std::int64_t kHighest = std::numeric_limits<std::int64_t>::max();
+    const unsigned dropped = 64 - type.size * 8;
+    std::int64_t lowest = type.is_signed ? kLowest >> dropped : 0;
+    std::int64_t highest =
+        type.is_signed || dropped == 0 ? kHighest >> dropped : static_cast<std::int64_t>(~std::uint64_t{0} >> dropped);
+    if (r.ge) lowest = std::max(lowest, r.ge.integer);
+    if (r.le) highest = std::min(highest, r.le.integer);
+    if ((r.gt && r.gt.integer == kHighest) || (r.lt && r.lt.integer == kLowest)) return {};
+    if (r.gt) lowest = std::max(lowest, r.gt.integer + 1);
+    if (r.lt) highest = std::min(highest, r.lt.integer - 1);
+    within.lowest = lowest;
+    within.highest = highest;
+  } else if (type.kind == Kind::number) {
+    constexpr double kInfinite = std::numeric_limits<double>::infinity();
+    const auto of = [](const Bound& bound) {
+      return bound.kind == Bound::Kind::integer ? static_cast<double>(bound.integer) : bound.number;
+    };
+    within.low = std::numeric_limits<double>::lowest();
+    within.high = std::numeric_limits<double>::max();
+    if (r.ge) within.low = std::max(within.low, of(r.ge));
+    if (r.le) within.high = std::min(within.high, of(r.le));
+    if (r.gt) within.low = std::max(within.low, std::nextafter(of(r.gt), kInfinite));
+    if (r.lt) within.high = std::min(within.high, std::nextafter(of(r.lt), -kInfinite));
+  }
+  return within;
 }
 
 bool passes_counted(const Rules& r, std::string_view text) noexcept {

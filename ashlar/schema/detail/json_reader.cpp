@@ -23,6 +23,23 @@ namespace {
 
 constexpr std::size_t kLongestInput = 200;
 
+// Most documents are, and it is quicker to see than that they are UTF-8.
+bool is_ascii(std::string_view text) noexcept {
+  const char* at = text.data();
+  const char* const end = at + text.size();
+#if defined(__SSE2__)
+  const auto load = [](const char* from) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)); };
+  for (; end - at >= 64; at += 64) {
+    const __m128i all = _mm_or_si128(_mm_or_si128(load(at), load(at + 16)), _mm_or_si128(load(at + 32), load(at + 48)));
+    if (_mm_movemask_epi8(all) != 0) return false;
+  }
+  for (; end - at >= 16; at += 16) {
+    if (_mm_movemask_epi8(load(at)) != 0) return false;
+  }
+#endif
+  return std::none_of(at, end, [](char c) { return static_cast<signed char>(c) < 0; });
+}
+
 void* at_offset(void* base, std::size_t offset) { return static_cast<std::byte*>(base) + offset; }
 
 }  // namespace
@@ -36,7 +53,9 @@ bool JsonReader::run(const TypeInfo& type, void* into) {
            {}, at, {});
     return false;
   };
-  if (!simdjson::validate_utf8(document_.data(), document_.size())) return invalid("invalid UTF-8", document_.data());
+  if (!is_ascii(document_) && !simdjson::validate_utf8(document_.data(), document_.size())) {
+    return invalid("invalid UTF-8", document_.data());
+  }
   scan_.skip_space();
   if (!read(type, into, {}) || !scan_.finish()) return invalid(scan_.problem, scan_.problem_at);
   return errors_->size() == before;
@@ -107,29 +126,15 @@ bool JsonReader::read_any(const TypeInfo& type, void* into, const Path& path) {
   return true;
 }
 
-// Most strings end within 16 bytes: those are found and stored by the same load.
 bool JsonReader::read_string(const TypeInfo& type, std::string& into, const Path& path) {
-#if defined(__SSE2__)
   const char* const start = scan_.p;
-  if (scan_.end - start > 16 && *start == '"') [[likely]] {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(start + 1));
-    const unsigned bits = special_bits(bytes);
-    const auto size = static_cast<std::size_t>(std::countr_zero(bits));
-    if (bits != 0 && start[1 + size] == '"') [[likely]] {
-      // A string holds 15 characters and a null without memory of its own, so there is room for the 16 bytes.
-      [[clang::always_inline]] into.resize_and_overwrite(size, [&](char* to, std::size_t) {
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), bytes);
-        return size;
-      });
-      scan_.p = start + size + 2;
-      if (type.rules == nullptr || passes_plainly(*type.rules, into)) [[likely]]
-        return true;
-      check_slow(type, &into, path, start);
-      return true;
-    }
-  }
-#endif
-  return read_long_string(type, into, path);
+  const char* after = scan_.take_short_string(start, into);
+  if (after == nullptr) after = scan_.take_medium_string(start, into);
+  if (after == nullptr) return read_long_string(type, into, path);
+  scan_.p = after;
+  if (type.rules != nullptr && !passes_plainly(*type.rules, into)) [[unlikely]]
+    check_slow(type, &into, path, start);
+  return true;
 }
 
 bool JsonReader::read_long_string(const TypeInfo& type, std::string& into, const Path& path) {
@@ -155,7 +160,17 @@ bool JsonReader::read_number(const TypeInfo& type, void* into, const Path& path)
   const char* start = scan_.p;
   if (*start != '-' && (*start < '0' || *start > '9')) return read_lax(type, into, path);
   Number number;
-  if (!scan_.read_number(number)) return false;
+  if (const PlainNumber plain = scan_.plain_number(start); plain.end != nullptr) {
+    number = {{start, static_cast<std::size_t>(plain.end - start)},
+              plain.digits,
+              -static_cast<std::int32_t>(plain.decimals),
+              plain.negative,
+              plain.whole,
+              false};
+    scan_.p = plain.end;
+  } else if (!scan_.read_number(number)) {
+    return false;
+  }
   if (type.kind == Kind::integer && number.whole && !number.large &&
       store_if_it_fits(type, number.negative, number.digits, into)) [[likely]] {
     check(type, into, path, start);
@@ -175,7 +190,7 @@ bool JsonReader::read_boolean(const TypeInfo& type, void* into, const Path& path
   const char* start = scan_.p;
   if (*start == 't' || *start == 'f') {
     *static_cast<bool*>(into) = *start == 't';
-    if (!scan_.read_word(*start == 't' ? "true" : "false")) return false;
+    if (!(*start == 't' ? scan_.read_word("true") : scan_.read_word("false"))) return false;
     check(type, into, path, start);
     return true;
   }
@@ -241,128 +256,6 @@ bool JsonReader::take_text(std::string_view& text, std::string& buffer) {
   return true;
 }
 
-inline bool JsonReader::read_member(const MemberState& member, std::size_t index, void* into, const Path& path,
-                                    std::uint64_t* seen, const char* key_at) {
-  std::uint64_t& word = seen[index / 64];
-  const std::uint64_t bit = std::uint64_t{1} << (index % 64);
-  if ((word & bit) != 0) return scan_.fail("duplicate key", key_at);
-  word |= bit;
-  ++matched_;
-  if (!member.readable) [[unlikely]]
-    return scan_.skip_value(depth_);
-  return read(*member.type, at_offset(into, member.offset), {&path, member.wire, -1});
-}
-
-// Does the text at `at`, of which at least eight bytes are left, begin with the member's key, from quote to colon?
-inline bool JsonReader::is_key(const MemberState& member, const char* at) const noexcept {
-  std::uint64_t head;
-  std::memcpy(&head, at, sizeof head);
-  if ((head & member.key_mask) != member.key_head) return false;
-  const std::size_t size = member.key.size();
-  if (size <= 8) return true;
-  if (static_cast<std::size_t>(scan_.end - at) < size) return false;
-  std::uint64_t tail;
-  std::memcpy(&tail, at + size - sizeof tail, sizeof tail);
-  return tail == member.key_tail && (size <= 16 || std::memcmp(at, member.key.data(), size) == 0);
-}
-
-bool JsonReader::read_object(const TypeInfo& type, void* into, const Path& path, std::string_view tag) {
-  if (*scan_.p != '{') return refuse_kind(type, path);
-  if (depth_ >= kMaxDepth) return scan_.fail("recursion limit exceeded");
-  const ObjectState& state = object_state_of(type);
-  const char* start = scan_.p++;
-  const bool outer_strict = strict_;
-  strict_ = strict_ || type.object->options.strict;
-  const std::size_t errors_before = errors_->size();
-  const std::size_t count = state.members.size();
-  std::uint64_t seen[2] = {0, 0};
-  ++depth_;
-  scan_.skip_space();
-  const MemberState* const first = state.members.data();
-  const MemberState* const last = first + count;
-  const MemberState* expected = first;
-  for (bool more = !scan_.take('}'); more;) {
-    const char* const key_at = scan_.p;
-    const MemberState* member = expected;
-    // Most clients send the members in the order of declaration.
-    if (expected != last && scan_.end - key_at >= 8 && is_key(*expected, key_at)) [[likely]] {
-      scan_.p += expected->key.size();
-      scan_.skip_space();
-    } else {
-      std::size_t index = count;
-      if (!read_other_key(type, state, index, into, path, tag)) return false;
-      member = first + index;
-    }
-    if (member != last) [[likely]] {
-      if (!read_member(*member, static_cast<std::size_t>(member - first), into, path, seen, key_at)) return false;
-      expected = member + 1;
-    }
-    if (scan_.end - scan_.p >= 2 && scan_.p[0] == ',' && scan_.p[1] == '"') [[likely]] {
-      ++scan_.p;
-      continue;
-    }
-    if (!scan_.next_item('}', more)) return false;
-  }
-  --depth_;
-  strict_ = outer_strict;
-  if ((state.required[0] & ~seen[0]) != 0 || (state.required[1] & ~seen[1]) != 0) {
-    report_missing(state, seen, path, start);
-  }
-  if ((type.rules != nullptr || state.checks) && errors_->size() == errors_before) {
-    check_object(type, state, into, path, start);
-  }
-  return true;
-}
-
-// A key that is not the one expected. Gives the member's number, or, for an unknown one, keeps its value or passes over
-// it and leaves `index` at the number of members.
-bool JsonReader::read_other_key(const TypeInfo& type, const ObjectState& state, std::size_t& index, void* into,
-                                const Path& path, std::string_view tag) {
-  if (scan_.peek() != '"') {
-    return scan_.fail(scan_.p == scan_.end ? "EOF while parsing an object" : "key must be a string");
-  }
-  std::string_view name;
-  std::string buffer;
-  const char* const key_at = scan_.p;
-  if (!take_text(name, buffer) || !scan_.read_colon()) return false;
-  index = state.find(name);
-  if (index < state.members.size()) return true;
-  const bool is_tag = !tag.empty() && name == tag;
-  if (!is_tag) --matched_;
-  if (state.rest && !is_tag) {
-    bool valid = false;
-    void* place = state.rest->type->map->insert(at_offset(into, state.rest->offset), name, valid);
-    if (!place) return scan_.fail("duplicate key", key_at);
-    return read(*state.rest->type->inner, place, {&path, name, -1});
-  }
-  const char* const value_at = scan_.p;
-  if (!scan_.skip_value(depth_)) return false;
-  if (type.object->options.extra == Extra::forbid && !is_tag) {
-    const Path child{&path, name, -1};
-    const bool hide = state.contains_secret;  // it may be a misspelt password
-    report({"extra_forbidden", "Extra inputs are not permitted", ""}, child, value_at,
-           hide ? std::string_view{} : std::string_view(value_at, static_cast<std::size_t>(scan_.p - value_at)));
-  }
-  return true;
-}
-
-void JsonReader::report_missing(const ObjectState& state, const std::uint64_t* seen, const Path& path, const char* at) {
-  for (std::size_t i = 0; i < state.members.size(); ++i) {
-    if (state.members[i].required && !(seen[i / 64] >> (i % 64) & 1)) {
-      report({"missing", "Field required", ""}, {&path, state.members[i].wire, -1}, at, {});
-    }
-  }
-}
-
-void JsonReader::check_object(const TypeInfo& type, const ObjectState& state, void* value, const Path& path,
-                              const char* at) {
-  if (state.rest) check(*state.rest->type, at_offset(value, state.rest->offset), path, at);
-  if (type.rules) check_slow(type, value, path, at);
-  for (Violation& v : violations_of(type, value)) {
-    report({std::move(v.type), std::move(v.message), ""}, path, at, {}, v.loc);
-  }
-}
-
 bool JsonReader::read_list(const TypeInfo& type, void* into, const Path& path) {
   if (*scan_.p != '[') return refuse_kind(type, path);
   if (depth_ >= kMaxDepth) return scan_.fail("recursion limit exceeded");
@@ -373,9 +266,13 @@ bool JsonReader::read_list(const TypeInfo& type, void* into, const Path& path) {
   ++depth_;
   scan_.skip_space();
   Path child{&path, {}, 0};
+  const bool any_text = type.inner->kind == Kind::string && type.inner->rules == nullptr;
   for (bool more = !scan_.take(']'); more; ++child.index) {
     void* element = list.append(into);
-    const bool valid = read(*type.inner, element, child);
+    const char* const after =
+        any_text ? scan_.take_short_string(scan_.p, *static_cast<std::string*>(element)) : nullptr;
+    const bool valid = after != nullptr || read(*type.inner, element, child);
+    if (after != nullptr) scan_.p = after;
     if (list.commit) list.commit(into, element);
     if (!valid || !scan_.next_item(']', more)) return false;
   }

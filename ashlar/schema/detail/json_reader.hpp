@@ -40,9 +40,11 @@ class JsonReader {
   bool read_text(const TypeInfo& type, void* into, const Path& path);  // value, enumeration, literal
   bool read_lax(const TypeInfo& type, void* into, const Path& path);   // a number or boolean in a string
   bool read_object(const TypeInfo& type, void* into, const Path& path, std::string_view tag = {});
-  bool read_member(const MemberState& member, std::size_t index, void* into, const Path& path, std::uint64_t* seen,
-                   const char* key_at);
-  [[nodiscard]] bool is_key(const MemberState& member, const char* at) const noexcept;
+  const char* take_key(const MemberState& member, const char* at, unsigned separated) noexcept;
+  const char* take_string(const MemberState& member, const char* at, std::string& into, const Path& path);
+  [[gnu::noinline]] const char* check_string(const MemberState& member, const char* at, const char* after,
+                                             std::string& into, const Path& path);
+  [[gnu::noinline]] const char* take_number(const MemberState& member, const char* at, void* into) const noexcept;
   [[gnu::noinline]] bool read_other_key(const TypeInfo& type, const ObjectState& state, std::size_t& index, void* into,
                                         const Path& path, std::string_view tag);
   bool read_list(const TypeInfo& type, void* into, const Path& path);

@@ -30,6 +30,27 @@ bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
 }  // namespace
 
+const char* JsonScanner::take_medium_string(const char* at, [[maybe_unused]] std::string& into) const {
+#if defined(__SSE2__)
+  if (end - at <= 33 || *at != '"') return nullptr;
+  const char* const text = at + 1;
+  const auto load = [](const char* from) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from)); };
+  const __m128i head = load(text);
+  const unsigned bits = special_bits(head) | special_bits(load(text + 16)) << 16;
+  if (bits == 0) return nullptr;
+  const auto size = static_cast<std::size_t>(std::countr_zero(bits));
+  if (size < 16 || text[size] != '"') return nullptr;
+  [[clang::always_inline]] into.resize_and_overwrite(size, [head, text, size, load](char* to, std::size_t) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), head);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + size - 16), load(text + size - 16));
+    return size;
+  });
+  return text + size + 1;
+#else
+  return nullptr;
+#endif
+}
+
 bool JsonScanner::read_escaped_string(const char* start, const char* at, RawString& out) noexcept {
   for (;;) {
     if (at == end) return fail("EOF while parsing a string", end);
@@ -63,7 +84,7 @@ bool JsonScanner::read_escaped_string(const char* start, const char* at, RawStri
       default:
         return fail("invalid escape", at);
     }
-    at = find_special(at, end);
+    at = find_special(at, end, begin);
   }
   out = {{start, static_cast<std::size_t>(at - start)}, true};
   p = at + 1;
@@ -168,11 +189,9 @@ bool JsonScanner::read_number(Number& out) noexcept {
 
 double Number::to_double() const noexcept {
   // Both exact in binary, so one operation rounds once: Clinger, "How to read floating point numbers accurately".
-  static constexpr double kPowers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                       1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-  if (!large && digits <= (std::uint64_t{1} << 53) && exponent >= -22 && exponent <= 22) {
+  if (!large && digits <= kLargestExact && exponent >= -22 && exponent <= 22) {
     const auto value = static_cast<double>(digits);
-    const double scaled = exponent < 0 ? value / kPowers[-exponent] : value * kPowers[exponent];
+    const double scaled = exponent < 0 ? value / kPowersOfTen[-exponent] : value * kPowersOfTen[exponent];
     return negative ? -scaled : scaled;
   }
   double value = 0;

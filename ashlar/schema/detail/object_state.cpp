@@ -132,6 +132,19 @@ void probe_defaults(const TypeInfo& type, ObjectState& state) {
   state.defaults = defaults;
 }
 
+detail::Form form_of(const TypeInfo& type) {
+  switch (type.kind) {
+    case Kind::string:
+      return detail::Form::text;
+    case Kind::integer:
+      return detail::Form::integer;
+    case Kind::number:
+      return type.size == sizeof(double) ? detail::Form::real : detail::Form::other;
+    default:
+      return detail::Form::other;
+  }
+}
+
 MemberState describe_member(const Member& member, Naming naming) {
   MemberState m;
   m.type = member.type;
@@ -142,14 +155,21 @@ MemberState describe_member(const Member& member, Naming naming) {
   const std::string wire =
       m.rules && !m.rules->alias.empty() ? std::string(m.rules->alias) : detail::respell(member.name, naming);
   m.key = '"' + wire + "\":";
-  std::memcpy(&m.key_head, m.key.data(), std::min<std::size_t>(m.key.size(), sizeof m.key_head));
-  if (m.key.size() > 8) std::memcpy(&m.key_tail, m.key.data() + m.key.size() - 8, sizeof m.key_tail);
-  m.key_mask = m.key.size() >= 8 ? ~std::uint64_t{0} : (std::uint64_t{1} << (8 * m.key.size())) - 1;  // little-endian
+  const std::string pattern = ',' + m.key;
+  m.key_size = static_cast<std::uint32_t>(pattern.size());
+  const std::size_t in_head = std::min(pattern.size(), sizeof m.head);
+  std::memcpy(m.head, pattern.data(), in_head);
+  m.behind_head = 0xFFFFU & ~((1U << in_head) - 1);
+  if (pattern.size() > sizeof m.head) {
+    std::memcpy(&m.key_tail, pattern.data() + pattern.size() - sizeof m.key_tail, sizeof m.key_tail);
+  }
   m.readable = member.type->kind != Kind::string_view;
   if (m.rules) {
     m.readable = m.readable && !m.rules->read_only;
     m.writable = !m.rules->write_only;
   }
+  if (m.readable) m.form = form_of(*m.type);
+  m.limits = detail::limits_of(*m.type);
   return m;
 }
 
@@ -181,6 +201,8 @@ const ObjectState* make(const TypeInfo& type) {
   for (std::size_t i = 0; i < state->members.size(); ++i) {
     MemberState& m = state->members[i];
     m.wire = std::string_view(m.key).substr(1, m.key.size() - 3);
+    m.seen_word = static_cast<std::uint8_t>(i / 64);
+    m.seen_bit = std::uint64_t{1} << (i % 64);
     add_name(type, *state, m.wire, i);
   }
   for (std::size_t i = 0; i < state->members.size(); ++i) {

@@ -15,15 +15,40 @@ namespace ashlar::schema {
 
 namespace detail {
 
+/// What the reader looks at first.
+enum class Form : std::uint8_t {
+  text,     // std::string
+  integer,  // of up to 64 bits
+  real,     // double
+  other,
+};
+
+/// Within these, a value fits its type and all its rules hold: nothing more needs to be asked. Beyond them there may be
+/// an error or merely a rule that takes a closer look.
+struct Limits {
+  // A text is plain when it has `sure` to `most` bytes; when it is ASCII, `least` to `most`.
+  std::uint32_t sure = 1, least = 1, most = 0;
+  std::int64_t lowest = 1, highest = 0;  // of an integer
+  double low = 1, high = 0;              // of a real
+};
+Limits limits_of(const TypeInfo& type) noexcept;
+
 struct MemberState {
-  std::string key;        // `"createdAt":` as it is written
-  std::string_view wire;  // `createdAt`, a part of it
-  std::string_view name;  // `created_at`
+  // The first sixteen bytes of `,"createdAt":`, to be compared at once, one bit for each of them that is behind the
+  // key, and how long it is.
+  alignas(16) char head[16] = {};
+  std::uint32_t behind_head = 0, key_size = 0;
+  std::uint32_t offset = 0;
+  Form form = Form::other;
+  std::uint8_t seen_word = 0;  // which bit says that it has been read
+  std::uint64_t seen_bit = 0;
+  Limits limits;
+  std::uint64_t key_tail = 0;  // the last eight bytes of a key that does not fit into `head`
+  std::string key;             // `"createdAt":` as it is written
+  std::string_view wire;       // `createdAt`, a part of it
+  std::string_view name;       // `created_at`
   const TypeInfo* type;
-  const Rules* rules;  // of the member or of what it may hold; or null
-  std::uint32_t offset;
-  // To compare `key` in two steps without a loop: its first eight bytes, which of them there are, and its last eight.
-  std::uint64_t key_head = 0, key_mask = 0, key_tail = 0;
+  const Rules* rules;     // of the member or of what it may hold; or null
   bool required = false;  // must be there when read
   bool readable = true, writable = true;
   bool nullable = false;  // std::optional, Patch, pointers
