@@ -189,7 +189,16 @@ Task<void> Pool::stop() {
   instruments_.exclusive.sub(static_cast<std::int64_t>(idle_.size()));
   exclusive_open_ -= static_cast<unsigned>(idle_.size());
   idle_.clear();
+  wake_acquirers();
+}
+
+void Pool::wake_acquirers() noexcept {
   while (acquiring_ != nullptr) acquiring_->give(nullptr);
+}
+
+void Pool::offer(std::unique_ptr<Connection> connection) noexcept {
+  if (acquiring_ != nullptr) return acquiring_->give(std::move(connection));
+  idle_.push_back(std::move(connection));
 }
 
 void Pool::watch() noexcept {
@@ -520,11 +529,7 @@ void Pool::give_back(std::unique_ptr<Connection> connection) noexcept {
   if (sandboxed()) return end_in_sandbox(std::move(connection));
   const bool clean = connection->open_now() && connection->in_flight() == 0 &&
                      connection->transaction_status() == 'I' && !connection->tainted() && !stopping_;
-  if (clean) {
-    if (acquiring_ != nullptr) return acquiring_->give(std::move(connection));
-    idle_.push_back(std::move(connection));
-    return;
-  }
+  if (clean) return offer(std::move(connection));
   --exclusive_open_;
   instruments_.exclusive.sub();
   if (connection->open_now() && connection->tainted() && connection->in_flight() > 0 && !stopping_) {

@@ -160,6 +160,10 @@ class Pool final : public detail::ConnectionOwner {
   void refuse_all(const std::string& reason) noexcept;
   Lease lease(std::unique_ptr<detail::Connection> connection);
   void give_back(std::unique_ptr<detail::Connection> connection) noexcept;
+  /// To who waits for one, or to those that are free.
+  void offer(std::unique_ptr<detail::Connection> connection) noexcept;
+  /// Those who wait look again.
+  void wake_acquirers() noexcept;
   void bury(std::unique_ptr<detail::Connection> connection) noexcept;
   Task<void> enter_sandbox();
   Task<void> leave_sandbox();

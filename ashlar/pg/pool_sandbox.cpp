@@ -34,7 +34,7 @@ void Pool::lost_in_sandbox() noexcept {
   trouble_ = "the session of the sandbox was lost, and with it what was done in it";
   connected_.store(false, std::memory_order_relaxed);
   options_.sandbox->lost();
-  while (acquiring_ != nullptr) acquiring_->give(nullptr);
+  wake_acquirers();
 }
 
 void Pool::end_in_sandbox(std::unique_ptr<Connection> connection) noexcept {
@@ -56,8 +56,7 @@ void Pool::end_in_sandbox(std::unique_ptr<Connection> connection) noexcept {
     default:
       options_.sandbox->committed();
   }
-  if (acquiring_ != nullptr) return acquiring_->give(std::move(connection));
-  idle_.push_back(std::move(connection));
+  offer(std::move(connection));
 }
 
 Task<void> Pool::end_in_sandbox_later(std::unique_ptr<Connection> connection) {
