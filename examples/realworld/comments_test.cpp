@@ -40,11 +40,13 @@ TEST_F(Conduit, ShowsWhetherAReaderFollowsTheCommentsAuthor) {
 TEST_F(Conduit, FindsNoArticleThatGoesWhileItIsReferredTo) {
   const auto token = sign_up("jake");
   const auto slug = publish(token, "Title").slug, other = publish(token, "Other").slug;
-  ashlar::testing::Database::server().run_sql(database.name(), R"(
-    create function go() returns trigger language plpgsql as
-      'begin delete from articles where id = new.article_id; return new; end';
-    create trigger go before insert on comments for each row execute function go();
-    create trigger go before insert on favorites for each row execute function go())");
+  for (const char* sql : {"create function go() returns trigger language plpgsql as "
+                          "'begin delete from articles where id = new.article_id; return new; end'",
+                          "create trigger go before insert on comments for each row execute function go()",
+                          "create trigger go before insert on favorites for each row execute function go()"}) {
+    const ashlar::pg::DynamicQuery<void()> change{ashlar::pg::unsafe_sql(sql)};
+    client->run(db.exec(change));
+  }
   EXPECT_EQ(failure(post("/articles/" + slug + "/comments", R"({"comment":{"body":"Hello"}})", token)),
             "404 article: not found");
   EXPECT_EQ(failure(act("/articles/" + other + "/favorite", token)), "404 article: not found");
