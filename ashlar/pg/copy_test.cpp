@@ -287,6 +287,33 @@ TEST(CopyIn, ASourceThatThrowsHalfWayLeavesNothingBehindAndTheConnectionUsable) 
       {.shared_connections = 1});
 }
 
+// The server has always taken what there was when this source has more.
+TEST(CopyIn, OthersGetTheirTurnBesideASourceThatIsSlowerThanTheServer) {
+  test::with_db([](Db& db) -> Task<void> {
+    co_await db.exec(create_lines);
+    bool done = false;
+    int turns = 0;
+    const auto others = [&]() -> Task<void> {
+      for (; !done; ++turns) co_await async::sleep(1ms);
+    };
+    const std::string text(1000, 'x');
+    const auto busy = [&](CopyRows<Line>& rows) -> Task<void> {
+      for (std::int64_t n = 0; n < 4000; ++n) {
+        const auto until = async::Clock::now() + 25us;
+        while (async::Clock::now() < until) {
+        }
+        co_await rows.add({n, text});
+      }
+    };
+    const auto copying = [&]() -> Task<void> {
+      EXPECT_EQ(co_await db.copy_in(copy_lines, busy), 4000U);
+      done = true;
+    };
+    co_await async::all(copying(), others());
+    EXPECT_GT(turns, 5);
+  });
+}
+
 TEST(CopyIn, WhatTheServerRefusesNamesTheRowAndStopsTheSource) {
   test::with_db(
       [](Db& db) -> Task<void> {

@@ -1,6 +1,7 @@
 #include <ashlar/pg/detail/copy_in.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <utility>
 
@@ -10,6 +11,10 @@
 #include <ashlar/pg/wire.hpp>
 
 namespace ashlar::pg::detail {
+
+namespace {
+constexpr std::chrono::milliseconds kLongestTurn{1};
+}
 
 Task<std::uint64_t> CopyIn::run(Connection& connection, const Statement* statement, std::string sql,
                                 CopySource& source) {
@@ -76,7 +81,9 @@ bool CopyIn::send_piece() {
     return true;
   }
   connection_.copy_piece(piece_);
-  return reached(Until::drained);
+  // A server that keeps up never makes the source wait: after a while it is the turn of others on the loop, and of what
+  // the server says.
+  return reached(Until::drained) && async::Clock::now() - connection_.loop().now() < kLongestTurn;
 }
 
 void CopyIn::finish() {
@@ -121,6 +128,7 @@ void CopyIn::wait(std::coroutine_handle<> handle, Until until) noexcept {
   until_ = until;
   waiting_ = true;
   suspend(handle, until == Until::ended ? async::Cancellable::no : async::Cancellable::yes);
+  progress();  // in the next tick, when there is nothing to wait for but one's turn
 }
 
 bool CopyIn::reached(Until until) const noexcept {
