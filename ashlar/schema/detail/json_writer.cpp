@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <utility>
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
@@ -118,6 +119,14 @@ class Output {
     p += text.size();
   }
   void string(std::string_view text);
+  /// The same; it is known how many bytes behind a short one may be read.
+  void string(const std::string& text) {
+#if defined(__SSE2__)
+    if (text.size() < 16 && short_string(text)) [[likely]]
+      return;
+#endif
+    string(std::string_view(text));
+  }
 
   /// What has been written, as a string again; for functions that append to one. Call resume() after.
   std::string& as_string() {
@@ -153,6 +162,7 @@ class Output {
     }
   }
   bool plain_string(std::string_view text);
+  bool short_string(const std::string& text);
   void checked_string(std::string_view text);
   void unchecked_string(std::string_view text);
 
@@ -184,6 +194,22 @@ bool is_plain(std::string_view text) {
 }
 
 #if defined(__SSE2__)
+// Up to 15 bytes, ASCII and nothing to escape. A string has room for 15 characters and a null wherever they are, so 16
+// bytes may be loaded; those behind its end are overwritten by what follows.
+inline bool Output::short_string(const std::string& text) {
+  need(18);
+  const std::size_t size = text.size();
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text.data()));
+  const unsigned odd = special_bits(bytes) | static_cast<unsigned>(_mm_movemask_epi8(bytes));
+  if ((odd & ((1U << size) - 1)) != 0) [[unlikely]]
+    return false;
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p + 1), bytes);
+  *p = '"';
+  p[size + 1] = '"';
+  p += size + 2;
+  return true;
+}
+
 // 16 bytes or more, ASCII and nothing to escape: copied and looked at in one pass, the last block over the one before
 // it. False: there is something to look at, and nothing is written.
 bool Output::plain_string(std::string_view text) {
@@ -364,15 +390,15 @@ void write_object(const TypeInfo& type, const void* value, Output& out, std::str
   const ObjectState& state = object_state_of(type);
   const bool omit_null = type.object->options.omit_null;
   const auto* base = static_cast<const std::byte*>(value);
-  out.put('{');
-  bool first = true;
+  char separator = '{';
   if (!tag_name.empty()) {
     const std::size_t i = state.find(tag_name);
     if (i == state.members.size()) {
+      out.put('{');
       out.string(tag_name);
       out.put(':');
       out.string(state.tag);
-      first = false;
+      separator = ',';
     }
   }
   for (const MemberState& member : state.members) {
@@ -382,16 +408,22 @@ void write_object(const TypeInfo& type, const void* value, Output& out, std::str
       if (member.type->kind == Kind::patch && member.type->optional->is_absent(at)) continue;
       if (omit_null && !member.type->optional->get(at)) continue;
     }
-    out.need(member.key.size() + 1);
-    *out.p = ',';
-    out.p += !first;
-    first = false;
-    std::memcpy(out.p, member.key.data(), member.key.size());
-    out.p += member.key.size();
-    write(*member.type, at, out);
+    // Sixteen bytes at once, of which those behind the key are overwritten by what follows.
+    out.need(member.key_size + sizeof member.head);
+    std::memcpy(out.p, member.head, sizeof member.head);
+    if (member.key_size > sizeof member.head) [[unlikely]]
+      std::memcpy(out.p + 1, member.key.data(), member.key.size());
+    *out.p = std::exchange(separator, ',');
+    out.p += member.key_size;
+    if (member.form == Form::text) {
+      out.string(*static_cast<const std::string*>(at));
+    } else {
+      write(*member.type, at, out);
+    }
   }
+  if (separator == '{') out.put('{');
   if (state.rest) [[unlikely]]
-    write_rest(state, base, first, out);
+    write_rest(state, base, separator == '{', out);
   out.put('}');
 }
 
