@@ -266,7 +266,9 @@ DOCUMENTS = [
         "the server on another; medians. CPU time is that of the client's process, kernel included; the floor is a bare loop "
         "over libpq in pipeline mode, in binary, that keeps as many queries in flight. Ashlar pipelines implicitly on one "
         "connection. The others do as their users do: a pool of eight connections for as many tasks, batches where the library "
-        "has them, one blocking connection for libpqxx. [How it is measured](../../benchmarks/README.md).{other}"],
+        "has them, one blocking connection for libpqxx. A batch of pgx is one implicit transaction with one Sync: less work for both "
+        "sides, and one query that fails undoes all; Ashlar's are each by themselves. [How it is "
+        "measured](../../benchmarks/README.md).{other}"],
         "beside other servers", "README.md"),
 ]
 
