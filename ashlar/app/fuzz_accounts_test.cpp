@@ -13,15 +13,16 @@
 #include <vector>
 
 #include <ashlar/app/app.hpp>
+#include <ashlar/app/detail/test_fuzz.hpp>
 #include <ashlar/app/response_parts.hpp>
-#include <ashlar/async/runtime.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/schema/schema.hpp>
-#include <ashlar/telemetry/log.hpp>
 
 namespace ashlar {
 namespace {
 
+using test::found;
+using test::report_of;
 using ::testing::HasSubstr;
 using Names = std::set<std::string>;
 
@@ -122,26 +123,6 @@ class Service {
   std::map<std::int64_t, Note> notes_;
   std::int64_t last_ = 0;
 };
-
-FuzzReport report_of(App& app, FuzzOptions options = {.cases = 400}) {
-  const std::string levels = log::levels();
-  log::set_levels("off");
-  const auto body = [](App& a, FuzzOptions o) -> Task<FuzzReport> {
-    co_await a.start();
-    FuzzReport report = co_await fuzz(a, std::move(o));
-    co_await a.stop();
-    co_return report;
-  };
-  FuzzReport report = async::run(body(app, std::move(options)));
-  log::set_levels(levels);
-  return report;
-}
-
-Names found(const FuzzReport& report) {
-  Names out;
-  for (const auto& one : report.findings) out.insert(one.check + " " + one.operation);
-  return out;
-}
 
 std::size_t successes(const FuzzReport& report, std::string_view operation) {
   for (const auto& one : report.operations) {

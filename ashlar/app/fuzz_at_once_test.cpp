@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <ashlar/app/app.hpp>
+#include <ashlar/app/detail/test_fuzz.hpp>
 #include <ashlar/app/fuzz.hpp>
 #include <ashlar/async/combinators.hpp>
 #include <ashlar/async/runtime.hpp>
@@ -18,6 +19,8 @@
 
 namespace ashlar {
 namespace {
+
+using test::report_of;
 
 struct Word {
   Annotated<std::string, min_length{1}, max_length{20}> text;
@@ -35,15 +38,6 @@ class FuzzAtOnce : public ::testing::Test {
     co_await async::sleep(std::chrono::milliseconds(1));
     co_return now_--;
   }
-  static FuzzReport report_of(App& app, FuzzOptions options) {
-    return async::run([](App& own, FuzzOptions with) -> Task<FuzzReport> {
-      co_await own.start();
-      FuzzReport report = co_await fuzz(own, std::move(with));
-      co_await own.stop();
-      co_return report;
-    }(app, std::move(options)));
-  }
-
   std::size_t now_ = 0, peak_ = 0;
 };
 

@@ -15,16 +15,16 @@
 
 #include <ashlar/app/app.hpp>
 #include <ashlar/app/detail/fuzz_stock.hpp>
+#include <ashlar/app/detail/test_fuzz.hpp>
 #include <ashlar/app/fuzz.hpp>
-#include <ashlar/async/runtime.hpp>
 #include <ashlar/base/error.hpp>
 #include <ashlar/schema/json_value.hpp>
 #include <ashlar/schema/schema.hpp>
-#include <ashlar/telemetry/log.hpp>
 
 namespace ashlar {
 namespace {
 
+using test::found;
 using ::testing::HasSubstr;
 using Names = std::set<std::string>;
 
@@ -105,23 +105,7 @@ class Service {
 
 FuzzReport report_of(App& app,
                      FuzzOptions options = {.cases = 1000, .authorization = "Bearer notes.0123456789abcdef"}) {
-  const std::string levels = log::levels();
-  log::set_levels("off");
-  const auto body = [](App& a, FuzzOptions o) -> Task<FuzzReport> {
-    co_await a.start();
-    FuzzReport report = co_await fuzz(a, std::move(o));
-    co_await a.stop();
-    co_return report;
-  };
-  FuzzReport report = async::run(body(app, std::move(options)));
-  log::set_levels(levels);
-  return report;
-}
-
-Names found(const FuzzReport& report) {
-  Names out;
-  for (const auto& one : report.findings) out.insert(one.check + " " + one.operation);
-  return out;
+  return test::report_of(app, std::move(options));
 }
 
 TEST(FuzzMix, IsOfEveryKindAndCounted) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <ashlar/app/app.hpp>
+#include <ashlar/app/detail/test_fuzz.hpp>
 #include <ashlar/app/uploads.hpp>
 #include <ashlar/async/combinators.hpp>
 #include <ashlar/async/runtime.hpp>
@@ -20,11 +21,12 @@
 #include <ashlar/base/error.hpp>
 #include <ashlar/schema/json_value.hpp>
 #include <ashlar/schema/schema.hpp>
-#include <ashlar/telemetry/log.hpp>
 
 namespace ashlar {
 namespace {
 
+using test::found;
+using test::report_of;
 struct NewBook {
   Annotated<std::string, min_length{1}, max_length{40}> title;
   Annotated<int, ge{1450}, le{2100}> year;
@@ -115,26 +117,6 @@ struct Picture {
 struct Level {
   Annotated<int, ge{1}, le{3}> x_level;
 };
-
-FuzzReport report_of(App& app, FuzzOptions options = {.cases = 400}) {
-  const std::string levels = log::levels();
-  log::set_levels("off");
-  const auto body = [](App& a, FuzzOptions o) -> Task<FuzzReport> {
-    co_await a.start();
-    FuzzReport report = co_await fuzz(a, std::move(o));
-    co_await a.stop();
-    co_return report;
-  };
-  FuzzReport report = async::run(body(app, std::move(options)));
-  log::set_levels(levels);
-  return report;
-}
-
-std::set<std::string> found(const FuzzReport& report) {
-  std::set<std::string> out;
-  for (const auto& one : report.findings) out.insert(one.check + " " + one.operation);
-  return out;
-}
 
 class Fuzz : public ::testing::Test {
  protected:
