@@ -30,7 +30,7 @@ class Sandbox {
 
   /// For the Db: no migrations, no check of the queries, no statistics. Add others, except migrations.
   [[nodiscard]] Options options();
-  /// Undoes all that was done since the last time, and begins again. Blocks for one round trip or three. False: it
+  /// Undoes all that was done since the last time, and begins again. Blocks for three round trips. False: it
   /// could not, because the session was lost, or something was committed behind its back, and is in the database now.
   /// Throws Internal while a Db works in it.
   [[nodiscard]] bool undo();

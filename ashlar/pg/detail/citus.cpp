@@ -19,7 +19,7 @@ constexpr std::string_view kThere = "select to_regclass('citus_tables')";
 constexpr std::string_view kBegin = "begin; select pg_advisory_xact_lock(hashtextextended('ashlar_citus', 0))";
 
 struct Placed {
-  std::string how;  // "reference", "distributed"; of a table that Citus only knows: "local"
+  std::string how;  // "reference" or "distributed"
   std::string key;
 };
 
