@@ -17,7 +17,7 @@ void throw_too_many(const Statement& statement) {
 }  // namespace detail
 
 Task<std::uint64_t> Executor::run_alone(Pool& pool, const Statement& statement, Params params, detail::RowSink& sink) {
-  pool.count_query();
+  if (pool.sandboxed()) pool.count_query();  // else it would be taken for one that a shared connection has answered
   const Lease lease = co_await pool.acquire();
   const std::uint64_t affected = co_await detail::Execution(lease.connection(), statement, std::move(params), &sink);
   co_await lease.check_deferred();
