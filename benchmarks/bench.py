@@ -109,7 +109,8 @@ CASES = [
                   ["{bin}/pg_bench", "{pg}", depth, "{count}", "2000", mode],
                   count=count, counted=(2_000, 12_000), needs_pg=True, prepare="make_world")
       for mode, what, depth, floor_depth, count in (
-          ("queries", "rows by their keys, twenty at a time, in 8 coroutines on one connection", "8", "160", 100_000),
+          ("queries", "rows by their keys, twenty at a time, each by itself, in 8 coroutines on one connection", "8", "160", 100_000),
+          ("batch", "rows by their keys, twenty in a batch, which is one transaction, 8 coroutines on one connection", "8", "160", 100_000),
           ("updates", "updates by key, 64 coroutines on one connection", "64", "64", 40_000),
           ("fortunes", "a table of twelve texts, 64 coroutines on one connection", "64", "64", 40_000),
           ("copy", "a row of a hundred thousand, in binary by COPY", "1", "1", 100_000))),

@@ -37,7 +37,7 @@ import bench
 HERE = pathlib.Path(__file__).resolve().parent
 DOCS = bench.ROOT / "docs" / "benchmarks"
 SERVERS = ("plaintext", "json", "order", "pipelined")
-CLIENTS = ("pg", "pg-queries", "pg-updates", "pg-fortunes", "pg-copy")
+CLIENTS = ("pg", "pg-queries", "pg-batch", "pg-updates", "pg-fortunes", "pg-copy")
 TLS = ["--tls-cert", "{certificate}", "--tls-key", "{key}"]
 
 
@@ -265,10 +265,9 @@ DOCUMENTS = [
         "Written by `./x bench peers clients`, which builds each peer and measures all of them in turns, each on one core with "
         "the server on another; medians. CPU time is that of the client's process, kernel included; the floor is a bare loop "
         "over libpq in pipeline mode, in binary, that keeps as many queries in flight. Ashlar pipelines implicitly on one "
-        "connection. The others do as their users do: a pool of eight connections for as many tasks, batches where the library "
-        "has them, one blocking connection for libpqxx. A batch of pgx is one implicit transaction with one Sync: less work for both "
-        "sides, and one query that fails undoes all; Ashlar's are each by themselves. [How it is "
-        "measured](../../benchmarks/README.md).{other}"],
+        "connection. The others do as their users do: a pool of eight connections for as many tasks, one blocking connection "
+        "for libpqxx. A batch is one implicit transaction with one Sync, less work for both sides; sqlx has none, and that of libpqxx "
+        "takes no parameters. [How it is measured](../../benchmarks/README.md).{other}"],
         "beside other servers", "README.md"),
 ]
 
@@ -314,7 +313,7 @@ def chart(results):
             kind = "us" if name == "ashlar" else "floor" if name == "floor" else "peer"
             parts.append(f'<text class="name {kind}" x="{left - 8}" y="{y + 12}">{name}</text>'
                          f'<rect class="{kind}" x="{left}" y="{y + 1}" width="{x(value) - left:.1f}" height="{row - 7}" rx="2"/>'
-                         f'<text class="value" x="{x(value) + 6:.1f}" y="{y + 12}">{value:.1f}</text>')
+                         f'<text class="value" x="{x(value) + 6:.1f}" y="{y + 12}">{value:.{1 if value >= 1 else 2}f}</text>')
             y += row
         y += 22
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 780 {y}" role="img" aria-label="CPU time, by program">

@@ -2,7 +2,8 @@
 //   pg_bench CONNINFO DEPTH COUNT [WARM_UP [MODE [CONNECTIONS]]]
 // MODE, and what COUNT counts:
 //   single    a row by its key (queries; what is done without a MODE)
-//   queries   twenty of them at a time (queries)
+//   queries   twenty of them at a time, each by itself (queries)
+//   batch     twenty of them as one batch (queries)
 //   updates   an update by key (updates)
 //   fortunes  a table of twelve texts (queries)
 //   copy      rows of a number, a text and a float by COPY; without DEPTH (rows)
@@ -16,6 +17,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <exception>
+#include <ranges>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -88,6 +90,14 @@ Task<void> twenty(pg::Db& db, Progress& progress) {
   }
 }
 
+Task<void> batch(pg::Db& db, Progress& progress) {
+  while ((progress.left -= 20) > -20) {
+    const auto queries = [&](int) { return pg::one(world_by_id, progress.next() + 1); };
+    for (const World& world : co_await db.batch(std::views::iota(0, 20) | std::views::transform(queries)))
+      progress.sum += world.id + world.random_number;
+  }
+}
+
 Task<void> update(pg::Db& db, Progress& progress) {
   while (progress.left-- > 0) {
     const std::int32_t id = progress.next();
@@ -115,6 +125,7 @@ using Work = Task<void> (*)(pg::Db&, Progress&);
 Work work_of(std::string_view mode) {
   if (mode == "single" || mode == "pool") return &single;
   if (mode == "queries") return &twenty;
+  if (mode == "batch") return &batch;
   if (mode == "updates") return &update;
   if (mode == "fortunes") return &read_fortunes;
   if (mode == "copy") return &copy;

@@ -115,8 +115,9 @@ Task<std::vector<std::string>> check_queries(detail::Connection& connection) {
       problems.push_back(query.problem);
       continue;
     }
-    const auto found =
+    auto found =
         detail::verify(query.statement->spec(), connection.types(), query.parameters, query.fields, query.nulls);
+    if (detail::is_copy(query.statement->sql())) found.emplace_back(detail::kCopyProblem);
     if (!found.empty()) misfits.push_back(detail::mismatch_message(*query.statement, found));
   }
   problems.insert(problems.end(), misfits.begin(), misfits.end());

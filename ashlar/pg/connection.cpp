@@ -19,14 +19,6 @@ constexpr std::size_t kKeepBuffer = 1024 * 1024;
 
 inline log::Logger logger{"pg"};
 
-/// The server's plan for a prepared statement is out of date after DDL, or the statement is gone (DISCARD ALL, a
-/// pooler).
-bool is_stale(const ErrorFields& error) {
-  return error.code == "26000" ||
-         (error.code == "0A000" &&
-          (error.routine == "RevalidateCachedQuery" || error.primary == "cached plan must not change result type"));
-}
-
 }  // namespace
 
 /// Asks the catalog about types, then goes on with the statement that needs them.
@@ -118,17 +110,25 @@ void Connection::submit(Execution& execution) {
     wire::query(out_, execution.sql_);
     return push(&execution);
   }
-  const std::uint32_t id = execution.statement_->id();
-  Prepared* prepared = id != 0 && id < by_id_.size() ? by_id_[id] : nullptr;
-  if (prepared == nullptr) prepared = &prepare(*execution.statement_);
-  if (prepared->state == Prepared::State::ready) [[likely]]
-    return bind(execution, *prepared);
+  Prepared& prepared = prepared_for(*execution.statement_);
+  if (prepared.state == Prepared::State::ready) [[likely]]
+    return bind(execution, prepared);
+  wait_for(prepared, execution);
+}
+
+Prepared& Connection::prepared_for(const Statement& statement) {
+  const std::uint32_t id = statement.id();
+  Prepared* const prepared = id != 0 && id < by_id_.size() ? by_id_[id] : nullptr;
+  return prepared != nullptr ? *prepared : prepare(statement);
+}
+
+void Connection::wait_for(Prepared& prepared, Request& request) noexcept {
   ++preparing_;
-  execution.stage_ = Execution::Stage::preparing;
-  execution.prepared_ = prepared;
-  execution.next_ = nullptr;
-  *prepared->waiting_tail = &execution;
-  prepared->waiting_tail = &execution.next_;
+  request.stage_ = Request::Stage::preparing;
+  request.prepared_ = &prepared;
+  request.next_ = nullptr;
+  *prepared.waiting_tail = &request;
+  prepared.waiting_tail = &request.next_;
 }
 
 void Connection::submit_simple(Operation& operation, std::string_view sql) {
@@ -159,6 +159,7 @@ Prepared& Connection::prepare(const Statement& statement) {
   if (config_->prepared_statements) prepared.name = fmt::format("q{}", ++names_);
   prepared.spec = &statement.spec();
   prepared.id = statement.id();
+  prepared.copy = is_copy(statement.sql());
   prepared.duration =
       metrics::default_registry().histogram({.name = "db.client.operation.duration",
                                              .help = "Duration of queries, with the wait for a connection.",
@@ -195,16 +196,18 @@ void Connection::finish_prepare(Prepared& prepared) {
 }
 
 void Connection::settle_prepared(Prepared& prepared) {
-  const auto problems = verify(*prepared.spec, types_, prepared.parameters, prepared.fields, {});
-  Execution* waiting = std::exchange(prepared.waiting, nullptr);
+  auto problems = verify(*prepared.spec, types_, prepared.parameters, prepared.fields, {});
+  if (prepared.copy) problems.emplace_back(kCopyProblem);
+  Request* waiting = std::exchange(prepared.waiting, nullptr);
   prepared.waiting_tail = &prepared.waiting;
   if (!problems.empty()) {
     drop_prepared(prepared, true);
     while (waiting != nullptr) {
       --preparing_;
-      Execution& execution = *std::exchange(waiting, waiting->next_);
-      execution.prepared_ = nullptr;
-      execution.fail(std::make_exception_ptr(QueryMismatch(mismatch_message(*execution.statement_, problems))));
+      Request& request = *std::exchange(waiting, waiting->next_);
+      request.prepared_ = nullptr;
+      request.release_statements(false);
+      request.fail(std::make_exception_ptr(QueryMismatch(mismatch_message(*request.statement_, problems))));
     }
     return;
   }
@@ -214,29 +217,25 @@ void Connection::settle_prepared(Prepared& prepared) {
         {type, is_json(type) || type == oid::record || types_.kind(type) == TypeKind::composite});
   }
   prepared.state = Prepared::State::ready;
-  const bool once = prepared.id == 0;
+  const bool once = prepared.id == 0 && prepared.in_flight == 0;
   if (waiting == nullptr && once) return drop_prepared(prepared, true);
   while (waiting != nullptr) {
     --preparing_;
-    Execution& execution = *std::exchange(waiting, waiting->next_);
-    bind(execution, prepared);
+    Request& request = *std::exchange(waiting, waiting->next_);
+    request.on_prepared(*this, prepared);
   }
 }
 
 void Connection::fail_prepared(Prepared& prepared, std::exception_ptr why) noexcept {
-  Execution* waiting = std::exchange(prepared.waiting, nullptr);
+  Request* waiting = std::exchange(prepared.waiting, nullptr);
   const auto fields = std::move(prepared.error);
   drop_prepared(prepared, false);
   while (waiting != nullptr) {
     --preparing_;
-    Execution& execution = *std::exchange(waiting, waiting->next_);
-    execution.prepared_ = nullptr;
-    if (fields) {
-      execution.error = std::make_unique<ErrorFields>(*fields);
-      ended(execution);
-    } else {
-      execution.fail(why);
-    }
+    Request& request = *std::exchange(waiting, waiting->next_);
+    request.prepared_ = nullptr;
+    request.release_statements(false);
+    request.fail(fields ? error_of(*fields, *request.statement_) : why);
   }
 }
 
@@ -252,37 +251,50 @@ void Connection::drop_prepared(Prepared& prepared, bool close_on_server) noexcep
   if (prepared.in_flight == 0) prepared_.erase(&prepared);
 }
 
-void Connection::invalidate(Prepared& prepared) noexcept {
-  if (!prepared.doomed) drop_prepared(prepared, true);
+void Connection::release(Prepared& prepared, bool drop) noexcept {
+  --prepared.in_flight;
+  if (prepared.doomed) {
+    if (prepared.in_flight == 0) prepared_.erase(&prepared);
+  } else if ((drop || prepared.id == 0) && prepared.state == Prepared::State::ready) {
+    drop_prepared(prepared, true);  // else the server's answer is on its way to it, and settles it
+  }
+}
+
+// Without prepared statements the server has forgotten it, or another session of it never knew it; the types of its
+// parameters must be those that the arguments are written in. Before the Bind and in front of the same Sync: a pooler
+// keeps them together.
+void Connection::put_run(const Statement& statement, const Params& params, const Prepared& prepared, bool sync) {
+  if (!config_->prepared_statements) [[unlikely]]
+    wire::parse(out_, {}, statement.sql(), prepared.parameters);
+  wire::Open message(out_, 'B');
+  char* p = out_.reserve(prepared.name.size() + 6);
+  std::size_t n = 0;
+  p[n++] = 0;  // the unnamed portal
+  std::memcpy(p + n, prepared.name.c_str(), prepared.name.size() + 1);
+  n += prepared.name.size() + 1;
+  wire::store_be<std::uint16_t>(p + n, 1);      // one format for all parameters:
+  wire::store_be<std::uint16_t>(p + n + 2, 1);  // binary
+  out_.commit(n + 4);
+  write_params(out_, types_, prepared.parameters.data(), prepared.parameters.size(), params);
+  wire::put<std::uint32_t>(out_, 0x00010001);  // and one for all columns: binary
+  message.finish();
+  if (!config_->prepared_statements) [[unlikely]]
+    wire::describe_portal(out_);
+  static constexpr char kExecute[] = {'E', 0, 0, 0, 9, 0, 0, 0, 0, 0};
+  static constexpr char kExecuteSync[] = {'E', 0, 0, 0, 9, 0, 0, 0, 0, 0, 'S', 0, 0, 0, 4};
+  sync ? out_.append(kExecuteSync, sizeof kExecuteSync) : out_.append(kExecute, sizeof kExecute);
 }
 
 void Connection::bind(Execution& execution, Prepared& prepared) {
   execution.prepared_ = nullptr;
   const std::size_t start = out_.size();
-  if (!config_->prepared_statements) [[unlikely]]
-    parse_again(execution, prepared);
-  wire::Open message(out_, 'B');
   try {
-    char* p = out_.reserve(prepared.name.size() + 6);
-    std::size_t n = 0;
-    p[n++] = 0;  // the unnamed portal
-    std::memcpy(p + n, prepared.name.c_str(), prepared.name.size() + 1);
-    n += prepared.name.size() + 1;
-    wire::store_be<std::uint16_t>(p + n, 1);      // one format for all parameters:
-    wire::store_be<std::uint16_t>(p + n + 2, 1);  // binary
-    out_.commit(n + 4);
-    write_params(out_, types_, prepared.parameters.data(), prepared.parameters.size(), execution.params_);
+    put_run(*execution.statement_, execution.params_, prepared, true);
   } catch (...) {
     out_.truncate(start);
     if (prepared.id == 0) drop_prepared(prepared, true);
     return execution.fail(std::current_exception());
   }
-  wire::put<std::uint32_t>(out_, 0x00010001);  // and one for all columns: binary
-  message.finish();
-  if (!config_->prepared_statements) [[unlikely]]
-    wire::describe_portal(out_);
-  static constexpr char kExecuteSync[] = {'E', 0, 0, 0, 9, 0, 0, 0, 0, 0, 'S', 0, 0, 0, 4};
-  out_.append(kExecuteSync, sizeof kExecuteSync);
   prepared.last_used = ++uses_;
   ++prepared.in_flight;
   execution.prepared_ = &prepared;
@@ -290,27 +302,11 @@ void Connection::bind(Execution& execution, Prepared& prepared) {
   push(&execution);
 }
 
-// The server has forgotten it, or another session of it never knew it; the types of its parameters must be those that
-// the arguments are written in. Before the Bind and in front of the same Sync: a pooler keeps them together.
-void Connection::parse_again(const Execution& execution, const Prepared& prepared) {
-  wire::parse(out_, {}, execution.statement_->sql(), prepared.parameters);
-}
-
 void Connection::ended(Execution& execution) {
-  Prepared* const prepared = std::exchange(execution.prepared_, nullptr);
   const bool stale = execution.error && execution.statement_ != nullptr && is_stale(*execution.error);
-  if (prepared != nullptr) {
+  if (Prepared* const prepared = std::exchange(execution.prepared_, nullptr)) {
     prepared->duration.record(loop_->now() - execution.started_);
-    --prepared->in_flight;
-    if (stale || prepared->id == 0 || execution.changed_) {
-      if (prepared->doomed && prepared->in_flight == 0) {
-        prepared_.erase(prepared);
-      } else {
-        invalidate(*prepared);
-      }
-    } else if (prepared->doomed && prepared->in_flight == 0) {
-      prepared_.erase(prepared);
-    }
+    release(*prepared, stale || execution.changed_);
   }
   if (stale && !execution.retried_ && transaction_status_ == 'I' && open_) {
     execution.retried_ = true;
@@ -318,18 +314,14 @@ void Connection::ended(Execution& execution) {
     return submit(execution);
   }
   if (execution.error && !execution.failure_) {
-    ErrorFields fields = std::move(*execution.error);
     if (execution.statement_ != nullptr) {
-      fields.query = execution.statement_->name();
-      fields.file = execution.statement_->file();
-      fields.line = execution.statement_->line();
+      execution.failure_ = error_of(std::move(*execution.error), *execution.statement_);
     } else {
-      fields.query = execution.sql_.substr(0, 80);
+      execution.error->query = execution.sql_.substr(0, 80);
+      execution.failure_ = make_error(std::move(*execution.error));
     }
-    execution.failure_ = make_error(std::move(fields));
   }
-  execution.stage_ = Execution::Stage::done;
-  execution.wake();
+  execution.done();
 }
 
 void Connection::abandon(Operation& operation) noexcept {
@@ -471,7 +463,11 @@ void Connection::handle(const wire::Message& message) {
       if (operation != nullptr) operation->on_row(*this, message.body);
       return;
     case 'C':
-      if (operation != nullptr) operation->affected += wire::affected_rows(wire::Reader(message.body).cstring());
+      if (operation != nullptr)
+        operation->on_complete(*this, wire::affected_rows(wire::Reader(message.body).cstring()));
+      return;
+    case 'I':
+      if (operation != nullptr) operation->on_complete(*this, 0);
       return;
     case 'Z': {
       transaction_status_ = wire::Reader(message.body).get<char>();
@@ -488,7 +484,6 @@ void Connection::handle(const wire::Message& message) {
     case '3':
     case 'n':
     case 's':
-    case 'I':
     case 'c':
       return;
     case 'T':
@@ -573,12 +568,12 @@ void Connection::fail_all(const std::string& reason) noexcept {
     if (operation != nullptr) operation->on_lost(reason);
   }
   for (const auto& [prepared, owned] : prepared_) {
-    Execution* waiting = std::exchange(prepared->waiting, nullptr);
+    Request* waiting = std::exchange(prepared->waiting, nullptr);
     while (waiting != nullptr) {
       --preparing_;
-      Execution& execution = *std::exchange(waiting, waiting->next_);
-      execution.prepared_ = nullptr;
-      execution.fail(std::make_exception_ptr(ConnectionLost(reason, false)));
+      Request& request = *std::exchange(waiting, waiting->next_);
+      request.forget_statements();
+      request.fail(std::make_exception_ptr(ConnectionLost(reason, false)));
     }
   }
   by_id_.clear();

@@ -6,6 +6,7 @@
 
 #include <coroutine>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <source_location>
@@ -58,6 +59,8 @@ class Operation {
   /// 'G': the server wants COPY data; 'H': it sends some.
   virtual void on_copy_start(Connection& connection, char direction);
   virtual void on_copy_data(Connection&, std::string_view /*bytes*/) {}
+  /// A statement of it has ended well.
+  virtual void on_complete(Connection&, std::uint64_t rows) { affected += rows; }
   /// What was to be sent has been sent; only for Connection::set_drain.
   virtual void on_drained() noexcept {}
   /// The server is done with it; `error` says how. Runs no user code.
@@ -74,7 +77,8 @@ class Operation {
   std::uint64_t sequence_ = 0;
 };
 
-class Execution;
+class Batch;
+class Request;
 
 /// A statement on one connection.
 class Prepared final : public Operation {
@@ -86,13 +90,14 @@ class Prepared final : public Operation {
   std::vector<Oid> parameters;
   std::vector<wire::Field> fields;
   std::vector<ColumnType> columns;
-  Execution* waiting = nullptr;  // run when it is ready
-  Execution** waiting_tail = &waiting;
+  Request* waiting = nullptr;  // go on when it is ready
+  Request** waiting_tail = &waiting;
   std::uint32_t id = 0;  // 0: for one run
   std::uint32_t in_flight = 0;
   std::uint64_t last_used = 0;
   metrics::Histogram duration;  // of its runs, by query
-  bool doomed = false;          // closed; kept while executions refer to it
+  bool copy = false;            // it is a COPY
+  bool doomed = false;          // closed; kept while requests refer to it
 
   void on_field_description(std::string_view body) override;
   void on_parameter_description(std::string_view body) override;
@@ -100,56 +105,104 @@ class Prepared final : public Operation {
   void on_lost(const std::string& reason) noexcept override;
 };
 
-/// One run of a statement, or of plain SQL by the simple protocol: an awaitable that gives the number of rows affected.
-/// It lives in the frame of the coroutine that awaits it.
-class Execution final : public async::Waiter, public Operation {
+/// What a pool gives to one of its connections: it may queue for one, wait there until its statements are prepared, and
+/// is sent. It lives in the frame of the coroutine that awaits it.
+class Request : public async::Waiter, public Operation {
  public:
-  Execution(Pool& pool, const Statement& statement, Params&& params, RowSink* sink)
-      : pool_(&pool), statement_(&statement), params_(std::move(params)), sink_(sink) {}
-  Execution(Connection& connection, const Statement& statement, Params&& params, RowSink* sink)
-      : connection_(&connection), statement_(&statement), params_(std::move(params)), sink_(sink) {}
-  Execution(Connection& connection, std::string_view sql) : connection_(&connection), sql_(sql) {}
-  ~Execution() = default;
-
   bool await_ready() noexcept;
-  void await_suspend(std::coroutine_handle<> handle);
-  std::uint64_t await_resume();
-
-  /// Waits to the end even when the caller is cancelled: for a commit, whose outcome must be known.
-  Execution& to_the_end() noexcept {
-    cancellable_ = false;
-    return *this;
-  }
-  [[nodiscard]] const Statement* statement() const noexcept { return statement_; }
   void fail(std::exception_ptr why) noexcept;
+  /// The one whose rows come now; null: plain SQL, or none.
+  [[nodiscard]] const Statement* statement() const noexcept { return statement_; }
 
- private:
+ protected:
   friend class Connection;
   friend class Prepared;
   friend class pg::Pool;
   enum class Stage : std::uint8_t { idle, queued, preparing, sent, done };
 
+  explicit Request(Pool& pool) noexcept : pool_(&pool) {}
+  explicit Request(Connection& connection) noexcept : connection_(&connection) {}
+  ~Request() = default;
+
+  virtual void submit_to(Connection& connection) = 0;
+  /// The statement that it has waited for is ready.
+  virtual void on_prepared(Connection& connection, Prepared& prepared) = 0;
+  /// `drop`: they are of no use to others either.
+  virtual void release_statements(bool drop) noexcept = 0;
+  /// The connection has closed, and they are gone.
+  virtual void forget_statements() noexcept = 0;
+  [[nodiscard]] virtual std::string describe() const = 0;
+
   void on_row(Connection& connection, std::string_view body) override;
   void on_field_description(std::string_view body) override;
-  void on_end(Connection& connection) noexcept override;
   void on_lost(const std::string& reason) noexcept override;
   void on_cancel() noexcept override;
-  [[nodiscard]] std::string describe() const;
+  /// For await_suspend.
+  void begin(std::coroutine_handle<> handle);
+  /// For await_resume.
+  void finish() {
+    check_cancelled();
+    if (failure_) [[unlikely]]
+      std::rethrow_exception(std::move(failure_));
+  }
+  void done() noexcept {
+    stage_ = Stage::done;
+    wake();
+  }
 
   Pool* pool_ = nullptr;
   Connection* connection_ = nullptr;
   const Statement* statement_ = nullptr;
-  std::string_view sql_;
-  Params params_;
   RowSink* sink_ = nullptr;
-  Prepared* prepared_ = nullptr;
-  Execution* next_ = nullptr;
+  Prepared* prepared_ = nullptr;  // while it waits for it, or its rows come
+  Request* next_ = nullptr;
   std::exception_ptr failure_;
   async::TimePoint started_{};
   Stage stage_ = Stage::idle;
   bool retried_ = false;
   bool cancellable_ = true;
   bool changed_ = false;  // its columns are others than those that were described
+};
+
+/// One run of a statement, or of plain SQL by the simple protocol: an awaitable that gives the number of rows affected.
+class Execution final : public Request {
+ public:
+  Execution(Pool& pool, const Statement& statement, Params&& params, RowSink* sink)
+      : Request(pool), params_(std::move(params)) {
+    statement_ = &statement;
+    sink_ = sink;
+  }
+  Execution(Connection& connection, const Statement& statement, Params&& params, RowSink* sink)
+      : Request(connection), params_(std::move(params)) {
+    statement_ = &statement;
+    sink_ = sink;
+  }
+  Execution(Connection& connection, std::string_view sql) : Request(connection), sql_(sql) {}
+  ~Execution() = default;
+
+  void await_suspend(std::coroutine_handle<> handle);
+  std::uint64_t await_resume() {
+    finish();
+    return affected;
+  }
+
+  /// Waits to the end even when the caller is cancelled: for a commit, whose outcome must be known.
+  Execution& to_the_end() noexcept {
+    cancellable_ = false;
+    return *this;
+  }
+
+ private:
+  friend class Connection;
+  void submit_to(Connection& connection) override;
+  void on_prepared(Connection& connection, Prepared& prepared) override;
+  void release_statements(bool drop) noexcept override;
+  void forget_statements() noexcept override { prepared_ = nullptr; }
+  [[nodiscard]] std::string describe() const override;
+  void on_end(Connection& connection) noexcept override;
+
+  std::string_view sql_;
+  Params params_;
 };
 
 /// Awaitable: SQL by the simple protocol, rows as text. For catalog queries and migrations.
@@ -195,6 +248,12 @@ class Description final : public async::Waiter, public Operation {
   std::string_view sql_;
   std::exception_ptr failure_;
 };
+
+/// The server's plan for a prepared statement is out of date after DDL, or the statement is gone (DISCARD ALL, a
+/// pooler).
+[[nodiscard]] bool is_stale(const ErrorFields& error);
+/// The exception for what the server said about a query.
+[[nodiscard]] std::exception_ptr error_of(ErrorFields fields, const Statement& statement);
 
 /// The numbers that the map does not know; the query that explains them; what it answered.
 std::vector<Oid> unknown_types(const TypeMap& types, std::span<const Oid> parameters,
@@ -242,6 +301,7 @@ class Connection final : private async::IoHandler, private async::TickHook {
   void close(const std::string& reason = "the connection was closed") noexcept;
 
   void submit(Execution& execution);
+  void submit(Batch& batch);
   /// Sends SQL by the simple protocol and gives its end to `operation`.
   void submit_simple(Operation& operation, std::string_view sql);
   /// The same, and nobody is told how it ends.
@@ -302,7 +362,9 @@ class Connection final : private async::IoHandler, private async::TickHook {
 
  private:
   friend class Prepared;
+  friend class Request;
   friend class Execution;
+  friend class Batch;
   friend class TypeLookup;
 
   void on_io(std::uint32_t events) noexcept override;
@@ -318,16 +380,22 @@ class Connection final : private async::IoHandler, private async::TickHook {
   void touch() noexcept { loop_->at_tick_end(*this); }
   Operation*& slot(std::uint64_t sequence) noexcept { return ring_[sequence & (ring_.size() - 1)]; }
 
+  /// The statement on this connection, perhaps not ready yet.
+  Prepared& prepared_for(const Statement& statement);
   Prepared& prepare(const Statement& statement);
+  void wait_for(Prepared& prepared, Request& request) noexcept;
   void finish_prepare(Prepared& prepared);
   void settle_prepared(Prepared& prepared);
   void fail_prepared(Prepared& prepared, std::exception_ptr why) noexcept;
   void drop_prepared(Prepared& prepared, bool close_on_server) noexcept;
-  void invalidate(Prepared& prepared) noexcept;
+  /// What ran is not running any more; `drop`: nobody shall run it again.
+  void release(Prepared& prepared, bool drop) noexcept;
   void evict();
   void bind(Execution& execution, Prepared& prepared);
-  void parse_again(const Execution& execution, const Prepared& prepared);
+  void bind(Batch& batch);
+  void put_run(const Statement& statement, const Params& params, const Prepared& prepared, bool sync);
   void ended(Execution& execution);
+  void ended(Batch& batch);
 
   Task<void> open_host(ConnectOptions::Host host);
   Task<void> open_address(net::Address address, std::string host);

@@ -4,7 +4,6 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <random>
 
 #include <ashlar/async/combinators.hpp>
 #include <ashlar/async/offload.hpp>
@@ -14,6 +13,7 @@
 #include <ashlar/pg/detail/migrate_commands.hpp>
 #include <ashlar/pg/detail/query_commands.hpp>
 #include <ashlar/pg/detail/query_watch.hpp>
+#include <ashlar/pg/detail/retries.hpp>
 #include <ashlar/pg/detail/statistics_commands.hpp>
 #include <ashlar/pg/detail/statistics_sampler.hpp>
 #include <ashlar/pg/detail/transaction_journal.hpp>
@@ -35,25 +35,9 @@ std::chrono::milliseconds answer_timeout(std::chrono::milliseconds statement_tim
   return statement_timeout.count() > 0 ? statement_timeout + 5s : 0ms;
 }
 
-std::chrono::milliseconds retry_pause(unsigned attempt) {
-  thread_local std::minstd_rand random{std::random_device{}()};
-  const unsigned longest = std::min(500U, 4U << std::min(attempt, 8U));
-  return std::chrono::milliseconds(std::uniform_int_distribution<unsigned>(1, longest)(random));
-}
-
 Unavailable unusable(const std::exception_ptr& error, const detail::ConnectionConfig* config) {
   return Unavailable(fmt::format("the database cannot be used: {}\n(DATABASE_URL is {})", explain(error),
                                  config != nullptr ? config->options.to_string() : "not valid"));
-}
-
-bool may_retry(const std::exception_ptr& error) {
-  try {
-    std::rethrow_exception(error);
-  } catch (const ErrorFields& fields) {
-    return is_retryable(fields.code);
-  } catch (...) {
-    return false;
-  }
 }
 
 unsigned most_shared(const Options& options) {
@@ -311,7 +295,7 @@ Task<void> Db::run_transaction(TransactionOptions options, Body& body, std::sour
       if (error) {
         detail::FailedTransaction failed(lease.connection(), tx.journal_, error);
         co_await async::shield(tx.rollback());
-        again = attempt < options.max_attempts && may_retry(error);
+        again = attempt < options.max_attempts && detail::may_run_again(error);
         co_await async::shield(failed.report(attempt, again));
       }
     }
@@ -320,7 +304,7 @@ Task<void> Db::run_transaction(TransactionOptions options, Body& body, std::sour
       co_return;
     }
     if (!again) std::rethrow_exception(error);
-    co_await async::sleep(retry_pause(attempt));
+    co_await async::sleep(detail::retry_pause(attempt));
   }
 }
 

@@ -10,46 +10,27 @@
 
 namespace ashlar::pg::detail {
 
-// -- Execution
+// -- Request
 
-bool Execution::await_ready() noexcept {
+bool Request::await_ready() noexcept {
   if (!cancellable_ || !cancelled_already()) [[likely]]
     return false;
   mark_cancelled();
   return true;
 }
 
-void Execution::await_suspend(std::coroutine_handle<> handle) {
-  if (statement_ != nullptr && query_watchers.load(std::memory_order_relaxed) != 0) [[unlikely]]
-    note_query(*statement_, async::context());
+void Request::begin(std::coroutine_handle<> handle) {
   suspend(handle, cancellable_ ? async::Cancellable::yes : async::Cancellable::no);
   started_ = loop()->now();
-  if (pool_ != nullptr) {
-    pool_->submit(*this);
-  } else {
-    if (connection_->noting_ != nullptr && statement_ != nullptr) connection_->noting_->note(*statement_);
-    connection_->submit(*this);
-  }
+  pool_ != nullptr ? pool_->submit(*this) : submit_to(*connection_);
 }
 
-std::uint64_t Execution::await_resume() {
-  check_cancelled();
-  if (failure_) [[unlikely]]
-    std::rethrow_exception(std::move(failure_));
-  return affected;
-}
-
-void Execution::fail(std::exception_ptr why) noexcept {
+void Request::fail(std::exception_ptr why) noexcept {
   failure_ = std::move(why);
-  stage_ = Stage::done;
-  wake();
+  done();
 }
 
-std::string Execution::describe() const {
-  return statement_ != nullptr ? statement_->describe() : fmt::format("SQL `{}`", sql_.substr(0, 60));
-}
-
-void Execution::on_row(Connection&, std::string_view body) {
+void Request::on_row(Connection&, std::string_view body) {
   if (sink_ == nullptr || prepared_ == nullptr) return;
   RowReader row(body, prepared_->columns);
   try {
@@ -69,7 +50,7 @@ void Execution::on_row(Connection&, std::string_view body) {
 }
 
 // Only without prepared statements. With them the server itself refuses to run one whose columns have changed.
-void Execution::on_field_description(std::string_view body) {
+void Request::on_field_description(std::string_view body) {
   if (prepared_ == nullptr) return;
   const auto same = [](const wire::Field& a, const wire::Field& b) { return a.type == b.type && a.name == b.name; };
   if (std::ranges::equal(wire::row_description(body), prepared_->fields, same)) return;
@@ -81,10 +62,8 @@ void Execution::on_field_description(std::string_view body) {
       describe())));
 }
 
-void Execution::on_end(Connection& connection) noexcept { connection.ended(*this); }
-
-void Execution::on_lost(const std::string& reason) noexcept {
-  prepared_ = nullptr;
+void Request::on_lost(const std::string& reason) noexcept {
+  forget_statements();
   if (error) {
     return fail(make_error(std::move(*error)));
   }
@@ -92,40 +71,67 @@ void Execution::on_lost(const std::string& reason) noexcept {
       fmt::format("{}; {} had been sent, so it is unknown whether it was carried out", reason, describe()), true)));
 }
 
-void Execution::on_cancel() noexcept {
+void Request::on_cancel() noexcept {
   switch (stage_) {
     case Stage::queued:
       pool_->forget(*this);
       break;
     case Stage::preparing: {
       --connection_->preparing_;
-      Execution** link = &prepared_->waiting;
+      Request** link = &prepared_->waiting;
       while (*link != this) link = &(*link)->next_;
       *link = next_;
       if (prepared_->waiting_tail == &next_) prepared_->waiting_tail = link;
+      prepared_ = nullptr;
+      release_statements(false);
       break;
     }
     case Stage::sent:
-      if (prepared_ != nullptr) {
-        --prepared_->in_flight;
-        if (prepared_->id == 0 || (prepared_->doomed && prepared_->in_flight == 0)) {
-          if (prepared_->doomed) {
-            if (prepared_->in_flight == 0) connection_->prepared_.erase(prepared_);
-          } else {
-            connection_->invalidate(*prepared_);
-          }
-        }
-        prepared_ = nullptr;
-      }
+      release_statements(false);
       connection_->abandon(*this);
       break;
     case Stage::idle:
     case Stage::done:
       return;
   }
-  stage_ = Stage::done;
   mark_cancelled();
-  wake();
+  done();
+}
+
+// -- Execution
+
+void Execution::await_suspend(std::coroutine_handle<> handle) {
+  if (statement_ != nullptr) {
+    if (query_watchers.load(std::memory_order_relaxed) != 0) [[unlikely]]
+      note_query(*statement_, async::context());
+    if (pool_ == nullptr && connection_->noting_ != nullptr) connection_->noting_->note(*statement_);
+  }
+  begin(handle);
+}
+
+void Execution::submit_to(Connection& connection) { connection.submit(*this); }
+void Execution::on_prepared(Connection& connection, Prepared& prepared) { connection.bind(*this, prepared); }
+void Execution::on_end(Connection& connection) noexcept { connection.ended(*this); }
+
+void Execution::release_statements(bool drop) noexcept {
+  if (prepared_ != nullptr) connection_->release(*std::exchange(prepared_, nullptr), drop);
+}
+
+std::string Execution::describe() const {
+  return statement_ != nullptr ? statement_->describe() : fmt::format("SQL `{}`", sql_.substr(0, 60));
+}
+
+bool is_stale(const ErrorFields& error) {
+  return error.code == "26000" ||
+         (error.code == "0A000" &&
+          (error.routine == "RevalidateCachedQuery" || error.primary == "cached plan must not change result type"));
+}
+
+std::exception_ptr error_of(ErrorFields fields, const Statement& statement) {
+  fields.query = statement.name();
+  fields.file = statement.file();
+  fields.line = statement.line();
+  return make_error(std::move(fields));
 }
 
 // -- Prepared

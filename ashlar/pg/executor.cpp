@@ -2,8 +2,55 @@
 
 #include <fmt/format.h>
 
+#include <ashlar/async/combinators.hpp>
+#include <ashlar/pg/detail/retries.hpp>
+#include <ashlar/pg/detail/transaction_journal.hpp>
+#include <ashlar/pg/transaction.hpp>
+#include <ashlar/telemetry/log.hpp>
+
 namespace ashlar::pg {
 namespace {
+// Others wait behind a batch that shares their connection.
+constexpr std::size_t kLongBatch = 64;
+const log::Logger logger{"pg.batch"};
+
+Task<void> note_disturbed(Pool& pool, std::exception_ptr error, unsigned attempt, bool again) {
+  Deadlock* deadlock = nullptr;
+  try {
+    std::rethrow_exception(error);
+  } catch (Deadlock& one) {
+    deadlock = &one;  // in `error`
+  } catch (...) {
+    // a serialization failure
+  }
+  detail::count_disturbed(deadlock != nullptr ? "deadlock" : "serialization", again);
+  if (deadlock == nullptr) co_return;
+  try {
+    const Lease lease = co_await pool.acquire();
+    co_await detail::name_other_sides(lease.connection(), *deadlock);
+  } catch (const Unavailable&) {
+    // no connection is free for it
+  }
+  logger.warn(again ? "transactions waited for each other: this batch runs again"
+                    : "transactions waited for each other: this batch has failed",
+              {{"attempt", attempt}, {"query", deadlock->query}, {"detail", deadlock->detail}});
+}
+
+Task<void> run_batch_alone(Pool& pool, detail::BatchList& parts) {
+  if (pool.sandboxed()) pool.count_query();
+  const Lease lease = co_await pool.acquire();
+  lease.connection().begin_journal(parts.front()->statement().where());
+  std::exception_ptr error;
+  try {
+    co_await detail::Batch(lease.connection(), parts);
+  } catch (...) {
+    error = std::current_exception();
+  }
+  lease.connection().end_journal();
+  if (error) std::rethrow_exception(error);
+  co_await lease.check_deferred();
+}
+
 inline const Query<void(std::string, std::string)> notify_channel{"select pg_notify($1, $2)",
                                                                   {.name = "ashlar.notify"}};
 }  // namespace
@@ -22,6 +69,32 @@ Task<std::uint64_t> Executor::run_alone(Pool& pool, const Statement& statement, 
   const std::uint64_t affected = co_await detail::Execution(lease.connection(), statement, std::move(params), &sink);
   co_await lease.check_deferred();
   co_return affected;
+}
+
+Task<void> Executor::run_batch(Executor& self, detail::BatchList& parts) {
+  for (unsigned attempt = 1;; ++attempt) {
+    const detail::Target target = self.target();
+    std::exception_ptr error;
+    try {
+      if (target.connection != nullptr) {
+        co_await detail::Batch(*target.connection, parts);
+      } else if (!parts.slow() && parts.size() <= kLongBatch && !target.pool->sandboxed()) {
+        co_await detail::Batch(*target.pool, parts);
+      } else {
+        co_await run_batch_alone(*target.pool, parts);
+      }
+      co_return;
+    } catch (...) {
+      if (target.connection != nullptr) throw;  // it is for the transaction to run again
+      error = std::current_exception();
+    }
+    if (!detail::may_run_again(error)) std::rethrow_exception(error);
+    const bool again = attempt < TransactionOptions{}.max_attempts;
+    co_await note_disturbed(*target.pool, error, attempt, again);
+    if (!again) std::rethrow_exception(error);
+    co_await async::sleep(detail::retry_pause(attempt));
+    parts.restart();
+  }
 }
 
 Task<void> Executor::use(Executor& self, detail::StreamState& state) {

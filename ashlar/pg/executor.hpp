@@ -2,18 +2,23 @@
 // in a function that should work in both.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
+#include <memory>
 #include <optional>
-#include <string_view>
+#include <ranges>
+#include <string>
+#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <ashlar/async/generator.hpp>
 #include <ashlar/async/task.hpp>
+#include <ashlar/pg/bound_query.hpp>
 #include <ashlar/pg/connection.hpp>
 #include <ashlar/pg/copy.hpp>
+#include <ashlar/pg/detail/batch.hpp>
+#include <ashlar/pg/detail/row_sinks.hpp>
 #include <ashlar/pg/pool.hpp>
 #include <ashlar/pg/query.hpp>
 #include <ashlar/pg/stream.hpp>
@@ -25,82 +30,6 @@ namespace detail {
 struct Target {
   Pool* pool = nullptr;
   Connection* connection = nullptr;
-};
-
-[[noreturn]] void throw_no_row(const Statement& statement);
-[[noreturn]] void throw_too_many(const Statement& statement);
-
-template <class R>
-class OneSink final : public RowSink {
- public:
-  using Result = R;
-  Result finish(const Statement& statement, std::uint64_t) {
-    if (!row_) throw_no_row(statement);
-    if (many_) throw_too_many(statement);
-    return std::move(*row_);
-  }
-
- private:
-  void on_row(RowReader& in) override {
-    if (row_) {
-      many_ = true;
-    } else {
-      read_row(in, row_.emplace());
-    }
-  }
-  std::optional<R> row_;
-  bool many_ = false;
-};
-
-template <class R>
-class MaybeSink final : public RowSink {
- public:
-  using Result = std::optional<R>;
-  Result finish(const Statement& statement, std::uint64_t) {
-    if (many_) throw_too_many(statement);
-    return std::move(row_);
-  }
-
- private:
-  void on_row(RowReader& in) override {
-    if (row_) {
-      many_ = true;
-    } else {
-      read_row(in, row_.emplace());
-    }
-  }
-  std::optional<R> row_;
-  bool many_ = false;
-};
-
-template <class R>
-class AllSink final : public RowSink {
- public:
-  using Result = std::vector<R>;
-  Result finish(const Statement&, std::uint64_t) { return std::move(rows_); }
-
- private:
-  void on_row(RowReader& in) override {
-    // Growing from one by doubling moves the first rows over and over.
-    if (rows_.capacity() == 0) rows_.reserve(std::clamp<std::size_t>(4096 / sizeof(R), 1, 32));
-    if constexpr (std::is_same_v<R, bool>) {  // a vector of them has no place of its own for each
-      bool value = false;
-      read_row(in, value);
-      rows_.push_back(value);
-    } else {
-      read_row(in, rows_.emplace_back());
-    }
-  }
-  std::vector<R> rows_;
-};
-
-class ExecSink final : public RowSink {
- public:
-  using Result = std::uint64_t;
-  Result finish(const Statement&, std::uint64_t affected) const noexcept { return affected; }
-
- private:
-  void on_row(RowReader&) override {}
 };
 
 }  // namespace detail
@@ -116,21 +45,47 @@ class Executor {
   /// Exactly one row. Throws NoRow (404) or TooManyRows.
   template <class R, class... A>
   [[nodiscard]] Task<R> one(const Query<R(A...)>& query, const std::type_identity_t<A>&... arguments) {
-    return run<detail::OneSink<R>>(*this, query, encode<A...>(arguments...));
+    return run<detail::OneSink<R>>(*this, query, detail::encode_arguments<A...>(arguments...));
   }
   /// One row or none. Throws TooManyRows.
   template <class R, class... A>
   [[nodiscard]] Task<std::optional<R>> maybe(const Query<R(A...)>& query, const std::type_identity_t<A>&... arguments) {
-    return run<detail::MaybeSink<R>>(*this, query, encode<A...>(arguments...));
+    return run<detail::MaybeSink<R>>(*this, query, detail::encode_arguments<A...>(arguments...));
   }
   template <class R, class... A>
   [[nodiscard]] Task<std::vector<R>> all(const Query<R(A...)>& query, const std::type_identity_t<A>&... arguments) {
-    return run<detail::AllSink<R>>(*this, query, encode<A...>(arguments...));
+    return run<detail::AllSink<R>>(*this, query, detail::encode_arguments<A...>(arguments...));
   }
   /// The number of rows affected; rows that come back are dropped.
   template <class R, class... A>
   [[nodiscard]] Task<std::uint64_t> exec(const Query<R(A...)>& query, const std::type_identity_t<A>&... arguments) {
-    return run<detail::ExecSink>(*this, query, encode<A...>(arguments...));
+    return run<detail::ExecSink>(*this, query, detail::encode_arguments<A...>(arguments...));
+  }
+
+  /// Several queries in one round trip, as one transaction: all are done, or none and the error is that of the first
+  /// that failed. `auto [book, reviews] = co_await db.batch(pg::one(book_by_id, id), pg::all(reviews_of_book, id));`
+  /// gives their results as a tuple. Those that do not fit what was asked for, by NoRow, TooManyRows or QueryMismatch,
+  /// are noticed when the server has done them all.
+  ///
+  /// On a Db it is repeated after a serialization failure or a deadlock, as Db::transaction is, and takes a connection
+  /// of its own when a query of it is slow or there are more than 64; in a Tx it is a part of that transaction.
+  template <class... S>
+    requires(sizeof...(S) > 0)
+  [[nodiscard]] Task<std::tuple<typename S::Result...>> batch(BoundQuery<S>... queries) {
+    return run_batch_of(*this, std::tuple<BoundQuery<S>...>(std::move(queries)...));
+  }
+  /// The same for as many of one kind as a vector or view gives: `co_await db.batch(ids | std::views::transform([](int
+  /// id) { return pg::one(book_by_id, id); }))` gives a vector of their results. Of none, it asks nobody.
+  template <class S>
+  [[nodiscard]] Task<std::vector<typename S::Result>> batch(std::vector<BoundQuery<S>> queries) {
+    return run_batch_of(*this, std::move(queries));
+  }
+  template <detail::BoundQueries Queries>
+  [[nodiscard]] auto batch(Queries&& queries) {  // NOLINT(*-missing-std-forward): its elements are what moves
+    std::vector<std::ranges::range_value_t<Queries>> parts;
+    if constexpr (std::ranges::sized_range<Queries>) parts.reserve(std::ranges::size(queries));
+    for (auto&& query : queries) parts.push_back(std::forward<decltype(query)>(query));
+    return run_batch_of(*this, std::move(parts));
   }
 
   /// Rows one at a time, for results that should not be in memory at once: `while (auto row = co_await rows.next())`.
@@ -138,7 +93,7 @@ class Executor {
   /// the server down; statement_timeout counts that time too.
   template <class R, class... A>
   [[nodiscard]] Generator<R> stream(const Query<R(A...)>& query, const std::type_identity_t<A>&... arguments) {
-    return stream_rows<R>(*this, query, encode<A...>(arguments...));
+    return stream_rows<R>(*this, query, detail::encode_arguments<A...>(arguments...));
   }
 
   /// Copies rows into a table, in binary: the fastest way in. All or nothing; gives their number. From a vector, a view
@@ -179,6 +134,25 @@ class Executor {
   /// On a connection of its own.
   static Task<std::uint64_t> run_alone(Pool& pool, const Statement& statement, Params params, detail::RowSink& sink);
   static Task<void> use(Executor& self, detail::StreamState& state);
+  static Task<void> run_batch(Executor& self, detail::BatchList& parts);
+  template <class... S>
+  static Task<std::tuple<typename S::Result...>> run_batch_of(Executor& self, std::tuple<BoundQuery<S>...> queries) {
+    detail::BatchList parts;
+    std::apply([&](auto&... query) { (parts.push_back(query), ...); }, queries);
+    co_await run_batch(self, parts);
+    co_return std::apply([](auto&... query) { return std::tuple<typename S::Result...>{query.finish()...}; }, queries);
+  }
+  template <class S>
+  static Task<std::vector<typename S::Result>> run_batch_of(Executor& self, std::vector<BoundQuery<S>> queries) {
+    std::vector<typename S::Result> results;
+    if (queries.empty()) co_return results;
+    detail::BatchList parts;
+    for (auto& query : queries) parts.push_back(query);
+    co_await run_batch(self, parts);
+    results.reserve(queries.size());
+    for (auto& query : queries) results.push_back(query.finish());
+    co_return results;
+  }
   template <class Source>
   static Task<std::uint64_t> copy_from(Executor& self, const Statement& statement, std::string sql, Source source) {
     co_return co_await copy_source(self, statement, std::move(sql), source);
@@ -187,13 +161,6 @@ class Executor {
                                          detail::RowSource& source);
   static Task<std::uint64_t> copy_raw(Executor& self, std::string sql, Generator<std::string> chunks);
   static Generator<std::string> copy_out_of(Executor& self, std::string sql);
-
-  template <class... A>
-  static Params encode(const A&... arguments) {
-    Params params;
-    (encode_value(params, static_cast<const std::remove_cvref_t<A>&>(arguments)), ...);
-    return params;
-  }
 
   template <class Sink>
   static Task<typename Sink::Result> run(Executor& self, const Statement& statement, Params params) {

@@ -388,7 +388,7 @@ struct ListRunner : Executor {
   }
   template <class... A>
   static Params encode_all(const A&... arguments) {
-    return Executor::encode<A...>(arguments...);
+    return encode_arguments<A...>(arguments...);
   }
 
  protected:

@@ -14,7 +14,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using detail::Connection;
-using detail::Execution;
+using detail::Request;
 
 inline log::Logger logger{"pg.pool"};
 
@@ -304,11 +304,11 @@ void Pool::close_extra() noexcept {
   if (resting_) counting_.arm(loop_, options_.keep_extra);
 }
 
-void Pool::submit(Execution& execution) {
+void Pool::submit(Request& request) {
   ++stats_.queries;
   if (waiting_ == nullptr) {
     if (Connection* const connection = pick(); connection != nullptr) [[likely]]
-      return connection->submit(execution);
+      return request.submit_to(*connection);
   } else {
     note_queue();
   }
@@ -320,27 +320,27 @@ void Pool::submit(Execution& execution) {
     if (failures_ > 0 || stopping_) {
       ++stats_.refused;
       instruments_.refused.add();
-      return execution.fail(std::make_exception_ptr(ConnectionLost(trouble_, false)));
+      return request.fail(std::make_exception_ptr(ConnectionLost(trouble_, false)));
     }
   }
   if (waiting_count_ >= options_.max_waiting) {
     ++stats_.refused;
     instruments_.refused.add();
-    return execution.fail(std::make_exception_ptr(PoolExhausted("the database is busy; try again")));
+    return request.fail(std::make_exception_ptr(PoolExhausted("the database is busy; try again")));
   }
-  execution.stage_ = Execution::Stage::queued;
-  execution.next_ = nullptr;
-  *waiting_tail_ = &execution;
-  waiting_tail_ = &execution.next_;
+  request.stage_ = Request::Stage::queued;
+  request.next_ = nullptr;
+  *waiting_tail_ = &request;
+  waiting_tail_ = &request.next_;
   ++waiting_count_;
   instruments_.waiting.add();
 }
 
-void Pool::forget(Execution& execution) noexcept {
-  for (Execution** link = &waiting_; *link != nullptr; link = &(*link)->next_) {
-    if (*link != &execution) continue;
-    *link = execution.next_;
-    if (waiting_tail_ == &execution.next_) waiting_tail_ = link;
+void Pool::forget(Request& request) noexcept {
+  for (Request** link = &waiting_; *link != nullptr; link = &(*link)->next_) {
+    if (*link != &request) continue;
+    *link = request.next_;
+    if (waiting_tail_ == &request.next_) waiting_tail_ = link;
     --waiting_count_;
     instruments_.waiting.sub();
     return;
@@ -349,23 +349,23 @@ void Pool::forget(Execution& execution) noexcept {
 
 void Pool::drain(Connection& connection) noexcept {
   while (waiting_ != nullptr && connection.open_now() && connection.load() < options_.max_in_flight) {
-    Execution& execution = *waiting_;
-    waiting_ = execution.next_;
+    Request& request = *waiting_;
+    waiting_ = request.next_;
     if (waiting_ == nullptr) waiting_tail_ = &waiting_;
     --waiting_count_;
     instruments_.waiting.sub();
-    connection.submit(execution);
+    request.submit_to(connection);
   }
 }
 
 void Pool::refuse_all(const std::string& reason) noexcept {
-  Execution* execution = std::exchange(waiting_, nullptr);
+  Request* request = std::exchange(waiting_, nullptr);
   waiting_tail_ = &waiting_;
   instruments_.waiting.sub(static_cast<std::int64_t>(waiting_count_));
   instruments_.refused.add(waiting_count_);
   stats_.refused += std::exchange(waiting_count_, 0);
-  while (execution != nullptr) {
-    Execution& next = *std::exchange(execution, execution->next_);
+  while (request != nullptr) {
+    Request& next = *std::exchange(request, request->next_);
     next.fail(std::make_exception_ptr(ConnectionLost(reason, false)));
   }
 }

@@ -89,10 +89,10 @@ class Pool final : public detail::ConnectionOwner {
   /// Closes all connections; what still waits gets ConnectionLost.
   Task<void> stop();
 
-  void submit(detail::Execution& execution);
+  void submit(detail::Request& request);
   /// A single query that does not go through submit().
   void count_query() noexcept { ++stats_.queries; }
-  void forget(detail::Execution& execution) noexcept;
+  void forget(detail::Request& request) noexcept;
   /// A connection of one's own. Throws PoolExhausted (none free within acquire_timeout), ConnectionLost, Cancelled,
   /// DeadlineExceeded.
   Task<Lease> acquire();
@@ -180,8 +180,8 @@ class Pool final : public detail::ConnectionOwner {
   std::vector<std::unique_ptr<detail::Connection>> idle_;
   std::vector<detail::Connection*> leased_;
   unsigned exclusive_open_ = 0;
-  detail::Execution* waiting_ = nullptr;
-  detail::Execution** waiting_tail_ = &waiting_;
+  detail::Request* waiting_ = nullptr;
+  detail::Request** waiting_tail_ = &waiting_;
   std::size_t waiting_count_ = 0;
   Acquire* acquiring_ = nullptr;
   Acquire* acquiring_last_ = nullptr;

@@ -316,6 +316,21 @@ TEST(Pool, AServerThatBreaksTheProtocolIsLeft) {
   }
 }
 
+TEST(Pool, AServerThatLeavesOutAPartOfABatchIsNotBelieved) {
+  const std::string described(
+      "1\0\0\0\4t\0\0\0\x0a\0\1\0\0\0\x17T\0\0\0\x1a\0\1n\0\0\0\0\0\0\0\0\0\0\x17\0\4\xff\xff\xff\xff\0\0Z\0\0\0\5I",
+      49);
+  const std::string answered("D\0\0\0\x0e\0\1\0\0\0\4\0\0\0\7C\0\0\0\x0dSELECT 1\0", 29);
+  const FakeServer server(described + answered + std::string("Z\0\0\0\5I", 6));
+  async::run([](std::string url) -> Task<void> {
+    Db db({.url = url, .shared_connections = 1, .check_queries = false});
+    co_await db.start_loop(async::Loop::current());
+    const auto error = co_await test::caught<ProtocolError>(async::timeout(5s, db.batch(one(echo, 1), one(echo, 2))));
+    if (error != nullptr) EXPECT_THAT(error->message(), HasSubstr("in a batch of 2 queries"));
+    co_await db.stop_loop(async::Loop::current());
+  }(server.url()));
+}
+
 TEST(Pool, IsRefusedOnALoopWhereItWasNotStarted) {
   test::with_db([](Db& db) -> Task<void> {
     co_await db.stop_loop(async::Loop::current());

@@ -216,7 +216,9 @@ TEST(Pgbouncer, ItsTransactionModeIsServedWithoutPreparedStatements) {
           EXPECT_EQ((co_await tx.one(stone_by_id, id)).id, id);
         });
         EXPECT_EQ((co_await on.one(stone_by_id, id)).name, fmt::format("stone {}", id));
-        EXPECT_EQ(co_await on.one(sum_of, {id, 1}), id + 1);
+        const auto [sum, stone] = co_await on.batch(pg::one(sum_of, {id, 1}), pg::one(stone_by_id, id));
+        EXPECT_EQ(sum, id + 1);
+        EXPECT_EQ(stone.id, id);
       }
     };
     std::vector<Task<void>> tasks;

@@ -5,6 +5,8 @@
 #include <map>
 #include <mutex>
 
+#include <ashlar/pg/detail/sql_tokens.hpp>
+
 namespace ashlar::pg {
 namespace {
 
@@ -89,6 +91,11 @@ std::vector<std::string> verify(const StatementSpec& spec, const TypeMap& types,
     problems.insert(problems.end(), row.problems().begin(), row.problems().end());
   }
   return problems;
+}
+
+bool is_copy(std::string_view sql) {
+  const auto tokens = sql_tokens(sql);
+  return !tokens.empty() && tokens.front().is("copy");
 }
 
 std::string mismatch_message(const Statement& statement, std::span<const std::string> problems) {

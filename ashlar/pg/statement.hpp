@@ -55,6 +55,7 @@ class Statement {
   [[nodiscard]] const QueryOptions& options() const noexcept { return options_; }
   [[nodiscard]] const char* file() const noexcept { return where_.file_name(); }
   [[nodiscard]] std::uint32_t line() const noexcept { return where_.line(); }
+  [[nodiscard]] std::source_location where() const noexcept { return where_; }
   /// The given name, or "queries.hpp:12".
   [[nodiscard]] std::string name() const;
   /// "query article_by_slug (src/queries.hpp:12)" for messages.
@@ -85,6 +86,9 @@ namespace detail {
 /// Compares what the server described with the C++ types. Empty: all is well.
 std::vector<std::string> verify(const StatementSpec& spec, const TypeMap& types, std::span<const Oid> parameters,
                                 std::span<const wire::Field> fields, std::span<const RowVerifier::Null> nulls);
+/// A COPY answers, or asks, with data that a query has no place for.
+[[nodiscard]] bool is_copy(std::string_view sql);
+inline constexpr std::string_view kCopyProblem = "it is a COPY: run it by copy_in or copy_out";
 /// The text of a QueryMismatch: all problems, one a line.
 std::string mismatch_message(const Statement& statement, std::span<const std::string> problems);
 }  // namespace detail

@@ -44,17 +44,18 @@ class Libpq {
   Libpq(const Libpq&) = delete;
   Libpq& operator=(const Libpq&) = delete;
 
-  // Queues the statement and its Sync. libpq before 17 has no way to queue a Sync without pushing it to the socket.
-  void send(int parameter_count, const char* const* values, const int* lengths, const int* formats) {
+  // Queues the statement, and a Sync if it is not to share that of a later one. libpq before 17 has no way to queue a
+  // Sync without pushing it to the socket.
+  void send(int parameter_count, const char* const* values, const int* lengths, const int* formats, bool sync = true) {
     if (PQsendQueryPrepared(connection_, "q", parameter_count, values, lengths, formats, 1) != 1) fail("send");
-    if (PQpipelineSync(connection_) != 1) fail("sync");
+    if (sync && PQpipelineSync(connection_) != 1) fail("sync");
   }
-  void send(std::int32_t id) {
+  void send(std::int32_t id, bool sync = true) {
     const std::uint32_t wire = htobe32(static_cast<std::uint32_t>(id));
     const char* const value = reinterpret_cast<const char*>(&wire);
     const int length = sizeof wire;
     const int format = 1;
-    send(1, &value, &length, &format);
+    send(1, &value, &length, &format, sync);
   }
 
   // Reads what has come and calls on_result(PGresult*) for each finished query, in order.

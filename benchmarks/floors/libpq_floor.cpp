@@ -1,7 +1,7 @@
 // The floor under pg: a bare libpq loop that keeps DEPTH queries in flight on one connection, or feeds one COPY.
 //   libpq_floor CONNINFO DEPTH COUNT [WARM_UP [MODE]]
-// MODE: single, queries (the same: there is nothing to put together here), updates, fortunes, copy; see pg_bench.cpp.
-// Prints one line of JSON with the CPU time of this process for each.
+// MODE: single, queries (the same: there is nothing to put together here), batch (one Sync for twenty of them),
+// updates, fortunes, copy; see pg_bench.cpp. Prints one line of JSON with the CPU time of this process for each.
 #include <endian.h>
 #include <poll.h>
 
@@ -34,8 +34,9 @@ const char* sql_of(std::string_view mode) {
   return "select id, random_number from world where id = $1";
 }
 
-void send(floors::Libpq& db, std::string_view mode, std::int32_t id) {
+void send(floors::Libpq& db, std::string_view mode, std::int32_t id, long number) {
   if (mode == "fortunes") return db.send(0, nullptr, nullptr, nullptr);
+  if (mode == "batch") return db.send(id + 1, number % 20 == 19);
   if (mode != "updates") return db.send(id + 1);
   const std::uint32_t wire[] = {htobe32(static_cast<std::uint32_t>(id + 1)), htobe32(static_cast<std::uint32_t>(id))};
   const char* const values[] = {reinterpret_cast<const char*>(&wire[0]), reinterpret_cast<const char*>(&wire[1])};
@@ -64,8 +65,7 @@ std::int64_t run(floors::Libpq& db, std::string_view mode, int depth, long queri
   while (received < queries) {
     while (sent < queries && sent - received < depth) {
       id = (id + 7919) % 10'000;
-      send(db, mode, id);
-      ++sent;
+      send(db, mode, id, sent++);
     }
     const bool flushed = db.flush();
     pollfd waiting{.fd = db.fd(), .events = static_cast<short>(flushed ? POLLIN : POLLIN | POLLOUT), .revents = 0};

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <ranges>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,8 @@ inline const pg::Query<std::int64_t(std::string, std::optional<std::string>)> ad
 inline const pg::Query<void(std::int64_t, std::string, std::string, std::vector<std::string>, Mood)> add_article{
     "insert into articles (author_id, slug, title, tags, mood) values ($1, $2, $3, $4, $5)"};
 inline const pg::Query<std::int64_t()> count_articles{"select count(*) from articles"};
+inline const pg::Query<std::string(std::int64_t)> titles_of{
+    "select title from articles where author_id = $1 order by id"};
 // end of sample
 
 // sample: copy
@@ -52,6 +55,8 @@ struct NewUser {
 inline const pg::CopyInto<NewUser> copy_users{"users"};
 inline const pg::Query<std::string()> usernames{"select username from users order by username"};
 // end of sample
+
+Task<void> write(pg::Db& db);
 
 Task<void> use(pg::Db& db) {
   // sample: verbs
@@ -65,12 +70,30 @@ Task<void> use(pg::Db& db) {
   EXPECT_EQ(article.mood, Mood::calm);
   EXPECT_FALSE(none);
 
+  // sample: batch
+  const auto [bob, titles, count] =
+      co_await db.batch(pg::one(add_user, "bob", "builds walls"), pg::all(titles_of, ann), pg::one(count_articles));
+
+  const std::vector<std::string> slugs = {"first", "second"};
+  const std::vector<std::optional<Article>> found = co_await db.batch(
+      slugs | std::views::transform([](const std::string& slug) { return pg::maybe(article_by_slug, slug); }));
+  // end of sample
+  EXPECT_GT(bob, ann);
+  EXPECT_EQ(titles, std::vector<std::string>{"The first"});
+  EXPECT_EQ(count, 1);
+  EXPECT_EQ(found.size(), 2U);
+  EXPECT_EQ(found.at(0).value().slug, "first");
+  EXPECT_FALSE(found.at(1));
+  co_await write(db);
+}
+
+Task<void> write(pg::Db& db) {
   // sample: transaction
   co_await db.transaction(pg::serializable, [&](pg::Tx& tx) -> Task<void> {
-    const std::int64_t bob = co_await tx.one(add_user, "bob", "builds walls");
+    const std::int64_t bea = co_await tx.one(add_user, "bea", "builds walls");
     try {
       co_await tx.savepoint(
-          [&]() -> Task<void> { co_await tx.exec(add_article, bob, "first", "Taken", {}, Mood::busy); });
+          [&]() -> Task<void> { co_await tx.exec(add_article, bea, "first", "Taken", {}, Mood::busy); });
     } catch (const pg::UniqueViolation& taken) {  // taken.constraint() == "articles_slug_key"
       EXPECT_EQ(taken.columns(), std::vector<std::string>{"slug"});
     }
@@ -86,7 +109,7 @@ Task<void> use(pg::Db& db) {
   std::string all;
   while (const auto name = co_await names.next()) all += *name + " ";
   // end of sample
-  EXPECT_EQ(all, "ann bob carl dora ");
+  EXPECT_EQ(all, "ann bea bob carl dora ");
 
   auto lines = []() -> Generator<std::string> {
     co_yield "emil";

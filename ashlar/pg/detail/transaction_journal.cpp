@@ -11,11 +11,11 @@
 #include <ashlar/base/text.hpp>
 #include <ashlar/net/address.hpp>
 #include <ashlar/pg/connection.hpp>
+#include <ashlar/pg/detail/retries.hpp>
 #include <ashlar/pg/detail/statement_names.hpp>
 #include <ashlar/pg/error.hpp>
 #include <ashlar/pg/statement.hpp>
 #include <ashlar/telemetry/log.hpp>
-#include <ashlar/telemetry/metric.hpp>
 
 namespace ashlar::pg::detail {
 namespace {
@@ -56,23 +56,6 @@ Task<std::string> ask_server(Connection& connection, std::int32_t pid) {
                       StatementNames().describe(row.at(2).value_or("")));
   }
   co_return out;
-}
-
-void count(std::string_view reason, bool again) {
-  metrics::Registry& registry = metrics::default_registry();
-  if (again) {
-    registry
-        .counter({.name = "pg.transaction.retries", .help = "Transactions run again.", .unit = "{transaction}"},
-                 {{"reason", reason}})
-        .add();
-  } else {
-    registry
-        .counter({.name = "pg.transaction.given_up",
-                  .help = "Transactions that failed because others disturbed them, after all attempts.",
-                  .unit = "{transaction}"},
-                 {{"reason", reason}})
-        .add();
-  }
 }
 
 }  // namespace
@@ -134,6 +117,29 @@ std::vector<std::int32_t> deadlocked_processes(std::string_view detail) {
   return out;
 }
 
+void name_known_sides(const Connection& connection, ErrorFields& deadlock, std::string_view own) {
+  for (const std::int32_t pid : deadlocked_processes(deadlock.detail)) {
+    const bool ours = pid == connection.backend_pid();
+    const std::string what =
+        ours && !own.empty() ? std::string(own) : TransactionJournal::describe(connection.address(), pid);
+    if (!what.empty()) deadlock.detail += fmt::format("\nProcess {} is {}{}", pid, ours ? "this " : "", what);
+  }
+}
+
+Task<void> name_other_sides(Connection& connection, ErrorFields& deadlock) {
+  for (const std::int32_t pid : deadlocked_processes(deadlock.detail)) {
+    const std::string line = fmt::format("\nProcess {} is ", pid);
+    if (deadlock.detail.contains(line)) continue;
+    std::string what = "unknown";
+    try {
+      what = co_await ask_server(connection, pid);
+    } catch (const std::exception&) {
+      // the connection broke, or may not ask
+    }
+    deadlock.detail += line + what;
+  }
+}
+
 FailedTransaction::FailedTransaction(Connection& connection, const TransactionJournal& journal,
                                      std::exception_ptr error)
     : connection_(connection), journal_(journal), error_(std::move(error)) {
@@ -141,8 +147,7 @@ FailedTransaction::FailedTransaction(Connection& connection, const TransactionJo
     std::rethrow_exception(error_);
   } catch (Deadlock& deadlock) {
     deadlock_ = &deadlock;
-    for (const std::int32_t pid : deadlocked_processes(deadlock.detail))
-      sides_.push_back({pid, TransactionJournal::describe(connection.address(), pid)});
+    name_known_sides(connection, deadlock);
   } catch (...) {
     // of no interest before it is rolled back
   }
@@ -153,24 +158,14 @@ Task<void> FailedTransaction::report(unsigned attempt, bool again) {
     try {
       std::rethrow_exception(error_);
     } catch (const SerializationFailure&) {
-      count("serialization", again);
+      count_disturbed("serialization", again);
     } catch (...) {
       // its own doing
     }
     co_return;
   }
-  count("deadlock", again);
-  for (Side& side : sides_) {
-    if (!side.what.empty()) continue;
-    try {
-      side.what = co_await ask_server(connection_, side.pid);
-    } catch (const std::exception&) {
-      side.what = "unknown";  // the connection broke, or may not ask
-    }
-  }
-  for (const Side& side : sides_)
-    deadlock_->detail +=
-        fmt::format("\nProcess {} is {}{}", side.pid, side.pid == connection_.backend_pid() ? "this " : "", side.what);
+  count_disturbed("deadlock", again);
+  co_await name_other_sides(connection_, *deadlock_);
   logger.warn(again ? "transactions waited for each other: this one runs again"
                     : "transactions waited for each other: this one has failed",
               {{"attempt", attempt},

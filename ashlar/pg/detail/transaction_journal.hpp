@@ -64,26 +64,26 @@ class TransactionJournal {
 /// The processes that `detail` of a deadlock names, each once: the first number of every line.
 [[nodiscard]] std::vector<std::int32_t> deadlocked_processes(std::string_view detail);
 
-/// A transaction that has failed. Made at once, while the other sides of a deadlock are where they were: they go on.
+/// Who a deadlock's sides are is told in its `detail`, a line each: "Process 4711 is transaction begun at …". At once,
+/// while they are where they were, for they go on: those of this process. `own`: what the connection's is, if not what
+/// its journal says.
+void name_known_sides(const Connection& connection, ErrorFields& deadlock, std::string_view own = {});
+/// Asks the server for the others, on a connection that is free for it. An error leaves them unknown.
+[[nodiscard]] Task<void> name_other_sides(Connection& connection, ErrorFields& deadlock);
+
+/// A transaction that has failed. Made at once.
 class FailedTransaction {
  public:
   FailedTransaction(Connection& connection, const TransactionJournal& journal, std::exception_ptr error);
 
-  /// After the rollback: counts it, and writes a deadlock to the log; `again`: it will be run once more. The `detail`
-  /// of the error gets a line for each side. Asks the server, on this connection, for those that are not of this
-  /// process. Throws nothing.
+  /// After the rollback: counts it, and writes a deadlock to the log; `again`: it will be run once more.
   Task<void> report(unsigned attempt, bool again);
 
  private:
-  struct Side {
-    std::int32_t pid;
-    std::string what;  // empty: not of this process
-  };
   Connection& connection_;
   const TransactionJournal& journal_;
   std::exception_ptr error_;
   ErrorFields* deadlock_ = nullptr;  // in error_
-  std::vector<Side> sides_;
 };
 
 }  // namespace ashlar::pg::detail

@@ -35,9 +35,12 @@ async def one(pool, progress):
 
 async def work(pool, progress, mode):
     while progress.left > 0:
-        progress.left -= 20 if mode == "queries" else 1
+        progress.left -= 20 if mode in ("queries", "batch") else 1
         if mode == "queries":
             await asyncio.gather(*(one(pool, progress) for _ in range(20)))
+        elif mode == "batch":
+            for row in await pool.fetchmany(ONE, [(next_id() + 1,) for _ in range(20)]):
+                progress.sum += row["id"] + row["random_number"]
         elif mode == "updates":
             new = next_id()
             tag = await pool.execute(SQL[mode], new + 1, new)

@@ -40,6 +40,15 @@ func work(pool *pgxpool.Pool, mode string) {
 			if left.Add(-20) < -19 {
 				return
 			}
+			for i := 0; i < 20; i++ {
+				var id, random int32
+				must(pool.QueryRow(ctx, one, nextId()+1).Scan(&id, &random))
+				sum.Add(int64(id) + int64(random))
+			}
+		case "batch":
+			if left.Add(-20) < -19 {
+				return
+			}
 			batch := &pgx.Batch{}
 			for i := 0; i < 20; i++ {
 				batch.Queue(one, nextId()+1)
