@@ -101,6 +101,35 @@ TEST(Check, ComplainsAboutNamesCountsParametersAndNulls) {
   });
 }
 
+struct Copied {
+  std::int32_t id;        // of a wider column
+  std::string_view name;  // nothing could be read into it
+  std::string bio;        // of a column that may be NULL
+};
+struct WrongCopy {
+  std::string id;
+  bool name;
+};
+struct CopyOfMore {
+  std::int64_t id;
+  int shoe_size;
+};
+
+TEST(Check, RowsThatAreCopiedNeedOnlyFitWhatTheyAreWrittenInto) {
+  with_people([](Db& db) -> Task<void> {
+    const CopyInto<Copied> fits{"people", {.name = "copy_fits"}};
+    EXPECT_EQ(co_await problem_of(db, "copy_fits"), "");
+    EXPECT_EQ(co_await db.copy_in(fits, std::vector<Copied>{{1, "Ann", "builds walls"}}), 1U);
+    const CopyInto<WrongCopy> wrong{"people", {.name = "copy_of_wrong"}};
+    EXPECT_THAT(
+        co_await problem_of(db, "copy_of_wrong"),
+        AllOf(HasSubstr("column 1 `id` is int8 in PostgreSQL, but the member `id` is std::string: use std::int64_t"),
+              HasSubstr("column 2 `name` is text in PostgreSQL, but the member `name` is bool")));
+    const CopyInto<CopyOfMore> more{"people", {.name = "copy_of_more"}};
+    EXPECT_THAT(co_await problem_of(db, "copy_of_more"), HasSubstr("column \"shoe_size\" does not exist"));
+  });
+}
+
 struct Names {
   std::string name;
   std::string other;

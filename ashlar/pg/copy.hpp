@@ -28,17 +28,34 @@ namespace ashlar::pg {
 namespace detail {
 /// "select a, b from table", kept for ever: the statement's identity.
 std::string_view select_of(std::string_view table, std::span<const std::string_view> columns);
+
+template <class Row, class... M>
+void verify_written(RowVerifier& in, Pack<M...>*) {
+  std::size_t i = 0;
+  (in.written_column(schema::member_name<Row>(i++), &accepts_argument<M>, cpp_type_name<M>()), ...);
+}
+/// Each column takes its member, as a parameter takes an argument.
+template <class Row>
+void verify_copied(RowVerifier& in) {
+  verify_written<Row>(in, MembersOf<Row>{});
+  in.finish(cpp_type_name<Row>());
+}
+template <class Row>
+struct CopySpecOf {
+  static constexpr StatementSpec kSpec{&verify_copied<Row>, {}};
+};
 }  // namespace detail
 
-/// A table that rows of this struct are copied into. Registered and checked like a query.
+/// A table that rows of this struct are copied into. Registered and checked as the arguments of a query are: a column
+/// may be wider than its member, and may be NULL where its member never is.
 template <class Row>
-class CopyInto : public Query<Row()> {
+class CopyInto : public Statement {
  public:
   static_assert(schema::Reflected<Row>, "CopyInto takes a struct: its members are the columns");
   explicit CopyInto(SqlLiteral table, QueryOptions options = {},
                     std::source_location where = std::source_location::current())
-      : Query<Row()>(detail::select_of(table.text(), schema::kMemberNames<Row>), options, where,
-                     Statement::Registered::yes),
+      : Statement(detail::select_of(table.text(), schema::kMemberNames<Row>), detail::CopySpecOf<Row>::kSpec, options,
+                  where, Statement::Registered::yes),
         table_(table.text()) {}
   [[nodiscard]] std::string_view table() const noexcept { return table_; }
 

@@ -103,6 +103,14 @@ void RowVerifier::column(const std::string& path, bool nullable, Accepts accepts
   ++index_;
 }
 
+void RowVerifier::written_column(std::string_view member, Accepts accepts, const std::string& cpp_type) {
+  const std::size_t at = index_++;
+  if (at >= fields_.size() || accepts(types_, fields_[at].type)) return;
+  problems_.push_back(fmt::format("column {} `{}` is {} in PostgreSQL, but the member `{}` is {}: use {}", at + 1,
+                                  fields_[at].name, types_.name(fields_[at].type), member, cpp_type,
+                                  suggested_cpp_type(types_, fields_[at].type)));
+}
+
 void RowVerifier::struct_column(const std::string& path, bool nullable) {
   check_name(path);
   check_null(path, nullable, "a struct");

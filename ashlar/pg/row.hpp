@@ -66,6 +66,8 @@ class RowVerifier {
   using Accepts = bool (*)(const TypeMap&, Oid);
   void column(const std::string& path, bool nullable, Accepts accepts, const std::string& cpp_type);
   [[nodiscard]] bool at_struct() const;
+  /// One that a member is written into.
+  void written_column(std::string_view member, Accepts accepts, const std::string& cpp_type);
   /// One column for a whole struct: its name is checked.
   void struct_column(const std::string& path, bool nullable);
   /// Between them are the members of a std::optional<struct>, which is absent when the join found nothing.
@@ -218,11 +220,12 @@ void verify_pack(RowVerifier& in, const std::string& path, bool nullable, Pack<M
   verify_each<T, M...>(in, path, nullable);
 }
 template <class T>
+using MembersOf = decltype(schema::visit_members(std::declval<T&>(), [](auto&... m) {
+  return static_cast<Pack<std::remove_reference_t<decltype(m)>...>*>(nullptr);
+}));
+template <class T>
 void verify_members(RowVerifier& in, const std::string& path, bool nullable) {
-  using Members = decltype(schema::visit_members(std::declval<T&>(), [](auto&... m) {
-    return static_cast<Pack<std::remove_reference_t<decltype(m)>...>*>(nullptr);
-  }));
-  verify_pack<T>(in, path, nullable, Members{});
+  verify_pack<T>(in, path, nullable, MembersOf<T>{});
 }
 
 template <class T>
