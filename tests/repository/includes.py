@@ -59,7 +59,7 @@ HEADERS = {
     "queue": "priority_queue queue",
     "random": "exponential_distribution minstd_rand mt19937 mt19937_64 random_device uniform_int_distribution "
               "uniform_real_distribution",
-    "ranges": "views",
+    "ranges": "views iota_view input_range range_reference_t range_value_t sized_range",
     "ratio": "micro milli nano ratio",
     "set": "multiset set",
     "shared_mutex": "shared_lock shared_mutex",
