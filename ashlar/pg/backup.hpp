@@ -103,13 +103,15 @@ struct Restored {
   std::optional<DateTime> last_transaction_at;  ///< of the log that was replayed; none: the backup itself was newer
   std::uint64_t next_transaction = 0;
   std::uint32_t timeline = 0;
-  double fetch_seconds = 0;     ///< to take it out of the backup, and verify it
-  double recovery_seconds = 0;  ///< to start and replay the log, until queries are answered
-  std::string log_file = {};    ///< of the server that replayed
+  double fetch_seconds = 0;                ///< to take it out of the backup, and verify it
+  double recovery_seconds = 0;             ///< to start and replay the log, until queries are answered
+  std::string log_file = {};               ///< of the server that replayed
+  std::vector<std::string> problems = {};  ///< it is whole, but …
 };
 
 struct DrillOptions {
-  /// Where the scratch cluster is made, and removed at the end. Empty: in the folder of the backups.
+  /// Where the scratch cluster is made, and removed at the end. Empty: in the folder of the backups, if that can be
+  /// written.
   std::filesystem::path scratch = {};
   /// Leaves out what reads all data: amcheck, checksums, counting rows.
   bool quick = false;
@@ -188,7 +190,7 @@ class Backups {
   /// missing; then what is in the folder is no cluster, and is removed.
   [[nodiscard]] Task<Restored> restore(RestoreOptions options);
   /// Restores the newest backup and all log into a scratch cluster on a socket of its own, verifies it and removes it.
-  /// What is wrong is in the report; the report is kept in the folder.
+  /// What is wrong is in the report; the report is kept in the folder, or a step that was left out says why not.
   [[nodiscard]] Task<DrillReport> drill(DrillOptions options = {});
 
   [[nodiscard]] const BackupSettings& settings() const noexcept { return settings_; }

@@ -174,6 +174,7 @@ Task<int> restore_now(Db& db, Words words) {
   const bool json = words.flag("--json");
   words.end();
   const Restored restored = co_await backups.restore(options);
+  for (const std::string& problem : restored.problems) fmt::print(stderr, "{}\n", problem);
   if (json) {
     print_json(restored);
     co_return 0;

@@ -19,6 +19,7 @@
 
 #include <ashlar/base/error.hpp>
 #include <ashlar/pg/detail/backup_pgbackrest.hpp>
+#include <ashlar/pg/detail/backup_piece.hpp>
 #include <ashlar/pg/detail/backup_program.hpp>
 #include <ashlar/pg/detail/backup_timelines.hpp>
 #include <ashlar/schema/json.hpp>
@@ -101,6 +102,9 @@ std::optional<T> read_json_file(const fs::path& file) {
   return value;
 }
 
+/// What is there may perhaps be read all the same.
+bool is_refusal(int error) { return error == EROFS || error == EACCES || error == EPERM; }
+
 // Nobody sees half of it: it loses its name first.
 void remove_folder(const fs::path& folder) {
   const std::string name = folder.filename().string();
@@ -158,11 +162,16 @@ bool is_older(const Backup& a, const Backup& b) {
 
 FolderLock::FolderLock(const fs::path& folder, Mode mode, const std::optional<User>& user)
     : fd_(::open((folder / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640)) {
-  if (fd_ < 0)
-    throw Invalid(
-        fmt::format("cannot write into the folder of the backups, {}: {}", folder.string(), std::strerror(errno)));
-  if (user) [[maybe_unused]]
+  if (fd_ >= 0 && user) [[maybe_unused]]
     const int given = ::fchown(fd_, user->uid, user->gid);
+  if (fd_ < 0 && mode == Mode::shared && is_refusal(errno)) {
+    fd_ = ::open((folder / "lock").c_str(), O_RDONLY | O_CLOEXEC);
+    // A copy that nobody has locked yet, and we cannot.
+    if (fd_ < 0 && errno == ENOENT) fd_ = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  }
+  if (fd_ < 0)
+    throw Invalid(fmt::format("cannot {} the folder of the backups, {}: {}",
+                              mode == Mode::shared ? "read" : "write into", folder.string(), std::strerror(errno)));
   if (::flock(fd_, (mode == Mode::alone ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0) {
     ::close(fd_);
     throw Conflict(
@@ -205,11 +214,14 @@ void BackupRepository::create(const BackupIdentity& identity) const {
   for (const fs::path& folder : {folder_, log(), folder_ / "full"}) make_folder(folder, user_);
   write_durably(folder_ / "archive-wal", kArchiveScript, user_, 0750);
   write_durably(folder_ / "restore-wal", kRestoreScript, user_, 0750);
-  const Ended writable = run_program({{"/bin/sh", "-c", "test -w \"$1\"", "sh", log().string()}, {}, user_});
-  if (!writable.well())
+  if (!may_write(log()))
     throw Invalid(fmt::format("the user {} may not write into {}: name another folder in ASHLAR_BACKUP_DIR",
                               user_ ? user_->name : "that runs this", log().string()));
   write_durably(folder_ / "backup.json", schema::to_json(identity) + "\n", user_);
+}
+
+bool BackupRepository::may_write(const fs::path& path) const {
+  return run_program({{"/bin/sh", "-c", "test -w \"$1\"", "sh", path.string()}, {}, user_}).well();
 }
 
 BackupTool BackupRepository::tool() const {
@@ -322,11 +334,31 @@ std::vector<std::string> BackupRepository::damaged_log(std::int64_t segment_byte
   for (const LogPiece& piece : pieces(segment_bytes)) {
     const fs::path compressed = log() / (piece.name + ".gz");
     std::error_code error;
-    if (fs::exists(compressed, error)) test.arguments.push_back(compressed.string());
+    if (fs::exists(compressed, error)) {
+      test.arguments.push_back(compressed.string());
+    } else if (std::string damage = damage_within(piece, segment_bytes); !damage.empty()) {
+      out.push_back(std::move(damage));
+    }
     if (test.arguments.size() > kAtOnce) run();
   }
   run();
   return out;
+}
+
+std::string BackupRepository::damage_within(const LogPiece& piece, std::int64_t segment_bytes) const {
+  std::error_code error;
+  if (fs::exists(log() / (piece.name + ".gz"), error)) return {};
+  for (const std::string_view end : {"", ".partial"}) {
+    const fs::path file = log() / fmt::format("{}{}", piece.name, end);
+    if (!fs::exists(file, error)) continue;
+    try {
+      return damage_of_piece(file, piece, segment_bytes);
+    } catch (const Internal& unreadable) {
+      // Otherwise, it has just been named, or is not needed any more.
+      if (fs::exists(file, error)) return std::string(unreadable.message());
+    }
+  }
+  return {};
 }
 
 void BackupRepository::remove_remains() const {

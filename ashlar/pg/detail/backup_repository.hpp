@@ -47,11 +47,12 @@ struct LogPiece {
 /// By where they begin in the log, for clocks step: a backup that is new must not be taken for the oldest, and removed.
 [[nodiscard]] bool is_older(const Backup& a, const Backup& b);
 
-/// Held by whoever changes the folder (alone) or reads out of it (with others), in any process.
+/// Held by whoever changes the folder (alone) or reads out of it (with others, also where nothing may be written), in
+/// any process.
 class FolderLock {
  public:
   enum class Mode : std::uint8_t { alone, shared };
-  /// Throws Conflict at once when it is taken.
+  /// Throws Conflict at once when it is taken, Invalid when the folder cannot be used in this way.
   FolderLock(const std::filesystem::path& folder, Mode mode, const std::optional<User>& user);
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;
@@ -76,6 +77,8 @@ class BackupRepository {
   [[nodiscard]] BackupTool tool() const;
   /// Makes the folders and scripts. The path must be one that a shell takes as it is: Invalid.
   void create(const BackupIdentity& identity) const;
+  /// Whether the user that programs run as may. False on what is mounted for reading only.
+  [[nodiscard]] bool may_write(const std::filesystem::path& path) const;
   /// For PostgreSQL's settings.
   [[nodiscard]] std::string archive_command() const;
   /// For a cluster that is restored into `data`.
@@ -91,15 +94,19 @@ class BackupRepository {
   [[nodiscard]] std::string first_gap(const Backup& backup, std::int64_t segment_bytes) const;
   /// Whether the log has come up to the backup's end: from there on, it can be restored to later moments.
   [[nodiscard]] bool has_end_of(const Backup& backup, std::int64_t segment_bytes) const;
-  /// What differs from what was written: files of the backup by their SHA-256, pieces of the log by gzip's own sum.
+  /// What differs from what was written: files of the backup by their SHA-256, pieces of the log by gzip's own sum, or
+  /// as damage_within() finds it.
   [[nodiscard]] std::vector<std::string> damage_of(const Backup& backup) const;
   [[nodiscard]] std::vector<std::string> damaged_log(std::int64_t segment_bytes) const;
+  /// Where a piece that is not compressed cannot be read, though there is more behind it, or "": damage_of_piece().
+  [[nodiscard]] std::string damage_within(const LogPiece& piece, std::int64_t segment_bytes) const;
   /// Removes what was begun and never finished; the caller holds the lock alone.
   void remove_remains() const;
   /// Backups beyond the newest `keep`, and log before the oldest that stays. Gives ids.
   [[nodiscard]] std::vector<std::string> expire(unsigned keep, std::int64_t segment_bytes) const;
 
   [[nodiscard]] std::optional<DrillReport> last_drill() const;
+  /// Throws Internal when it cannot be written.
   void keep_drill(const DrillReport& report) const;
 
  private:

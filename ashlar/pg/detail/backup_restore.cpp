@@ -103,15 +103,31 @@ void make_data_folder(const fs::path& folder, const std::optional<User>& user) {
     throw Invalid(fmt::format("cannot take the folder {}: {}", folder.string(), std::strerror(errno)));
 }
 
-/// A later restore out of the same backup gets another timeline than this one.
-void keep_history(const BackupRepository& repository, const fs::path& data, std::uint32_t timeline) {
+/// A later restore out of the same backup gets another timeline than this one. Gives what is left to do, or "": from a
+/// folder that cannot be written, the cluster is restored all the same.
+std::string keep_history(const BackupRepository& repository, const fs::path& data, std::uint32_t timeline) {
   const std::string name = fmt::format("{:08X}.history", timeline);
   const fs::path file = data / "pg_wal" / name;
+  const bool by_pgbackrest = repository.tool() == BackupTool::pgbackrest;
+  const fs::path archive = by_pgbackrest ? repository.folder() / "pgbackrest" / "archive" : repository.log();
   std::error_code error;
-  if (!fs::exists(file, error)) return;
-  if (repository.tool() == BackupTool::pgbackrest) return PgBackRest(repository).keep_history(data, file);
-  must_run({{"/bin/sh", (repository.folder() / "archive-wal").string(), file.string(), name}, {}, repository.user()},
-           "the new timeline cannot be kept");
+  if (!fs::exists(file, error)) return {};
+  if (fs::exists(archive, error) && !repository.may_write(archive)) {
+    const std::string way =
+        by_pgbackrest ? "by pgbackrest's archive-push"
+                      : fmt::format("by `{}/archive-wal {} {}`", repository.folder().string(), file.string(), name);
+    return fmt::format(
+        "{} cannot be written, so that it does not hold {}, by which the next restore knows that timeline {} is taken: "
+        "before this server archives into it, keep it {}",
+        archive.string(), name, timeline, way);
+  }
+  if (by_pgbackrest) {
+    PgBackRest(repository).keep_history(data, file);
+  } else {
+    must_run({{"/bin/sh", (repository.folder() / "archive-wal").string(), file.string(), name}, {}, repository.user()},
+             "the new timeline cannot be kept");
+  }
+  return {};
 }
 
 // The copy would else write its log among that of the server which it is a copy of.
@@ -144,17 +160,22 @@ Recovered recover_into(const BackupRepository& repository, const RestoreOptions&
   const BackupIdentity identity = repository.identity();
   const bool by_pgbackrest = identity.tool == BackupTool::pgbackrest;
   const Backup backup = choose(repository, options);
-  std::string timeline, missing, last_piece;
+  std::string timeline, trouble, last_piece;
   const auto look_at_log = [&] {
     Course course = course_of(repository, backup, options.timeline, identity.segment_bytes, options.into);
     timeline = std::move(course.timeline);
     last_piece = std::move(course.last);
-    if (course.gap.empty()) return;
-    missing = fmt::format("{} is missing in {}, and later log is there", course.gap, repository.log().string());
-    // PostgreSQL would take the gap for the end.
-    if (options.to.kind == RestoreTarget::Kind::latest && parse_lsn(backup.last_lsn))
-      throw Internal(fmt::format(
-          "the log has a gap: {}. What came after it cannot be restored; name a target before it", missing));
+    std::string what = "has a gap";
+    if (!course.gap.empty()) {
+      trouble = fmt::format("{} is missing in {}, and later log is there", course.gap, repository.log().string());
+    } else if (course.end && !by_pgbackrest) {
+      what = "is damaged";
+      trouble = repository.damage_within(*course.end, identity.segment_bytes);
+    }
+    // PostgreSQL would take either for the end.
+    if (!trouble.empty() && options.to.kind == RestoreTarget::Kind::latest && parse_lsn(backup.last_lsn))
+      throw Internal(
+          fmt::format("the log {}: {}. What came after it cannot be restored; name a target before it", what, trouble));
   };
   // Histories are read by pgBackRest for a cluster that is there.
   const bool can_look = !by_pgbackrest || options.timeline.empty();
@@ -189,8 +210,8 @@ Recovered recover_into(const BackupRepository& repository, const RestoreOptions&
                                                           .durable = durable});
     replayed = out.server->wait();
   } catch (const Internal& error) {
-    if (missing.empty()) throw;
-    throw Internal(fmt::format("{}\n{}", missing, error.message()));
+    if (trouble.empty()) throw;
+    throw Internal(fmt::format("{}\n{}", trouble, error.message()));
   }
   // A record that is damaged is the end of the log to PostgreSQL. Names of pieces grow with their place.
   if (options.to.kind == RestoreTarget::Kind::latest && parse_lsn(backup.last_lsn) && !last_piece.empty() &&
@@ -236,7 +257,8 @@ Restored restore_into(const BackupRepository& repository, const RestoreOptions& 
     make_data_folder(into, repository.user());
     Recovered recovered = recover_into(repository, options, tablespaces, true);
     recovered.server->stop();
-    keep_history(repository, into, recovered.report.timeline);
+    std::string left = keep_history(repository, into, recovered.report.timeline);
+    if (!left.empty()) recovered.report.problems.push_back(std::move(left));
     recovered.report.put_aside = aside.string();
     return recovered.report;
   } catch (...) {

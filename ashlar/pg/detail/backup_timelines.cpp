@@ -134,11 +134,14 @@ Course course_of(const BackupRepository& repository, const Backup& backup, std::
           *number, backup.id, backup.last_lsn, backup.timeline));
   }
   Course out;
+  const auto first = parse_lsn(backup.first_lsn);
   if (way.size() > 1) out.timeline = std::to_string(way.back().id);
   for (const LogPiece& piece : pieces) {  // by number
-    if (piece.timeline == way.back().id && !piece.partial) out.last = piece.name;
+    if (piece.timeline != way.back().id) continue;
+    if (!piece.partial) out.last = piece.name;
+    if (first && piece.number >= *first / static_cast<std::uint64_t>(segment_bytes)) out.end = piece;
   }
-  if (const auto first = parse_lsn(backup.first_lsn)) out.gap = first_gap(pieces, way, *first, segment_bytes);
+  if (first) out.gap = first_gap(pieces, way, *first, segment_bytes);
   return out;
 }
 

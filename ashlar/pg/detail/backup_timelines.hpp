@@ -29,9 +29,10 @@ struct Timeline {
 
 /// The log that is replayed on top of a backup.
 struct Course {
-  std::string timeline;  ///< for PostgreSQL; empty: that of the backup
-  std::string gap;       ///< a piece that is missing on it, or ""
-  std::string last;      ///< the last whole piece, or ""
+  std::string timeline;         ///< for PostgreSQL; empty: that of the backup
+  std::string gap;              ///< a piece that is missing on it, or ""
+  std::string last;             ///< the last whole piece, or ""
+  std::optional<LogPiece> end;  ///< the last piece of all since the backup began
 };
 /// `wanted` as RestoreOptions::timeline has it. "latest" is the newest whose log is here and that the backup leads to:
 /// not that of a copy which somebody restored to look at, and which archives nothing. `data`: a folder for a moment; of
