@@ -18,6 +18,7 @@
 #include <ashlar/base/error.hpp>
 #include <ashlar/base/text.hpp>
 #include <ashlar/pg/detail/background.hpp>
+#include <ashlar/pg/detail/outbox_queries.hpp>
 #include <ashlar/pg/error.hpp>
 #include <ashlar/telemetry/log.hpp>
 #include <ashlar/telemetry/metric.hpp>
@@ -26,6 +27,8 @@
 namespace ashlar::pg {
 namespace {
 
+using detail::OutboxQueries;
+using detail::OutboxTopicQueries;
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 
@@ -33,81 +36,13 @@ constexpr std::int64_t kTableLock = 0x6f75'7462'6f78;  // of those who make the 
 constexpr int kKeyLocks = 0x6f75'7462;                 // the class of the advisory locks on keys
 constexpr const char* kChannel = "ashlar_outbox";
 constexpr std::int64_t kHeldAtOnce = 5'000;
-
-struct Failed {
-  std::int32_t attempts;
-  bool set_aside;
-};
-
-// Made when the table is there, so that no program is refused for want of it.
-struct Queries {
-  // The locks come before the ids: of one key, ids are in the order of the commits. They are taken in the order of the
-  // keys, so that two of these statements do not wait for each other.
-  Query<void(std::vector<std::string>, std::vector<std::string>, std::vector<Json>, std::optional<std::string>, int)>
-      put{"with given as (select * from unnest($1::text[], $2::text[], $3::json[]) with ordinality "
-          "as given (topic, key, payload, place)), "
-          "locked as materialized (select pg_advisory_xact_lock($5::int, hashtext(one.key)) from "
-          "(select distinct key from given order by key) one) "
-          "insert into ashlar_outbox (topic, key, payload, trace) select topic, key, payload, $4 from given "
-          "where (select count(*) from locked) > 0 order by place",
-          {.name = "outbox_put"}};
-  // The first of each key alone: who holds it, has the key.
-  Query<std::string(bool, std::vector<std::string>, std::int64_t)> claim{
-      "select key from ashlar_outbox m where delivered_at is null and set_aside_at is null and due_at <= now() "
-      "and ($1 or topic = any($2)) and not exists (select from ashlar_outbox before where before.key = m.key "
-      "and before.id < m.id and before.delivered_at is null and before.set_aside_at is null) "
-      "order by due_at, id limit $3 for update skip locked",
-      {.name = "outbox_claim"}};
-  Query<OutboxMessage(std::vector<std::string>, std::int64_t)> read{
-      "select id, topic, key, payload, attempts, created_at, trace from ashlar_outbox "
-      "where key = any($1) and delivered_at is null and set_aside_at is null order by id limit $2",
-      {.name = "outbox_read"}};
-  Query<void(std::vector<std::int64_t>)> delivered{
-      "update ashlar_outbox set delivered_at = clock_timestamp() where id = any($1)", {.name = "outbox_delivered"}};
-  Query<Failed(std::int64_t, std::string, double, int)> failed{
-      "update ashlar_outbox set attempts = attempts + 1, last_error = left($2, 2000), "
-      "due_at = clock_timestamp() + make_interval(secs => $3), "
-      "set_aside_at = case when attempts + 1 >= $4 then clock_timestamp() end "
-      "where id = $1 and delivered_at is null and set_aside_at is null "
-      "returning attempts, set_aside_at is not null as set_aside",
-      {.name = "outbox_failed"}};
-  // Those behind a message that waits are not looked at either.
-  Query<void(std::string, std::int64_t)> hold_back{
-      "update ashlar_outbox set due_at = (select due_at from ashlar_outbox where id = $2) where id = any(array("
-      "select id from ashlar_outbox where key = $1 and id > $2 and delivered_at is null and set_aside_at is null "
-      "order by id limit 1000))",
-      {.name = "outbox_hold_back"}};
-  // And those that came behind it since, or were too many: looked at for nothing each time, else.
-  Query<void(std::int64_t)> hold_back_late{
-      "update ashlar_outbox set due_at = late.until from (select m.id, first.due_at as until from ashlar_outbox m "
-      "join lateral (select f.due_at from ashlar_outbox f where f.key = m.key and f.id < m.id "
-      "and f.delivered_at is null and f.set_aside_at is null order by f.id limit 1) first on first.due_at > now() "
-      "where m.delivered_at is null and m.set_aside_at is null and m.due_at <= now() order by m.due_at, m.id limit $1 "
-      "for update of m skip locked) late where ashlar_outbox.id = late.id",
-      {.name = "outbox_hold_back_late"}};
-  Query<OutboxState()> state{
-      "select count(*) as waiting, "
-      "coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0)::float8 as lag, "
-      "(select count(*) from ashlar_outbox where set_aside_at is not null) as set_aside "
-      "from ashlar_outbox where delivered_at is null and set_aside_at is null",
-      {.name = "outbox_state"}};
-  Query<SetAside(std::int64_t)> set_aside{
-      "select id, topic, key, attempts, last_error, set_aside_at as \"set_aside_at!\" from ashlar_outbox "
-      "where set_aside_at is not null order by set_aside_at desc, id desc limit $1",
-      {.name = "outbox_set_aside"}};
-  Query<void(std::int64_t)> retry{
-      "update ashlar_outbox set set_aside_at = null, attempts = 0, due_at = now() "
-      "where id = $1 and set_aside_at is not null",
-      {.name = "outbox_retry"}};
-  Query<void(double)> sweep{
-      "delete from ashlar_outbox where id = any(array(select id from ashlar_outbox "
-      "where delivered_at < now() - make_interval(secs => $1) order by delivered_at limit 1000 "
-      "for update skip locked))",
-      {.name = "outbox_sweep"}};
-};
+constexpr auto kRetryPause = 20ms;  // while a relay works on the key
 
 const Query<bool()> table_exists{"select coalesce(to_regclass('ashlar_outbox') is not null, false)",
                                  {.name = "outbox_table"}};
+const Query<bool()> has_topic_index{
+    "select exists (select from pg_index where indexrelid = to_regclass('ashlar_outbox_topic') and indisvalid)",
+    {.name = "outbox_topic_index"}};
 
 double seconds_of(auto duration) { return std::chrono::duration<double>(duration).count(); }
 
@@ -143,17 +78,25 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
   std::map<std::string, Topic, std::less<>> topics;
   std::optional<Topic> other;
   std::mutex mutex;
-  std::optional<Queries> queries;
-  const async::Loop* home = nullptr;  // the loop with the workers
+  std::optional<OutboxQueries> queries;
+  std::optional<OutboxTopicQueries> by_topic;  // when there is the index
+  std::atomic<std::size_t> turn = 0;           // of the topics: each is the first of its batch in its turn
+  const async::Loop* home = nullptr;           // the loop with the workers
   detail::Background background;
   async::Event wake;
   std::atomic<bool> notifying = false;
   metrics::Gauge waiting, lag, set_aside;
 
-  const Queries& ready() {
+  const OutboxQueries& ready() {
     const std::lock_guard lock(mutex);
     if (!queries) throw Unavailable("the outbox has not been started: app.provide(outbox)");
     return *queries;
+  }
+
+  void prepare(bool is_indexed) {
+    if (queries) return;
+    queries.emplace();
+    if (is_indexed) by_topic.emplace();
   }
 
   static Topic topic_of(std::string_view name, Handler handler) {
@@ -254,24 +197,51 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
     std::optional<OutboxMessage> at_work;  // while its handler has the transaction
   };
 
-  Task<void> work(Tx& tx, Batch& batch) {
+  Task<std::vector<std::string>> topics_in_turn(Tx& tx) {
     std::vector<std::string> known;
-    for (const auto& [name, topic] : topics) known.push_back(name);
+    if (other && by_topic) {
+      known = co_await tx.all(by_topic->waiting);
+    } else {
+      for (const auto& [name, topic] : topics) known.push_back(name);
+    }
+    if (!known.empty()) std::ranges::rotate(known, known.begin() + static_cast<std::ptrdiff_t>(turn++ % known.size()));
+    co_return known;
+  }
+
+  Task<void> work(Tx& tx, Batch& batch) {
+    const std::vector<std::string> known = co_await topics_in_turn(tx);
     const auto most = static_cast<std::int64_t>(options.batch);
-    const auto keys = co_await tx.all(ready().claim, other.has_value(), known, most);
-    batch.claimed = keys.size();
-    if (keys.empty()) {
-      const std::uint64_t held = co_await tx.exec(ready().hold_back_late, kHeldAtOnce);
+    std::vector<detail::ClaimedMessage> claimed;
+    if (by_topic) {
+      claimed = co_await tx.all(by_topic->claim, known, most);
+    } else {
+      claimed = co_await tx.all(ready().claim, other.has_value(), known, most);
+    }
+    batch.claimed = claimed.size();
+    if (claimed.empty()) {
+      const std::uint64_t held = by_topic ? co_await tx.exec(by_topic->hold_back_late, known, kHeldAtOnce)
+                                          : co_await tx.exec(ready().hold_back_late, kHeldAtOnce);
       if (held == kHeldAtOnce) batch.claimed = held;
       co_return;
     }
 
+    std::vector<std::string> keys;
+    std::map<std::string_view, std::int64_t> held;  // the first of each key
+    for (const detail::ClaimedMessage& one : claimed) {
+      keys.push_back(one.key);
+      held.emplace(one.key, one.id);
+    }
     const auto messages = co_await tx.all(ready().read, keys, most);
     std::vector<std::int64_t> done;
-    std::set<std::string_view> stopped;  // keys whose first message waits
+    std::set<std::string_view> begun, stopped;  // keys; stopped: whose first message waits
     const auto end = async::Clock::now() + options.batch_time;
     for (const OutboxMessage& message : messages) {
       if (stopped.contains(message.key)) continue;
+      // A retry has put one before it since the claim looked: whoever holds that has the key.
+      if (begun.insert(message.key).second && held.at(message.key) != message.id) {
+        stopped.insert(message.key);
+        continue;
+      }
       if (!done.empty() && async::Clock::now() > end) break;
       Topic* const topic = find(message.topic);
       if (topic == nullptr) {
@@ -362,6 +332,23 @@ struct Outbox::Impl : std::enable_shared_from_this<Outbox::Impl> {
     }
   }
 
+  // Without the rest of the program, and with no worker: what it began to hand out would be undone when it ends.
+  Task<int> run_command(std::vector<std::string> arguments, Outbox& outbox) {
+    int code = 2;
+    std::exception_ptr error;
+    try {
+      co_await db.start_loop(async::Loop::current());
+      co_await make_table();
+      prepare(false);
+      code = co_await command(std::move(arguments), outbox);
+    } catch (...) {
+      error = std::current_exception();
+    }
+    co_await db.stop_loop(async::Loop::current());
+    co_await db.stop();
+    if (error) std::rethrow_exception(error);
+    co_return code;
+  }
   Task<int> command(std::vector<std::string> arguments, Outbox& outbox) {
     if (arguments.size() == 2 && arguments[0] == "retry") {
       std::int64_t id = 0;
@@ -458,17 +445,30 @@ Task<std::vector<SetAside>> Outbox::set_aside(std::int64_t limit) {
   return impl_->db.all(impl_->ready().set_aside, limit);
 }
 Task<bool> Outbox::retry(std::int64_t id) {
-  const bool found = co_await impl_->db.exec(impl_->ready().retry, id) == 1;
-  if (found) impl_->wake.set();
-  co_return found;
+  const OutboxQueries& queries = impl_->ready();
+  for (;;) {
+    bool there = false;
+    bool done = false;
+    co_await impl_->db.transaction([&](Tx& tx) -> Task<void> {
+      const auto key = co_await tx.maybe(queries.key_of_set_aside, id);
+      there = key.has_value();
+      if (!there) co_return;
+      co_await tx.exec(queries.lock_key, kKeyLocks, *key);  // nobody puts one of this key meanwhile
+      done = co_await tx.exec(queries.retry, id, *key) == 1;
+    });
+    if (done) impl_->wake.set();
+    if (done || !there) co_return done;
+    co_await async::sleep(kRetryPause);
+  }
 }
 Task<std::uint64_t> Outbox::sweep() { return impl_->db.exec(impl_->ready().sweep, seconds_of(impl_->options.keep)); }
 
 Task<void> Outbox::start_loop(async::Loop& loop) {
   co_await impl_->make_table();
+  const bool is_indexed = co_await impl_->db.one(has_topic_index);
   {
     const std::lock_guard lock(impl_->mutex);
-    if (!impl_->queries) impl_->queries.emplace();
+    impl_->prepare(is_indexed);
     if (impl_->home != nullptr) co_return;
     impl_->home = &loop;
   }
@@ -478,6 +478,13 @@ Task<void> Outbox::start_loop(async::Loop& loop) {
   impl_->set_aside = registry.gauge({.name = "pg.outbox.set_aside", .help = "Messages that were given up."});
   impl_->background.start(impl_->tidy_for_ever(*this));
   if (!impl_->options.relay || (impl_->topics.empty() && !impl_->other)) co_return;
+  if (!is_indexed) {
+    std::string create(kCreateIndexes[0]);
+    create.insert(std::string_view("create index").size(), " concurrently");
+    log::warn(
+        "the table ashlar_outbox has no index by topic: messages that wait for other programs are read at each look",
+        {{"migrations", fmt::format("{}; drop index concurrently if exists ashlar_outbox_due", create)}});
+  }
   impl_->background.start(impl_->listen_for_ever());
   for (unsigned i = 0; i < impl_->options.workers; ++i) impl_->background.start(impl_->work_for_ever());
 }
@@ -492,9 +499,11 @@ Task<void> Outbox::stop_loop(async::Loop& loop) {
 }
 
 std::vector<async::Command> Outbox::commands() {
-  return {{.name = "outbox",
-           .help = "say what waits in the outbox and what was set aside; `outbox retry ID` lets one wait again",
-           .run = [this](std::vector<std::string> arguments) { return impl_->command(std::move(arguments), *this); }}};
+  return {
+      {.name = "outbox",
+       .help = "say what waits in the outbox and what was set aside; `outbox retry ID` lets one wait again",
+       .run = [this](std::vector<std::string> arguments) { return impl_->run_command(std::move(arguments), *this); },
+       .needs_start = false}};
 }
 
 }  // namespace ashlar::pg

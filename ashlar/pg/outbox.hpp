@@ -108,8 +108,8 @@ class Outbox final : public async::Component {
       "due_at timestamptz not null default now(), attempts integer not null default 0, last_error text, "
       "delivered_at timestamptz, set_aside_at timestamptz)";
   static constexpr std::string_view kCreateIndexes[] = {
-      "create index if not exists ashlar_outbox_due on ashlar_outbox (due_at, id) "
-      "where delivered_at is null and set_aside_at is null",
+      "create index if not exists ashlar_outbox_topic on ashlar_outbox (topic, due_at, id) "
+      "where coalesce(delivered_at, set_aside_at) is null",
       "create index if not exists ashlar_outbox_key on ashlar_outbox (key, id) "
       "where delivered_at is null and set_aside_at is null",
       "create index if not exists ashlar_outbox_delivered on ashlar_outbox (delivered_at) "
@@ -147,8 +147,8 @@ class Outbox final : public async::Component {
 
   [[nodiscard]] Task<OutboxState> state();
   [[nodiscard]] Task<std::vector<SetAside>> set_aside(std::int64_t limit = 100);
-  /// Lets a message that was set aside wait again, with all its attempts, behind nothing of its key. False: there is
-  /// none of this id.
+  /// Lets a message that was set aside wait again, with all its attempts, behind nothing of its key; while a relay is
+  /// at work on the key, waits for it. False: there is none of this id.
   [[nodiscard]] Task<bool> retry(std::int64_t id);
   /// Removes messages that were delivered longer ago than `keep`, at most a thousand; gives their number.
   [[nodiscard]] Task<std::uint64_t> sweep();
