@@ -7,6 +7,7 @@
 //   updates   an update by key (updates)
 //   fortunes  a table of twelve texts (queries)
 //   copy      rows of a number, a text and a float by COPY; without DEPTH (rows)
+//   copy-out  rows of the same as text, out by COPY, ten thousand at a time; without DEPTH (rows)
 //   pool      as single, and how long one takes, with just CONNECTIONS shared ones; 0: as many as a Db uses (queries)
 // Prints one line of JSON with the CPU time of this process for each.
 #include <fmt/core.h>
@@ -120,6 +121,14 @@ Task<void> copy(pg::Db& db, Progress& progress) {
   progress.sum += static_cast<std::int64_t>(co_await db.copy_in(into_bulk, rows));
 }
 
+Task<void> copy_out(pg::Db& db, Progress& progress) {
+  for (; progress.left > 0; progress.left -= 10'000) {
+    auto chunks =
+        db.copy_out("copy (select i, 'a name of some length', i / 8.0 from generate_series(1, 10000) i) to stdout");
+    while (const auto chunk = co_await chunks.next()) progress.sum += static_cast<std::int64_t>(chunk->size());
+  }
+}
+
 using Work = Task<void> (*)(pg::Db&, Progress&);
 
 Work work_of(std::string_view mode) {
@@ -129,6 +138,7 @@ Work work_of(std::string_view mode) {
   if (mode == "updates") return &update;
   if (mode == "fortunes") return &read_fortunes;
   if (mode == "copy") return &copy;
+  if (mode == "copy-out") return &copy_out;
   throw std::runtime_error(fmt::format("`{}` is no mode", mode));
 }
 
@@ -151,7 +161,7 @@ struct Settings {
 
 Task<void> measure(pg::Db& db, const Settings& settings) {
   const Work work = work_of(settings.mode);
-  const int depth = settings.mode == "copy" ? 1 : settings.depth;
+  const int depth = settings.mode.starts_with("copy") ? 1 : settings.depth;
   Progress progress;
   if (settings.warm_up > 0) co_await run_all(db, progress, work, depth, settings.warm_up);
   if (settings.mode == "copy") co_await db.exec(empty_bulk);

@@ -86,8 +86,12 @@ class BinaryRowSource final : public CopySource {
   RowSource& source_;
 };
 
+// The server sends a message a row. What has not been taken yet gets the next one behind it: nothing waits for more.
 class CopyOut final : public async::Waiter, public Operation {
  public:
+  /// Of rows that are joined: StreamState::kHigh of them, 4 MiB, are held for who is slow.
+  static constexpr std::size_t kJoined = 16 * 1024;
+
   CopyOut(Connection& connection, std::string_view sql, ByteStream& stream)
       : connection_(connection), sql_(sql), stream_(stream) {}
   ~CopyOut() = default;
@@ -103,7 +107,11 @@ class CopyOut final : public async::Waiter, public Operation {
   }
 
  private:
-  void on_copy_data(Connection&, std::string_view bytes) override { stream_.push(bytes); }
+  void on_copy_data(Connection&, std::string_view bytes) override {
+    auto& waiting = stream_.items;
+    if (waiting.empty() || waiting.back().size() + bytes.size() > kJoined) return stream_.push(bytes);
+    waiting.back() += bytes;
+  }
   void on_end(Connection&) noexcept override { wake(); }
   void on_lost(const std::string& reason) noexcept override {
     lost_ = std::make_exception_ptr(ConnectionLost(reason, true));
