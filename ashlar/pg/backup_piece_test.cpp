@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -13,10 +15,12 @@
 #include <random>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include <ashlar/pg/detail/backup_piece.hpp>
 #include <ashlar/pg/detail/backup_program.hpp>
+#include <ashlar/pg/detail/process.hpp>
 #include <ashlar/pg/detail/test_backup_server.hpp>
 
 namespace ashlar::pg {
@@ -89,7 +93,7 @@ TEST_F(BackupPiece, LogMayEndAnywhere) {
   std::vector<std::size_t> cuts;
   for (std::size_t at = kPage; at < end; at += kPage)
     for (const std::size_t offset : {0, 1, 23, 24, 25, 32}) cuts.push_back(at + offset);
-  for (int i = 0; i < 150; ++i) cuts.push_back(std::uniform_int_distribution<std::size_t>(0, end)(random));
+  for (int i = 0; i < 60; ++i) cuts.push_back(std::uniform_int_distribution<std::size_t>(0, end)(random));
   for (const std::size_t cut : cuts) {
     std::string part = bytes.substr(0, cut);
     part.resize(bytes.size());
@@ -103,6 +107,95 @@ TEST_F(BackupPiece, LogMayEndAnywhere) {
       part.replace(at, kPage, page);
     }
     ASSERT_EQ(damage_of(part, ""), "") << cut;
+  }
+}
+
+TEST_F(BackupPiece, LogThatIsBeingReceivedIsNotDamaged) {
+  write_log();
+  const auto programs = detail::server_programs(std::stoi(sql("show server_version_num")) / 10000);
+  const fs::path into = folder_ / "received";
+  detail::make_folder(into, detail::unprivileged_user());
+  detail::Spawn receiver;
+  receiver.arguments = {(programs / "pg_receivewal").string(), "--directory=" + into.string(), "--no-loop"};
+  receiver.environment = detail::libpq_environment(ConnectOptions::parse(server_->url()));
+  receiver.user = detail::unprivileged_user();
+  receiver.output_file = (folder_ / "receiver.log").string();
+  const pid_t pid = detail::spawn(receiver);
+  std::size_t longest = 0;
+  int whole = 0;
+  const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds{60};
+  for (int i = 0; whole < 2 && std::chrono::steady_clock::now() < give_up; ++i) {
+    sql("insert into t select i, repeat('x', 1900) from generate_series(1, 25) i");
+    whole = 0;
+    for (const auto& entry : fs::directory_iterator(into)) {
+      const auto piece = detail::parse_log_name(entry.path().filename().string(), kSegment);
+      if (!piece) continue;
+      whole += piece->partial ? 0 : 1;
+      if (!piece->partial && i % 50 != 0) continue;
+      std::error_code renamed;
+      try {
+        EXPECT_EQ(detail::damage_of_piece(entry.path(), *piece, kSegment), "");
+        if (piece->partial) longest = std::max(longest, written(detail::read_text(entry.path())));
+      } catch (const Error& error) {
+        EXPECT_FALSE(fs::exists(entry.path(), renamed)) << error.message();
+      }
+    }
+  }
+  ::kill(pid, SIGKILL);
+  detail::wait_for(pid);
+  EXPECT_EQ(whole, 2) << detail::read_text(receiver.output_file);
+  EXPECT_GT(longest, 10 * kPage);
+}
+
+// After a crash in the middle of a record that goes on on the next page, that page begins anew and says so.
+TEST_F(BackupPiece, ARecordThatACrashHasCutOffIsNoDamage) {
+  write_log();
+  std::string bytes = received();
+  const auto number = [&](std::size_t at) {
+    std::uint32_t value = 0;
+    std::memcpy(&value, bytes.data() + at, sizeof value);
+    return value;
+  };
+  std::string record;  // some short one
+  for (std::size_t at = kPage; record.empty() && at < written(bytes) - kPage; at += kPage) {
+    const std::size_t begin = at + 24 + ((bytes[at + 2] & 1) != 0 ? (number(at + 16) + 7) / 8 * 8 : 0);
+    if (begin + 24 < at + kPage && number(begin) >= 24 && begin + number(begin) < at + kPage)
+      record = bytes.substr(begin, number(begin));
+  }
+  ASSERT_FALSE(record.empty());
+  std::size_t page = 5 * kPage;
+  while ((bytes[page + 2] & 1) == 0) page += kPage;
+  bytes.replace(page + 24, std::string::npos, bytes.size() - page - 24, '\0');
+  bytes.replace(page + 24, record.size(), record);
+  const std::string unmarked = bytes;
+  bytes[page + 2] = 8;
+  bytes.replace(page + 16, 4, 4, '\0');
+  EXPECT_EQ(damage_of(bytes), "");
+  EXPECT_EQ(damage_of(bytes, ""), "");
+  EXPECT_THAT(damage_of(bytes.replace(page + 16 + record.size(), 1, "?")), Not(HasSubstr("damaged"))) << "the last";
+  EXPECT_THAT(damage_of(bytes.replace(page + 24 + record.size() + 40, 1, "?")), HasSubstr("is damaged at"));
+  EXPECT_THAT(damage_of(std::string(unmarked).replace(page + 16, 4, 4, '\1')), HasSubstr("is damaged at"));
+}
+
+// The server's own files, as somebody would copy them from its disk.
+TEST_F(BackupPiece, ACrashIsNoDamage) {
+  write_log();
+  const auto look = [&] {
+    int looked = 0;
+    for (const auto& entry : fs::directory_iterator(server_->data() / "pg_wal")) {
+      const auto piece = detail::parse_log_name(entry.path().filename().string(), kSegment);
+      if (!piece) continue;
+      ++looked;
+      EXPECT_EQ(detail::damage_of_piece(entry.path(), *piece, kSegment), "");
+    }
+    return looked;
+  };
+  for (int i = 0; i < 5; ++i) {
+    sql(fmt::format("begin; insert into t select i, repeat('x', 1900) from generate_series(1, {}) i", 30 + i * 17));
+    server_->kill();
+    EXPECT_GT(look(), 0);
+    server_->restart();
+    EXPECT_GT(look(), 0);
   }
 }
 
