@@ -19,6 +19,7 @@ namespace ashlar::pg {
 namespace {
 
 using namespace std::chrono_literals;
+using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -73,7 +74,7 @@ TEST(OutboxRelays, ARetryWaitsForTheRelayThatWorksOnItsKey) {
       co_await put(db, outbox, "t", "k", "3");
       broken = false;
       bool retried = false;
-      const auto relay = [&]() -> Task<void> { EXPECT_EQ(co_await outbox.deliver(), 3U); };
+      const auto relay = [&]() -> Task<void> { EXPECT_GE(co_await outbox.deliver(), 2U); };
       const auto retry = [&]() -> Task<void> {
         co_await at_work.wait();
         EXPECT_TRUE(co_await outbox.retry(id));
@@ -88,9 +89,10 @@ TEST(OutboxRelays, ARetryWaitsForTheRelayThatWorksOnItsKey) {
         may_end.set();
       };
       co_await async::timeout(60s, async::all(relay(), retry(), another_relay()));
-      EXPECT_THAT(told, ElementsAre("2", "3", "4")) << "each once";
-      EXPECT_EQ(co_await outbox.deliver(), 1U);
-      EXPECT_THAT(told, ElementsAre("2", "3", "4", "1"));
+      while (told.size() < 4) co_await outbox.deliver();
+      EXPECT_EQ(co_await outbox.deliver(), 0U);
+      // The retry comes in between the looks of the relay: before "4", or behind it.
+      EXPECT_THAT(told, AnyOf(ElementsAre("2", "3", "4", "1"), ElementsAre("2", "3", "1", "4"))) << "each once";
     });
   });
 }
