@@ -13,7 +13,8 @@ namespace {
 struct Registry {
   std::mutex mutex;
   Statement* first = nullptr;
-  std::map<std::pair<std::string_view, const StatementSpec*>, std::uint32_t> ids;
+  // For ever, of texts that may not be there as long: those of a library that is unloaded.
+  std::map<std::pair<std::string, const StatementSpec*>, std::uint32_t> ids;
 };
 
 Registry& registry() {
@@ -29,7 +30,7 @@ Statement::Statement(std::string_view sql, const StatementSpec& spec, QueryOptio
   if (registered == Registered::no) return;
   Registry& all = registry();
   const std::lock_guard lock(all.mutex);
-  id_ = all.ids.try_emplace({sql_, spec_}, static_cast<std::uint32_t>(all.ids.size() + 1)).first->second;
+  id_ = all.ids.try_emplace({std::string(sql_), spec_}, static_cast<std::uint32_t>(all.ids.size() + 1)).first->second;
   next_ = all.first;
   link_ = &all.first;
   if (next_ != nullptr) next_->link_ = &next_;
