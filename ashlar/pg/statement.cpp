@@ -38,7 +38,7 @@ Statement::Statement(std::string_view sql, const StatementSpec& spec, QueryOptio
 }
 
 Statement::~Statement() {
-  if (link_ == nullptr) return;
+  if (id_ == 0) return;  // not registered
   const std::lock_guard lock(registry().mutex);
   *link_ = next_;
   if (next_ != nullptr) next_->link_ = link_;
