@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
+
 #include <ashlar/async/combinators.hpp>
 #include <ashlar/pg/detail/retries.hpp>
 #include <ashlar/pg/detail/transaction_journal.hpp>
@@ -12,6 +14,8 @@ namespace ashlar::pg {
 namespace {
 // Others wait behind a batch that shares their connection.
 constexpr std::size_t kLongBatch = 64;
+// The log may know less; a batch that runs again does not wait longer for it.
+constexpr std::chrono::milliseconds kAsking{100};
 const log::Logger logger{"pg.batch"};
 
 Task<void> note_disturbed(Pool& pool, std::exception_ptr error, unsigned attempt, bool again) {
@@ -26,9 +30,11 @@ Task<void> note_disturbed(Pool& pool, std::exception_ptr error, unsigned attempt
   detail::count_disturbed(deadlock != nullptr ? "deadlock" : "serialization", again);
   if (deadlock == nullptr) co_return;
   try {
-    const Lease lease = co_await pool.acquire();
-    co_await detail::name_other_sides(lease.connection(), *deadlock);
-  } catch (const Unavailable&) {
+    co_await async::timeout(kAsking, [](Pool& of, Deadlock& what) -> Task<void> {
+      const Lease lease = co_await of.acquire();
+      co_await detail::name_other_sides(lease.connection(), what);
+    }(pool, *deadlock));
+  } catch (const Error&) {
     // no connection is free for it
   }
   logger.warn(again ? "transactions waited for each other: this batch runs again"
