@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <set>
+
 #include <ashlar/pg/detail/batch.hpp>
 #include <ashlar/pg/detail/query_watch.hpp>
 #include <ashlar/pg/detail/transaction_journal.hpp>
@@ -16,14 +18,13 @@ void BatchList::restart() noexcept {
 }
 
 void Batch::await_suspend(std::coroutine_handle<> handle) {
-  const Statement* before = nullptr;
+  const bool watched = query_watchers.load(std::memory_order_relaxed) != 0;
+  std::set<const Statement*> noted;  // each once: again and again in one round trip is not a query for each row
   for (const BatchPart* part = parts_.front(); part != nullptr; part = part->next_) {
     const Statement& statement = part->statement();
-    // Again and again in one round trip is what is asked for instead of a query for each row.
-    if (&statement != before && query_watchers.load(std::memory_order_relaxed) != 0) [[unlikely]]
+    if (watched && noted.insert(&statement).second) [[unlikely]]
       note_query(statement, async::context());
     if (pool_ == nullptr && connection_->noting_ != nullptr) connection_->noting_->note(statement);
-    before = &statement;
   }
   begin(handle);
 }

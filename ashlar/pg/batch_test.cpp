@@ -444,6 +444,8 @@ TEST(QueryBatch, IsNoQueryForEachRow) {
     statement_observer = &counts;
     co_await db.batch(echoes(20));
     statement_observer = nullptr;
+    co_await db.batch(one(echo, 1), one(is_odd, 1), one(echo, 2), one(is_odd, 2), one(echo, 3), one(is_odd, 3),
+                      one(echo, 4), one(is_odd, 4), one(echo, 5), one(is_odd, 5));
     EXPECT_THAT(repeats.found(), IsEmpty());
     EXPECT_EQ(counts.count, 20);
   });
